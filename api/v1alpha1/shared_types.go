@@ -1,0 +1,75 @@
+package v1alpha1
+
+// LocalRef names an object in the same namespace.
+type LocalRef struct {
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// SecretKeyRef names one key of a Secret in the same namespace.
+type SecretKeyRef struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// key inside the Secret's data.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	Key string `json:"key"`
+}
+
+// Decimal is an amount of money as a decimal string: USD where the field is a price, credits where it is an amount
+// of credits. At most nine digits before the point and nine after it, so that it is exact in nano-USD.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=19
+// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`
+type Decimal string
+
+// Conditions that more than one kind carries. Each kind lists the ones it has.
+const (
+	// ConditionAccepted says whether the spec makes sense by itself and against its peers (duplicates, conflicts).
+	ConditionAccepted = "Accepted"
+	// ConditionResolvedRefs says whether every object that the spec refers to exists and has what is needed.
+	ConditionResolvedRefs = "ResolvedRefs"
+	// ConditionProgrammed is True when at least one replica of each gateway is ready and all ready ones run a snapshot
+	// that has this generation (on an APIKey: when the row of this generation is committed). Once true for a
+	// generation it stays.
+	ConditionProgrammed = "Programmed"
+	// ConditionPriced says whether a Model has a price for everything that its backends report.
+	ConditionPriced = "Priced"
+	// ConditionCredentialsResolved says whether a Provider's Secret holds its credential.
+	ConditionCredentialsResolved = "CredentialsResolved"
+	// ConditionAvailable says whether an AIGateway has at least one ready replica.
+	ConditionAvailable = "Available"
+)
+
+// Reasons of conditions.
+const (
+	ReasonAccepted            = "Accepted"
+	ReasonResolved            = "Resolved"
+	ReasonPriced              = "Priced"
+	ReasonProgrammed          = "Programmed"
+	ReasonAvailable           = "Available"
+	ReasonPending             = "Pending"
+	ReasonInvalid             = "Invalid"
+	ReasonConflicted          = "Conflicted"
+	ReasonNoGateway           = "NoGateway"
+	ReasonAmbiguousGateway    = "AmbiguousGateway"
+	ReasonRefNotFound         = "RefNotFound"
+	ReasonSecretNotFound      = "SecretNotFound"
+	ReasonSecretKeyMissing    = "SecretKeyMissing"
+	ReasonUnpriced            = "Unpriced"
+	ReasonSnapshotTooLarge    = "SnapshotTooLarge"
+	ReasonNoReadyReplicas     = "NoReadyReplicas"
+	ReasonReplicasBehind      = "ReplicasBehind"
+	ReasonReplicasUnreachable = "ReplicasUnreachable"
+	ReasonStoreUnavailable    = "StoreUnavailable"
+	ReasonNotOwned            = "NotOwned"
+)

@@ -1,0 +1,160 @@
+// Package ledger is the truth in SQL: accounts, keys, grants, settlements, as an append-only double-entry ledger. One
+// implementation of each operation for PostgreSQL (pgx) and SQLite (modernc.org/sqlite), one test suite on both.
+//
+// Money is int64 nano-USD. Instants are microseconds since the Unix epoch, UTC. Every operation is idempotent by an id
+// that its caller makes, so that trying again after a lost answer is always safe.
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// Errors that callers tell apart with errors.Is. Anything else means that the store could not answer.
+var (
+	// ErrNotFound: no such key, account or row.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: an id was used before with other content, or a digest belongs to another object.
+	ErrConflict = errors.New("conflict")
+	// ErrSchema: the database's schema is older than this build needs; run `layers migrate`.
+	ErrSchema = errors.New("schema is not migrated")
+)
+
+// KeyState is the state of a key's row.
+type KeyState string
+
+// Key states. A revoked key never comes back: its digest stays as a tombstone.
+const (
+	KeyActive   KeyState = "active"
+	KeyDisabled KeyState = "disabled"
+	KeyRevoked  KeyState = "revoked"
+)
+
+// Key is one row of api_keys. The plain key is nowhere.
+type Key struct {
+	// ID is the row's id: "key_" + UUIDv7, made by the store.
+	ID string
+	// Digest is the SHA-256 of the plain key in lower-case hex; unique.
+	Digest string
+	// Prefix is the beginning of the plain key, for people; empty for a declared digest.
+	Prefix string
+	// Name is for people: "namespace/name" of the object.
+	Name string
+	// Account is the id of the account that pays: "namespace/account".
+	Account string
+	// Tier and Policy are "namespace/name"; empty: the gateway's defaults.
+	Tier, Policy string
+	// State, and Version, which grows by one with every change of the row that matters to admission.
+	State   KeyState
+	Version int64
+	// Source is "kubernetes", "manifest" or "console"; the UIDs and ObjectName say whose row it is.
+	Source     string
+	ClusterUID string
+	GatewayUID string
+	ObjectUID  string
+	ObjectName string // namespace/name
+}
+
+// Account is one row of accounts.
+type Account struct {
+	ID string
+	// Balance in nano-USD is what may be spent (may be negative).
+	Balance pricing.Nano
+	// Version grows by one with every change of the balance.
+	Version int64
+}
+
+// KeyUpsert declares what the row of one object must be. The row is found by (Source, ClusterUID, ObjectUID).
+type KeyUpsert struct {
+	Key
+	// FirstGrant in nano-USD is posted once, in the same transaction, when this call makes the account (0: none). Its
+	// idempotency key is "first:" + account.
+	FirstGrant pricing.Nano
+}
+
+// Grant adds money to an account.
+type Grant struct {
+	// ID is the idempotency key; the same ID again changes nothing and answers the account as it is.
+	ID      string
+	Account string
+	Amount  pricing.Nano // > 0
+	// Kind is "promo" (first grants) or "manual" (`layers grant`).
+	Kind   string
+	Reason string
+}
+
+// Evidence says how sure the usage is.
+type Evidence string
+
+// Evidences.
+const (
+	EvidenceReported  Evidence = "reported"
+	EvidenceEstimated Evidence = "estimated"
+	EvidenceFree      Evidence = "free" // failed and empty answers
+)
+
+// Settlement is the end of one request. It is posted as one double-entry transaction (when Charged > 0) and one row of
+// usage_logs, both once for each RequestID, whatever happens.
+type Settlement struct {
+	RequestID  string // req_ + UUIDv7; the idempotency key is "settle:" + RequestID
+	Account    string
+	KeyID      string
+	Model      string // public name
+	Provider   string // Provider id
+	Backend    string
+	UpstreamID string // the provider's own id of the answer, if it gave one
+	Usage      pricing.Usage
+	Lines      []pricing.Line
+	// PriceVersion pins the prices that made Cost.
+	PriceVersion string
+	Cost         pricing.Nano // what Cost(usage, price) says
+	Charged      pricing.Nano // Cost, or 0 where the account is unmetered or the answer was free
+	Held         pricing.Nano // what the hold was
+	Evidence     Evidence
+	Status       int // HTTP status told to the client
+	Stream       bool
+	StartedAt    int64 // microseconds
+	FinishedAt   int64
+}
+
+// Settled answers one Settlement: the account after it. Duplicate says that the request had been settled before.
+type Settled struct {
+	RequestID string
+	Account   Account
+	Duplicate bool
+}
+
+// Ledger is what the data plane and the operator need of the store. All methods are safe for concurrent use and honour
+// their context.
+type Ledger interface {
+	// KeyByDigest finds a key, revoked ones too; ErrNotFound.
+	KeyByDigest(ctx context.Context, digest string) (Key, error)
+	// UpsertKey makes the row of one object so, making the account if need be, and answers the row as it is now; Version
+	// moves only if something that matters to admission changed. ErrConflict: the digest belongs to another object or was revoked.
+	UpsertKey(ctx context.Context, u KeyUpsert) (Key, error)
+	// KeysByObject finds the live (not revoked) rows of one object name; there may be none.
+	KeysByObject(ctx context.Context, source, clusterUID, objectName string) ([]Key, error)
+	// RevokeKey ends a key for good and answers its row (version moved on); a second call changes nothing. ErrNotFound.
+	RevokeKey(ctx context.Context, digest string) (Key, error)
+
+	// Account finds an account; ErrNotFound.
+	Account(ctx context.Context, id string) (Account, error)
+	// Grant posts a grant, making the account if need be. ErrConflict: ID was used with another account or amount.
+	Grant(ctx context.Context, g Grant) (Account, error)
+	// Settle posts settlements, accounts in id order, in one transaction: all or none. The answer is in the order of the call.
+	Settle(ctx context.Context, s []Settlement) ([]Settled, error)
+
+	// CreditsPerDollar pins what a credit is, once for each ledger: it stores want if nothing is stored yet and answers
+	// what is stored (0 asks only). The caller refuses to serve where that is not what it was told.
+	CreditsPerDollar(ctx context.Context, want int64) (int64, error)
+	// Check verifies that entries sum to zero for each transaction and to the balance for each account, and answers
+	// what does not; empty: sound.
+	Check(ctx context.Context) ([]string, error)
+	// Migrate brings the schema to this build's version; it needs DDL rights and may be called again.
+	Migrate(ctx context.Context) error
+	// Ready is nil when the schema is recent enough to serve; ErrSchema.
+	Ready(ctx context.Context) error
+	Close()
+}

@@ -1,0 +1,37 @@
+// Package pricing turns usage into money: integers only, standard library only, one rounding a request.
+//
+// Money is int64 nano-USD (10^-9 USD). Prices are nano-USD per million units. One pure function, Cost, serves the hold,
+// the estimate and the settlement.
+package pricing
+
+// Nano is an amount of money in nano-USD (10^-9 USD).
+type Nano = int64
+
+// Usage counts what one answer used, each unit in exactly one class: Input excludes cached tokens, Output includes
+// reasoning (OpenAI's prompt_tokens includes cached_tokens: take them out before filling this in).
+type Usage struct {
+	Input      int64 `json:"input"`
+	CacheRead  int64 `json:"cache_read,omitempty"`
+	CacheWrite int64 `json:"cache_write,omitempty"`
+	Output     int64 `json:"output"`
+	// Reasoning is the part of Output that was reasoning: for people, never priced again.
+	Reasoning int64 `json:"reasoning,omitempty"`
+}
+
+// Price holds nano-USD per million units. A nil optional price: charged as Input.
+type Price struct {
+	Version    string
+	Input      Nano
+	Output     Nano
+	CacheRead  *Nano
+	CacheWrite *Nano
+}
+
+// Line is one row of a bill: Quantity units at UnitPrice nano-USD per million. Amount is the line's share in nano-USD,
+// rounded down; the total is rounded once, upwards, and may exceed the lines' sum by less than one nano-USD a line.
+type Line struct {
+	Kind      string `json:"kind"` // input, cache_read, cache_write, output
+	Quantity  int64  `json:"quantity"`
+	UnitPrice Nano   `json:"unit_price"` // per million
+	Amount    Nano   `json:"amount"`
+}

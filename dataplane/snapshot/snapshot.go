@@ -1,0 +1,168 @@
+// Package snapshot is the contract between the two halves of Layers: what the operator (or `layers up`) compiles out of
+// the objects, and what a gateway serves from. Plain structs, a codec and a schema version; standard library only.
+//
+// A Snapshot is immutable once decoded: a request keeps the one it started with.
+package snapshot
+
+// SchemaVersion is the version this build writes. A reader takes SchemaVersion and SchemaVersion-1 and ignores unknown
+// fields.
+const SchemaVersion = 1
+
+// SecretDataKey is the key of the snapshot Secret's data, and the name of the file where that Secret is mounted.
+const SecretDataKey = "snapshot.json.gz"
+
+// Mode says whether requests are real.
+type Mode string
+
+// Modes.
+const (
+	// Live honours the declared keys, holds and charges credits.
+	Live Mode = "Live"
+	// Demo takes any lyr_live_ key, charges nothing and keeps no usage log.
+	Demo Mode = "Demo"
+)
+
+// Snapshot is everything one AIGateway serves from, but for keys and accounts, which are rows in the ledger.
+type Snapshot struct {
+	// Schema is the version of this structure.
+	Schema int `json:"schema"`
+	// Sequence grows by one with every publication; an older one never wins.
+	Sequence int64 `json:"sequence"`
+	// Hash is the lower-case hex SHA-256 of the content without Sequence and Hash (see ContentHash).
+	Hash string `json:"hash"`
+	// Gateway names the AIGateway: "namespace/name", or "up" in `layers up`.
+	Gateway string `json:"gateway"`
+	// GatewayUID is the AIGateway's UID ("up" in `layers up`): keys in the ledger belong to one gateway UID.
+	GatewayUID string `json:"gatewayUID"`
+	// AllowEmpty says that a snapshot without models is meant; without it such a snapshot never replaces one that has models.
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
+	// AckToken is the bearer token of the acknowledgement port.
+	AckToken string `json:"ackToken"`
+	// Mode says whether requests are real.
+	Mode Mode `json:"mode"`
+	// CreditsPerDollar says what a credit is.
+	CreditsPerDollar int64 `json:"creditsPerDollar"`
+	// Providers by their ID.
+	Providers []Provider `json:"providers,omitempty"`
+	// Models by public name; aliases are inside.
+	Models []Model `json:"models,omitempty"`
+	// Tiers by name ("namespace/name").
+	Tiers []Tier `json:"tiers,omitempty"`
+	// Policies by name ("namespace/name").
+	Policies []CreditPolicy `json:"policies,omitempty"`
+	// DefaultTier and DefaultPolicy ("namespace/name") serve keys that name none; empty: no limits, prepaid.
+	DefaultTier   string `json:"defaultTier,omitempty"`
+	DefaultPolicy string `json:"defaultPolicy,omitempty"`
+	// Objects are the objects that are in this snapshot, at which generation. The operator reads them back to say what
+	// is programmed; a gateway ignores them.
+	Objects []Object `json:"objects,omitempty"`
+}
+
+// Object is one object at one generation.
+type Object struct {
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid,omitempty"`
+	Generation int64  `json:"generation"`
+}
+
+// ProviderType mirrors api/v1alpha1.ProviderType.
+type ProviderType string
+
+// Provider types.
+const (
+	OpenAI           ProviderType = "OpenAI"
+	OpenAICompatible ProviderType = "OpenAICompatible"
+	DemoProvider     ProviderType = "Demo"
+)
+
+// Provider is one account at one upstream, its credential resolved.
+type Provider struct {
+	// ID is "namespace/name".
+	ID   string       `json:"id"`
+	Type ProviderType `json:"type"`
+	// BaseURL has no slash at its end; empty for Demo.
+	BaseURL string `json:"baseURL,omitempty"`
+	// Credential is the bearer token; may be empty. Secret: never logged.
+	Credential string   `json:"credential,omitempty"`
+	Headers    []Header `json:"headers,omitempty"`
+}
+
+// Header is one extra request header.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Model is one public name and where it is served.
+type Model struct {
+	// Object is "namespace/name" of the Model.
+	Object       string   `json:"object"`
+	PublicName   string   `json:"publicName"`
+	Aliases      []string `json:"aliases,omitempty"`
+	Capabilities []string `json:"capabilities"`
+	// Created is the object's creation, Unix seconds (the "created" of GET /v1/models).
+	Created  int64     `json:"created"`
+	Backends []Backend `json:"backends"`
+	// Price is nil only in demo mode.
+	Price  *Price  `json:"price,omitempty"`
+	Limits Limits  `json:"limits"`
+	Times  Timeout `json:"timeouts"`
+}
+
+// Backend is one place where a model is served.
+type Backend struct {
+	Name     string `json:"name"`
+	Provider string `json:"provider"` // Provider.ID
+	Model    string `json:"model"`    // the upstream's id
+	Priority int32  `json:"priority"`
+	Weight   int32  `json:"weight"`
+}
+
+// Price holds prices in nano-USD (10^-9 USD) per million units. A nil optional price: charged as input.
+type Price struct {
+	// Version is a content hash of the prices; it is stored with every charge.
+	Version              string `json:"version"`
+	InputPerMillion      int64  `json:"inputPerMillion"`
+	OutputPerMillion     int64  `json:"outputPerMillion"`
+	CacheReadPerMillion  *int64 `json:"cacheReadPerMillion,omitempty"`
+	CacheWritePerMillion *int64 `json:"cacheWritePerMillion,omitempty"`
+}
+
+// Limits bound a request, in tokens.
+type Limits struct {
+	ContextTokens   int64 `json:"contextTokens"`
+	MaxOutputTokens int64 `json:"maxOutputTokens"`
+}
+
+// Timeout bounds the phases of an upstream call, in seconds.
+type Timeout struct {
+	ConnectSeconds    int32 `json:"connectSeconds"`
+	FirstEventSeconds int32 `json:"firstEventSeconds"`
+	IdleSeconds       int32 `json:"idleSeconds"`
+	TotalSeconds      int32 `json:"totalSeconds"`
+}
+
+// Tier is what a class of keys may use.
+type Tier struct {
+	// Name is "namespace/name".
+	Name string `json:"name"`
+	// Models are the public names or aliases allowed; empty: all.
+	Models []string `json:"models,omitempty"`
+	// RequestsPerMinute is 0 where there is no limit; Burst is then 0 too, else at least 1.
+	RequestsPerMinute int64 `json:"requestsPerMinute,omitempty"`
+	Burst             int64 `json:"burst,omitempty"`
+	// MaxBodyBytes is the largest request body.
+	MaxBodyBytes int64 `json:"maxBodyBytes"`
+}
+
+// CreditPolicy says how accounts pay.
+type CreditPolicy struct {
+	// Name is "namespace/name".
+	Name string `json:"name"`
+	// Unmetered checks and charges nothing; usage is still recorded.
+	Unmetered bool `json:"unmetered,omitempty"`
+	// FirstGrant is given once when an account is made, in nano-USD.
+	FirstGrant int64 `json:"firstGrant,omitempty"`
+}
