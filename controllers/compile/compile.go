@@ -1,0 +1,69 @@
+// Package compile turns objects into a snapshot, and says what is wrong with each object. It is pure: no client, no
+// clock, no context, the same answer for the same input. The operator and `layers up` use the same function.
+package compile
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// ObjectKey names one object.
+type ObjectKey struct {
+	Kind, Namespace, Name string
+}
+
+// Input is the world as one AIGateway sees it.
+type Input struct {
+	// Gateway is the AIGateway to compile for; never nil (`layers up` makes one where the folder has none).
+	Gateway *v1alpha1.AIGateway
+	// Gateways are the names of all AIGateways in the gateway's namespace: a Model or APIKey without a reference belongs to the only one.
+	Gateways []string
+	// Local is `layers up`: references to gateways are ignored, every namespace is served, cross-namespace defaults resolve in the object's own namespace.
+	Local bool
+
+	Providers      []v1alpha1.Provider
+	Models         []v1alpha1.Model
+	Tiers          []v1alpha1.Tier
+	CreditPolicies []v1alpha1.CreditPolicy
+	APIKeys        []v1alpha1.APIKey
+	// Secrets holds the data of those Secrets that Providers refer to and that exist.
+	Secrets map[types.NamespacedName]map[string][]byte
+}
+
+// Condition is one condition without times and generations.
+type Condition struct {
+	Type    string
+	Status  metav1.ConditionStatus
+	Reason  string
+	Message string
+}
+
+// Key is what an accepted APIKey resolves to.
+type Key struct {
+	// Object names the APIKey.
+	Object types.NamespacedName
+	// Account is "namespace/account"; Tier and Policy are "namespace/name" and may be empty (the gateway's default).
+	Account, Tier, Policy string
+	// FirstGrant is what the account is given when it is made, in nano-USD.
+	FirstGrant int64
+	// SHA256 is the declared digest; empty where the key is to be generated into SecretName.
+	SHA256, SecretName string
+	// Disabled says that the key is declared but not honoured.
+	Disabled bool
+}
+
+// Output is the snapshot and what is to be said about each object.
+type Output struct {
+	// Snapshot has everything but Sequence, Hash and AckToken. Its lists are sorted, so that equal input gives equal bytes.
+	Snapshot *snapshot.Snapshot
+	// Keys are the accepted APIKeys of this gateway, sorted by Object.
+	Keys []Key
+	// Conditions holds, for the gateway and for every object of Input that belongs to it, all its conditions but
+	// Programmed and Available. One bad object never blocks the rest.
+	Conditions map[ObjectKey][]Condition
+	// Foreign holds the objects of Input that belong to another gateway or to none; those with none have a condition.
+	Foreign map[ObjectKey]bool
+}

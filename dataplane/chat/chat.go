@@ -1,0 +1,130 @@
+// Package chat is what every client protocol and every provider protocol is translated through: a request, an answer or
+// a stream of events, usage, errors. inbound/* and upstream/* import this package and never each other.
+package chat
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/jsonscan"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// Request is what the gateway knows of a request, whatever protocol it came in.
+type Request struct {
+	// ID is the request's id (X-Request-Id).
+	ID string
+	// Model is the name that the client sent.
+	Model string
+	// Stream says that the client wants server-sent events; IncludeUsage that it asked for the usage chunk.
+	Stream, IncludeUsage bool
+	// MaxOutputTokens is what the client asked for, for each choice; 0: nothing.
+	MaxOutputTokens int64
+	// Choices is OpenAI's n, at least 1.
+	Choices int64
+	// Needs are the capabilities (api/v1alpha1.Capability) that the body asks for, each once.
+	Needs []string
+	// InputBytes bounds the input tokens: a byte-level tokenizer never makes more tokens than bytes. Opaque says that the
+	// body has parts whose tokens its bytes do not bound (image URLs, files, audio): then only the model's context does.
+	InputBytes int64
+	Opaque     bool
+	// Body is what the client sent; Fields are its top-level members, for rewriting it in place. OpenAI protocols only.
+	Body   []byte
+	Fields jsonscan.Object
+}
+
+// Call is one attempt at one backend.
+type Call struct {
+	Request  *Request
+	Provider *snapshot.Provider
+	// Model is the upstream's id of the model.
+	Model    string
+	Timeouts snapshot.Timeout
+}
+
+// Upstream speaks one provider protocol. Implementations are safe for concurrent use.
+type Upstream interface {
+	// Do sends the call. It returns when a unary answer is read whole, or when a stream's status is known to be good. Any
+	// failure is an *Error. The stream's life is bounded by ctx and by the call's timeouts.
+	Do(ctx context.Context, c Call) (*Response, error)
+}
+
+// Response is a provider's good answer.
+type Response struct {
+	// Header holds the provider's headers that a client may see (never credentials, cookies or organization ids).
+	Header http.Header
+	// UpstreamID is the provider's own id of the answer; may be empty.
+	UpstreamID string
+
+	// Body is a unary answer in the client's protocol; nil for a stream.
+	Body []byte
+	// Usage is what was reported; nil: absent. (An explicit zero is reported.) Unary only.
+	Usage *pricing.Usage
+	// OutputBytes counts text, reasoning and tool arguments, for an estimate where usage is absent; 0: an empty answer. Unary only.
+	OutputBytes int64
+
+	// Events is a stream; nil for a unary answer.
+	Events Stream
+}
+
+// Stream yields the events of one answer.
+type Stream interface {
+	// Next returns the next event. After the last it returns io.EOF; a failure is an *Error. An Event's slices are valid
+	// until the next call.
+	Next() (Event, error)
+	// Close ends the upstream call; it may be called at any time, from another goroutine too.
+	Close() error
+}
+
+// Event is one event of a stream in the client's protocol.
+type Event struct {
+	// Raw is the whole event as the client shall get it, its closing blank line included.
+	Raw []byte
+	// Data is the payload inside Raw (joined data lines); empty for comments and keep-alives.
+	Data []byte
+	// Content says that it carries text, reasoning, a tool call or a refusal. A role chunk is none.
+	Content bool
+	// OutputBytes counts the text, reasoning and tool arguments in it.
+	OutputBytes int64
+	// Usage is what it reports; nil: nothing. UsageOnly says that it carries nothing else, so that a client that did not
+	// ask for usage never sees it.
+	Usage     *pricing.Usage
+	UsageOnly bool
+	// UpstreamID is the provider's id of the answer, if the event tells it.
+	UpstreamID string
+	// Done marks the end marker ("[DONE]").
+	Done bool
+	// Err is set for an error event: the stream has failed.
+	Err *Error
+}
+
+// Error is a failure as the client shall hear it. Inbound protocols write it in their own shape.
+type Error struct {
+	// Status is the HTTP status.
+	Status int
+	// Type, Code and Param are OpenAI's error fields; Code and Param may be empty (null on the wire).
+	Type, Code, Param string
+	// Message is for the client: no key, no secret, no address of the inside.
+	Message string
+	// Details are further members of the error object for the client (amounts, limits); values are JSON-encodable.
+	Details map[string]any
+	// RetryAfter is when to come back; 0: not said.
+	RetryAfter time.Duration
+	// Fallback says that another backend may succeed where this one failed.
+	Fallback bool
+	// Cause is for the log only.
+	Cause error
+}
+
+// Error is the message and the cause, for logs.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Message + ": " + e.Cause.Error()
+	}
+	return e.Message
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
