@@ -1,0 +1,78 @@
+package testenv
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// proc is a running server and the watchdog that outlives this process to end it.
+type proc struct {
+	cmd   *exec.Cmd
+	gone  chan struct{} // closed when the process has ended
+	leash io.Closer
+	log   string
+}
+
+// start runs a server as the given user (nil: ours) in dir, its output in dir/log. stop is the signal that ends it.
+func start(dir string, as *syscall.Credential, stop syscall.Signal, name string, args ...string) (*proc, error) {
+	out, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, fmt.Errorf("creating the log of %s: %w", filepath.Base(name), err)
+	}
+	defer out.Close()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	// A group of its own: an interrupt of the terminal reaches the tests first, which then end it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", filepath.Base(name), err)
+	}
+	p := &proc{cmd: cmd, gone: make(chan struct{}), log: out.Name()}
+	go func() {
+		_ = cmd.Wait() // how it ended is of no interest: tests kill it
+		close(p.gone)
+	}()
+	if p.leash, err = watchdog(cmd.Process.Pid, stop, dir); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// kill ends the process at once and returns when it is gone.
+func (p *proc) kill() {
+	_ = p.cmd.Process.Kill() // gone already is as good
+	<-p.gone
+}
+
+// tail is the end of the server's log, for error messages.
+func (p *proc) tail() string {
+	b, _ := os.ReadFile(p.log)
+	return string(b[max(0, len(b)-2000):])
+}
+
+// watchdog starts a shell that waits until this process is gone, however it ended (its end of the pipe closes), then
+// ends the server and removes its directory. Closing the leash does the same now.
+func watchdog(pid int, stop syscall.Signal, dir string) (io.Closer, error) {
+	const script = `cat >/dev/null
+kill -"$2" "$1" 2>/dev/null
+n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
+rm -rf "$3"`
+	cmd := exec.Command("/bin/sh", "-c", script, "watchdog", strconv.Itoa(pid), strconv.Itoa(int(stop)), dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("making the watchdog's pipe: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the watchdog: %w", err), in.Close())
+	}
+	go func() { _ = cmd.Wait() }()
+	return in, nil
+}
