@@ -1,0 +1,74 @@
+package snapshot
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestValidate(t *testing.T) {
+	cases := map[string]struct {
+		change func(*Snapshot)
+		want   string // part of the error; empty: valid
+	}{
+		"sample":               {func(*Snapshot) {}, ""},
+		"empty":                {func(s *Snapshot) { s.Models = nil }, ""},
+		"unpriced in demo":     {func(s *Snapshot) { s.Mode, s.Models[0].Price = Demo, nil }, ""},
+		"unpriced":             {func(s *Snapshot) { s.Models[0].Price = nil }, "no price"},
+		"negative price":       {func(s *Snapshot) { s.Models[0].Price.OutputPerMillion = -1 }, "negative price"},
+		"mode":                 {func(s *Snapshot) { s.Mode = "x" }, `mode "x"`},
+		"credits":              {func(s *Snapshot) { s.CreditsPerDollar = 0 }, "creditsPerDollar"},
+		"sequence":             {func(s *Snapshot) { s.Sequence = -1 }, "sequence"},
+		"alias is a name":      {func(s *Snapshot) { s.Models[0].Aliases = []string{"openai/mini"} }, `"openai/mini" is there twice`},
+		"two models, one name": {func(s *Snapshot) { s.Models = append(s.Models, s.Models[0]) }, "twice"},
+		"empty name":           {func(s *Snapshot) { s.Models[0].PublicName = "" }, "model name is empty"},
+		"no backends":          {func(s *Snapshot) { s.Models[0].Backends = nil }, "no backends"},
+		"dangling provider":    {func(s *Snapshot) { s.Providers = nil }, `provider "ai/openai" is not`},
+		"negative weight":      {func(s *Snapshot) { s.Models[0].Backends[0].Weight = -1 }, "negative weight"},
+		"two providers":        {func(s *Snapshot) { s.Providers = append(s.Providers, s.Providers[0]) }, `provider "ai/openai" is there twice`},
+		"limits":               {func(s *Snapshot) { s.Models[0].Limits.MaxOutputTokens = 0 }, "limits"},
+		"timeouts":             {func(s *Snapshot) { s.Models[0].Times.IdleSeconds = 0 }, "timeouts"},
+		"body":                 {func(s *Snapshot) { s.Tiers[0].MaxBodyBytes = 0 }, "maxBodyBytes"},
+		"burst":                {func(s *Snapshot) { s.Tiers[0].Burst = 0 }, "burst"},
+		"default tier":         {func(s *Snapshot) { s.DefaultTier = "ai/none" }, `default tier "ai/none"`},
+		"default policy":       {func(s *Snapshot) { s.DefaultPolicy = "ai/none" }, `default credit policy "ai/none"`},
+		"grant":                {func(s *Snapshot) { s.Policies[0].FirstGrant = -1 }, "negative first grant"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := sample()
+			c.change(s)
+			_, err := NewIndex(s)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestIndex(t *testing.T) {
+	s := sample()
+	other := s.Models[0]
+	other.PublicName, other.Aliases = "openai/max", nil
+	s.Models = append(s.Models, other)
+	s.Tiers = append(s.Tiers, Tier{Name: "ai/all", MaxBodyBytes: 1}, Tier{Name: "ai/gone", Models: []string{"deleted"}, MaxBodyBytes: 1})
+	x, err := NewIndex(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mini := x.Model("mini")
+	if mini == nil || mini != x.Model("openai/mini") || x.Model("none") != nil {
+		t.Error("models are found by name and alias only")
+	}
+	if x.Provider("ai/openai") == nil || x.Provider("x") != nil || x.Policy("ai/prepaid") == nil || x.Tier("x") != nil {
+		t.Error("wrong lookup")
+	}
+	for tier, want := range map[string][2]bool{"ai/free": {true, false}, "ai/all": {true, true}, "ai/gone": {false, false}, "": {true, true}} {
+		got := [2]bool{x.Allows(x.Tier(tier), mini), x.Allows(x.Tier(tier), x.Model("openai/max"))}
+		if got != want {
+			t.Errorf("tier %q allows %v, want %v", tier, got, want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Validate says whether s can be served: names are unique, references resolve, live models are priced, limits are
+// positive. It names everything that is wrong.
+func Validate(s *Snapshot) error {
+	errs := []error{validateHeader(s)}
+	providers := map[string]bool{}
+	for i := range s.Providers {
+		errs = append(errs, claim(providers, "provider", s.Providers[i].ID))
+	}
+	names := map[string]bool{}
+	for i := range s.Models {
+		m := &s.Models[i]
+		for _, name := range append([]string{m.PublicName}, m.Aliases...) {
+			errs = append(errs, claim(names, "model name", name))
+		}
+		errs = append(errs, validateModel(m, s.Mode, providers))
+	}
+	errs = append(errs, validateTiers(s), validatePolicies(s))
+	return errors.Join(errs...)
+}
+
+func validateHeader(s *Snapshot) error {
+	var errs []error
+	if s.Mode != Live && s.Mode != Demo {
+		errs = append(errs, fmt.Errorf("mode %q is unknown", s.Mode))
+	}
+	if s.CreditsPerDollar <= 0 {
+		errs = append(errs, fmt.Errorf("creditsPerDollar is %d, not positive", s.CreditsPerDollar))
+	}
+	if s.Sequence < 0 {
+		errs = append(errs, fmt.Errorf("sequence is %d, negative", s.Sequence))
+	}
+	return errors.Join(errs...)
+}
+
+func validateModel(m *Model, mode Mode, providers map[string]bool) error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("model %q: "+format, append([]any{m.PublicName}, args...)...))
+	}
+	if len(m.Backends) == 0 {
+		bad("no backends")
+	}
+	for _, b := range m.Backends {
+		if !providers[b.Provider] {
+			bad("backend %q: provider %q is not in the snapshot", b.Name, b.Provider)
+		}
+		if b.Weight < 0 || b.Priority < 0 {
+			bad("backend %q: negative weight or priority", b.Name)
+		}
+	}
+	if m.Price == nil && mode == Live {
+		bad("no price")
+	}
+	if m.Price != nil && !m.Price.valid() {
+		bad("negative price")
+	}
+	if m.Limits.ContextTokens <= 0 || m.Limits.MaxOutputTokens <= 0 {
+		bad("limits are not positive")
+	}
+	if t := m.Times; t.ConnectSeconds <= 0 || t.FirstEventSeconds <= 0 || t.IdleSeconds <= 0 || t.TotalSeconds <= 0 {
+		bad("timeouts are not positive")
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Price) valid() bool {
+	optional := func(v *int64) bool { return v == nil || *v >= 0 }
+	return p.InputPerMillion >= 0 && p.OutputPerMillion >= 0 && optional(p.CacheReadPerMillion) && optional(p.CacheWritePerMillion)
+}
+
+func validateTiers(s *Snapshot) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, t := range s.Tiers {
+		errs = append(errs, claim(seen, "tier", t.Name))
+		if t.MaxBodyBytes <= 0 {
+			errs = append(errs, fmt.Errorf("tier %q: maxBodyBytes is not positive", t.Name))
+		}
+		if t.RequestsPerMinute < 0 || (t.RequestsPerMinute > 0 && t.Burst < 1) {
+			errs = append(errs, fmt.Errorf("tier %q: requests per minute %d with burst %d", t.Name, t.RequestsPerMinute, t.Burst))
+		}
+	}
+	if s.DefaultTier != "" && !seen[s.DefaultTier] {
+		errs = append(errs, fmt.Errorf("default tier %q is not in the snapshot", s.DefaultTier))
+	}
+	return errors.Join(errs...)
+}
+
+func validatePolicies(s *Snapshot) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, p := range s.Policies {
+		errs = append(errs, claim(seen, "credit policy", p.Name))
+		if p.FirstGrant < 0 {
+			errs = append(errs, fmt.Errorf("credit policy %q: negative first grant", p.Name))
+		}
+	}
+	if s.DefaultPolicy != "" && !seen[s.DefaultPolicy] {
+		errs = append(errs, fmt.Errorf("default credit policy %q is not in the snapshot", s.DefaultPolicy))
+	}
+	return errors.Join(errs...)
+}
+
+// claim takes name for the first that asks and refuses the second.
+func claim(taken map[string]bool, what, name string) error {
+	if name == "" {
+		return fmt.Errorf("%s is empty", what)
+	}
+	if taken[name] {
+		return fmt.Errorf("%s %q is there twice", what, name)
+	}
+	taken[name] = true
+	return nil
+}
