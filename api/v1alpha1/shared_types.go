@@ -63,6 +63,7 @@ const (
 	ReasonNoGateway           = "NoGateway"
 	ReasonAmbiguousGateway    = "AmbiguousGateway"
 	ReasonRefNotFound         = "RefNotFound"
+	ReasonRefNotUsable        = "RefNotUsable"
 	ReasonSecretNotFound      = "SecretNotFound"
 	ReasonSecretKeyMissing    = "SecretKeyMissing"
 	ReasonUnpriced            = "Unpriced"

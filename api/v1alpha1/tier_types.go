@@ -91,6 +91,7 @@ type Tier struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 	// spec is what is wanted.
 	// +optional
+	// +default={}
 	Spec TierSpec `json:"spec,omitempty,omitzero"`
 	// status is what was seen.
 	// +optional

@@ -53,6 +53,9 @@ type Key struct {
 	SHA256, SecretName string
 	// Disabled says that the key is declared but not honoured.
 	Disabled bool
+	// Unresolved says that a Tier or CreditPolicy of the key is broken: Disabled is then true, and a row that does not
+	// exist yet must not be made, because its account would be made without the first grant.
+	Unresolved bool
 }
 
 // Output is the snapshot and what is to be said about each object.
@@ -66,4 +69,19 @@ type Output struct {
 	Conditions map[ObjectKey][]Condition
 	// Foreign holds the objects of Input that belong to another gateway or to none; those with none have a condition.
 	Foreign map[ObjectKey]bool
+}
+
+// Compile makes the snapshot of one AIGateway and the conditions of every object that belongs to it. Objects of other
+// namespaces than the gateway's are foreign and without conditions, except where Input.Local serves every namespace.
+func Compile(in Input) Output {
+	r := newRun(in)
+	// What others refer to comes first.
+	r.creditPolicies()
+	r.tiers()
+	r.gateway()
+	r.providers()
+	r.models()
+	r.apiKeys()
+	r.sortObjects()
+	return r.out
 }
