@@ -200,9 +200,8 @@ type AIGateway struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 	// spec is what is wanted.
-	// +optional
-	// +default={}
-	Spec AIGatewaySpec `json:"spec,omitempty,omitzero"`
+	// +required
+	Spec AIGatewaySpec `json:"spec,omitzero"`
 	// status is what was seen.
 	// +optional
 	Status AIGatewayStatus `json:"status,omitempty,omitzero"`
