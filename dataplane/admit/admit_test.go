@@ -1,0 +1,189 @@
+package admit
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func TestOutcomes(t *testing.T) {
+	ctx := context.Background()
+	unmetered := func(q *Request) { q.Unmetered = true }
+	version := func(v int64) func(*Request) { return func(q *Request) { q.KeyVersion = v } }
+	loadKey := func(state string, v int64) func(*testing.T, *store) {
+		return func(t *testing.T, s *store) {
+			s.load(100)
+			must(t, s.LoadKey(ctx, "ns/acme", "digest", state, v))
+		}
+	}
+	cases := map[string]struct {
+		given func(*testing.T, *store)
+		ask   Request
+		want  Outcome
+	}{
+		"nothing is known: the key comes first": {
+			given: func(*testing.T, *store) {}, ask: request(1), want: ReloadKey,
+		},
+		"the key is known, the account is not": {
+			given: func(t *testing.T, s *store) { must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1)) },
+			ask:   request(1), want: ReloadAccount,
+		},
+		"an unmetered request needs the account too": {
+			given: func(t *testing.T, s *store) { must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1)) },
+			ask:   request(0, unmetered), want: ReloadAccount,
+		},
+		"a key of another account is not known": {
+			given: func(t *testing.T, s *store) {
+				must(t, s.LoadKey(ctx, "ns/other", "digest", KeyActive, 1))
+				must(t, s.LoadAccount(ctx, "ns/acme", 100, 1))
+			},
+			ask: request(1), want: ReloadKey,
+		},
+		"the whole balance fits": {
+			given: func(_ *testing.T, s *store) { s.load(100) }, ask: request(100), want: Admitted,
+		},
+		"one more does not": {
+			given: func(_ *testing.T, s *store) { s.load(100) }, ask: request(101), want: InsufficientCredits,
+		},
+		"holds count": {
+			given: func(_ *testing.T, s *store) { s.load(100); s.want(request(60), Admitted) },
+			ask:   request(41), want: InsufficientCredits,
+		},
+		"a negative balance refuses even a free request": {
+			given: func(_ *testing.T, s *store) { s.load(-1) }, ask: request(0), want: InsufficientCredits,
+		},
+		"a negative balance does not matter without a meter": {
+			given: func(_ *testing.T, s *store) { s.load(-1) }, ask: request(0, unmetered), want: Admitted,
+		},
+		"a disabled key":              {given: loadKey(KeyDisabled, 2), ask: request(1), want: KeyRefused},
+		"a revoked key":               {given: loadKey(KeyRevoked, 2), ask: request(1), want: KeyRefused},
+		"a newer row than the caller": {given: loadKey(KeyActive, 2), ask: request(1), want: ReloadKey},
+		"an older row than the caller": {
+			given: loadKey(KeyActive, 2), ask: request(1, version(3)), want: ReloadKey,
+		},
+		"disabled, but the caller knows a newer row": {
+			given: loadKey(KeyDisabled, 2), ask: request(1, version(3)), want: ReloadKey,
+		},
+		"a tombstone wins whatever the caller knows": {
+			given: loadKey(KeyRevoked, 2), ask: request(1, version(9)), want: KeyRefused,
+		},
+		"the rate comes before the credits": {
+			given: func(_ *testing.T, s *store) { s.load(100); s.want(request(1, limited(1, 1)), Admitted) },
+			ask:   request(1000, limited(1, 1)), want: RateLimited,
+		},
+		"the key comes before the rate": {
+			given: func(t *testing.T, s *store) {
+				s.load(100)
+				s.want(request(1, limited(1, 1)), Admitted)
+				must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyRevoked, 2))
+			},
+			ask: request(1, limited(1, 1)), want: KeyRefused,
+		},
+		"the rate comes before the account": {
+			given: func(_ *testing.T, s *store) {
+				s.load(100)
+				s.want(request(1, limited(1, 1)), Admitted)
+				s.raw("DEL", accountKey("ns/acme"))
+			},
+			ask: request(1, limited(1, 1)), want: RateLimited,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, s *store) {
+				c.given(t, s)
+				before := s.dump()
+				s.want(c.ask, c.want)
+				if c.want != Admitted { // P9
+					same(t, "a refusal changed the store", s.dump(), before)
+				}
+			})
+		})
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	s := newMini(t)
+	s.load(1000)
+	second := time.Second
+	full := Limit{Limit: 60, Remaining: 2, Reset: second}
+	same(t, "first", s.admit(request(10, limited(60, 3))), Decision{Now: s.now, Rate: full, Spendable: 1000})
+	same(t, "short of credits: the rate as it stays", s.admit(request(999, limited(60, 3))),
+		Decision{Outcome: InsufficientCredits, Now: s.now, Rate: full, Spendable: 1000, Reserved: 10})
+	s.want(request(5, limited(60, 3)), Admitted)
+	same(t, "third", s.admit(request(1, limited(60, 3))), Decision{
+		Now: s.now, Rate: Limit{Limit: 60, Remaining: 0, Reset: 3 * second}, Spendable: 1000, Reserved: 15,
+	})
+	s.pass(400 * time.Millisecond)
+	same(t, "limited", s.admit(request(1, limited(60, 3))), Decision{
+		Outcome: RateLimited, Now: s.now, RetryAfter: 600 * time.Millisecond,
+		Rate: Limit{Limit: 60, Remaining: 0, Reset: 2600 * time.Millisecond},
+	})
+	s.pass(600*time.Millisecond - time.Microsecond)
+	s.want(request(1, limited(60, 3)), RateLimited)
+	s.pass(time.Microsecond)
+	s.want(request(1, limited(60, 3)), Admitted)
+	same(t, "burst beyond the limit is not remaining", s.admit(request(1, limited(2, 50))).Rate.Remaining, int64(2))
+	same(t, "no limit", s.admit(request(1)).Rate, Limit{})
+}
+
+func TestSameRequestAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		ctx := context.Background()
+		s.load(100)
+		q := request(60, limited(60, 2))
+		first := s.want(q, Admitted)
+		check := func(when, held string) {
+			t.Helper()
+			same(t, when+": the decision", s.admit(q), first)
+			said, counted := s.sum("ns/acme")
+			same(t, when+": held", []string{said, counted}, []string{held, held})
+		}
+		check("at once", "60")
+		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyRevoked, 2))
+		check("after its key is gone", "60")
+		must(t, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: 90, Version: 2}}))
+		check("confirmed", "0")
+		must(t, s.Release(ctx, q.Account, q.ID))
+		check("released", "0")
+	})
+}
+
+func TestRefusedRequestMayComeAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		s.load(10)
+		q := request(11)
+		s.want(q, InsufficientCredits)
+		must(t, s.LoadAccount(context.Background(), q.Account, 11, 2))
+		s.want(q, Admitted)
+	})
+}
+
+func TestRequestCheck(t *testing.T) {
+	s := newMini(t)
+	s.load(10)
+	for name, break_ := range map[string]func(*Request){
+		"no id":           func(q *Request) { q.ID = "" },
+		"no account":      func(q *Request) { q.Account = "" },
+		"no key":          func(q *Request) { q.KeyDigest = "" },
+		"negative hold":   func(q *Request) { q.Hold = -1 },
+		"hold too large":  func(q *Request) { q.Hold = MaxNano + 1 },
+		"negative limit":  func(q *Request) { q.RequestsPerMinute = -1 },
+		"limit, no burst": func(q *Request) { q.RequestsPerMinute = 1 },
+		"no time":         func(q *Request) { q.HoldFor = 0 },
+	} {
+		before := s.dump()
+		if _, err := s.Admit(context.Background(), request(1, break_)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		same(t, name, s.dump(), before)
+	}
+}
+
+func TestParseDecision(t *testing.T) {
+	for _, bad := range []string{"", "admitted", "maybe 0 0 0 0 0 0 0", "admitted 0 0 0 0 0 0", "admitted 0 0 0 0 0 0 1e3", "admitted 0 0 0 0 0 0 0 0"} {
+		if d, err := parseDecision(bad); err == nil {
+			t.Errorf("%q was read as %+v", bad, d)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package admit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
+)
+
+// ErrClosed says that the Admitter was used after Close.
+var ErrClosed = errors.New("admission store is closed")
+
+// Redis is the Admitter on a Redis, and the small cache beside it. It connects when it is first used, so that a replica
+// starts while Redis is away. All methods are safe for concurrent use.
+//
+// A request id is good for one hold: from its admission until HoldFor has passed its decision is kept, also after Confirm
+// or Release, and the same id again is answered with it and holds nothing more.
+type Redis struct {
+	opts    Options
+	driver  rueidis.ClientOption
+	dialing singleflight.Group
+	onClose func()
+
+	mu     sync.RWMutex
+	client rueidis.Client
+	closed bool
+}
+
+// NewRedis checks the options; it does not connect.
+func NewRedis(o Options) (*Redis, error) {
+	o = o.withDefaults()
+	driver, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	return &Redis{opts: o, driver: driver}, nil
+}
+
+// Close ends the connections, and the server of an embedded store.
+func (r *Redis) Close() {
+	r.mu.Lock()
+	client, done := r.client, r.closed
+	r.client, r.closed = nil, true
+	r.mu.Unlock()
+	if done {
+		return
+	}
+	if client != nil {
+		client.Close()
+	}
+	if r.onClose != nil {
+		r.onClose()
+	}
+}
+
+// Ping answers whether the store is there.
+func (r *Redis) Ping(ctx context.Context) error {
+	return r.do(ctx, "pinging", func(ctx context.Context, c rueidis.Client) error {
+		return c.Do(ctx, c.B().Ping().Build()).Error()
+	})
+}
+
+// do runs one call under the deadline.
+func (r *Redis) do(ctx context.Context, what string, call func(context.Context, rueidis.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	c, err := r.connect(ctx)
+	if err == nil {
+		err = call(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s in redis: %w", what, err)
+	}
+	return nil
+}
+
+// connect answers the client, made by whoever comes first. Others wait for the same dial, each under its own deadline.
+func (r *Redis) connect(ctx context.Context) (rueidis.Client, error) {
+	r.mu.RLock()
+	client, closed := r.client, r.closed
+	r.mu.RUnlock()
+	switch {
+	case closed:
+		return nil, ErrClosed
+	case client != nil:
+		return client, nil
+	}
+	dialled := r.dialing.DoChan("", r.dial)
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connecting: %w", ctx.Err())
+	case d := <-dialled:
+		if d.Err != nil {
+			return nil, fmt.Errorf("connecting: %w", d.Err)
+		}
+		return d.Val.(rueidis.Client), nil
+	}
+}
+
+func (r *Redis) dial() (any, error) {
+	r.mu.RLock()
+	client := r.client
+	r.mu.RUnlock()
+	if client != nil {
+		return client, nil
+	}
+	client, err := rueidis.NewClient(r.driver)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		client.Close()
+		return nil, ErrClosed
+	}
+	r.client = client
+	return client, nil
+}
+
+// Get answers a cached value; ok is false where there is none.
+func (r *Redis) Get(ctx context.Context, key string) (value string, ok bool, err error) {
+	err = r.do(ctx, "reading a cached value", func(ctx context.Context, c rueidis.Client) error {
+		v, err := c.Do(ctx, c.B().Get().Key(key).Build()).ToString()
+		if rueidis.IsRedisNil(err) {
+			return nil
+		}
+		value, ok = v, err == nil
+		return err
+	})
+	return value, ok, err
+}
+
+// Set caches a value for ttl, which is at least a millisecond.
+func (r *Redis) Set(ctx context.Context, key, value string, ttl time.Duration) error {
+	return r.do(ctx, "caching a value", func(ctx context.Context, c rueidis.Client) error {
+		return c.Do(ctx, c.B().Set().Key(key).Value(value).PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+	})
+}
+
+// Del takes a cached value away.
+func (r *Redis) Del(ctx context.Context, key string) error {
+	return r.do(ctx, "dropping a cached value", func(ctx context.Context, c rueidis.Client) error {
+		return c.Do(ctx, c.B().Del().Key(key).Build()).Error()
+	})
+}
+
+// decimal writes an integer as the scripts read it.
+func decimal[T ~int64 | ~int](n T) string { return strconv.FormatInt(int64(n), 10) }

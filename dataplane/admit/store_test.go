@@ -1,0 +1,182 @@
+package admit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/rueidis"
+
+	"github.com/layers-dev/layers/hack/testenv"
+)
+
+// store is an Admitter under test with a look behind it.
+type store struct {
+	*Redis
+	tb testing.TB
+	// mini is nil on a real server; its clock stands still.
+	mini *miniredis.Miniredis
+	now  time.Time
+}
+
+// onBoth runs a test on miniredis, whose clock the test moves, and on a real server.
+func onBoth(t *testing.T, test func(t *testing.T, s *store)) {
+	t.Run("miniredis", func(t *testing.T) { test(t, newMini(t)) })
+	t.Run("server", func(t *testing.T) { test(t, newServer(t)) })
+}
+
+func newMini(tb testing.TB) *store {
+	tb.Helper()
+	mini := miniredis.RunT(tb)
+	s := &store{tb: tb, mini: mini, now: time.UnixMicro(1_800_000_000_000_000).UTC()}
+	mini.SetTime(s.now)
+	s.Redis = open(tb, "redis://"+mini.Addr())
+	s.driver.ForceSingleClient = true
+	return s
+}
+
+func newServer(tb testing.TB) *store {
+	tb.Helper()
+	return &store{tb: tb, Redis: open(tb, testenv.Redis(tb))}
+}
+
+func open(tb testing.TB, url string) *Redis {
+	tb.Helper()
+	r, err := NewRedis(Options{URL: url, Timeout: 20 * time.Second})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(r.Close)
+	return r
+}
+
+// pass moves the clock of miniredis, TTLs with it.
+func (s *store) pass(d time.Duration) {
+	s.now = s.now.Add(d)
+	s.mini.SetTime(s.now)
+	s.mini.FastForward(d)
+}
+
+// raw sends a command past the Admitter.
+func (s *store) raw(args ...string) rueidis.RedisResult {
+	c, err := s.connect(context.Background())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return c.Do(context.Background(), c.B().Arbitrary(args[0]).Args(args[1:]...).Build())
+}
+
+// dump answers all that the store holds, byte by byte, and when each key goes, to a second.
+func (s *store) dump() map[string]string {
+	s.tb.Helper()
+	if s.mini != nil {
+		return map[string]string{"": s.mini.Dump()}
+	}
+	all := map[string]string{}
+	keys, err := s.raw("KEYS", "*").AsStrSlice()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	for _, k := range keys {
+		v, err := s.raw("DUMP", k).ToString()
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		at, err := s.raw("PEXPIRETIME", k).ToInt64()
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		all[k] = fmt.Sprintf("%x until %d", v, at)
+	}
+	return all
+}
+
+// sum answers what the store says that an account holds, and the sum of the holds one by one.
+func (s *store) sum(account string) (said, counted string) {
+	s.tb.Helper()
+	all, err := s.raw("HGETALL", holdsKey(account)).AsStrMap()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	said = all[""]
+	if said == "" {
+		said = "0"
+	}
+	delete(all, "")
+	var n int64
+	for v := range maps.Values(all) {
+		var one int64
+		if _, err := fmt.Sscan(v, &one); err != nil {
+			s.tb.Fatal(err)
+		}
+		n += one
+	}
+	return said, decimal(n)
+}
+
+// load makes account "ns/acme" with key "digest", version 1.
+func (s *store) load(balance int64) {
+	s.tb.Helper()
+	ctx := context.Background()
+	if err := s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1); err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := s.LoadAccount(ctx, "ns/acme", balance, 1); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *store) admit(q Request) Decision {
+	s.tb.Helper()
+	d, err := s.Admit(context.Background(), q)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return d
+}
+
+func (s *store) want(q Request, want Outcome) Decision {
+	s.tb.Helper()
+	d := s.admit(q)
+	if d.Outcome != want {
+		s.tb.Fatalf("request %s: outcome %d, want %d: %+v", q.ID, d.Outcome, want, d)
+	}
+	return d
+}
+
+var serial atomic.Int64
+
+// request asks for a hold on ns/acme, under a new id.
+func request(hold int64, change ...func(*Request)) Request {
+	q := Request{
+		ID: fmt.Sprintf("req_%d", serial.Add(1)), Account: "ns/acme", KeyDigest: "digest", KeyVersion: 1,
+		Hold: hold, HoldFor: time.Minute,
+	}
+	for _, c := range change {
+		c(&q)
+	}
+	return q
+}
+
+func limited(perMinute, burst int64) func(*Request) {
+	return func(q *Request) { q.RequestsPerMinute, q.Burst = perMinute, burst }
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
