@@ -1,0 +1,83 @@
+# The workshop. `make` lists what there is; each line's text is behind its target.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Tools are pinned in a module of their own. They and the program are built without cgo, so that they share what is built;
+# only the race detector needs cgo.
+export CGO_ENABLED := 0
+TOOL := go tool -modfile=hack/tools/go.mod
+HELM := $(TOOL) helm
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE ?= ghcr.io/layers-dev/layers:$(VERSION)
+LDFLAGS := -s -w
+CHART := charts/layers
+GOLDEN := hack/chart/testdata
+TEST ?= ./...
+
+##@ Use
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## serve on this machine with nothing configured: the demo model, embedded stores
+	go run . up
+
+.PHONY: build
+build: ## build the program, static, into bin/layers
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/layers .
+
+.PHONY: image
+image: ## build the container image IMAGE with docker
+	docker build --tag $(IMAGE) .
+
+##@ Change
+
+.PHONY: test
+test: ## run all tests with the race detector; gets Redis, PostgreSQL, etcd and kube-apiserver first if need be
+	go run ./hack/testenv/ensure
+	export KUBEBUILDER_ASSETS=$$(go run ./hack/envtest/ensure) && CGO_ENABLED=1 go test -race $(TEST)
+
+.PHONY: lint
+lint: ## run the linters
+	$(TOOL) golangci-lint run
+
+.PHONY: generate
+generate: generate-api generate-chart generate-docs ## write everything that is generated
+
+.PHONY: generate-api
+generate-api:
+	$(TOOL) controller-gen object paths=./api/...
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOL) controller-gen rbac:roleName=layers-operator paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: generate-chart
+generate-chart: generate-api
+	go run ./hack/chart
+	for values in $(GOLDEN)/*.values.yaml; do \
+	  $(HELM) template layers $(CHART) --namespace layers-system --values "$$values" >"$${values%.values.yaml}.golden.yaml"; \
+	done
+
+.PHONY: generate-docs
+generate-docs: generate-api
+	go run ./hack/docs
+
+.PHONY: verify
+verify: generate ## write everything that is generated, check everything that can be read, and fail on any change
+	go mod verify
+	go mod tidy -diff
+	cd hack/tools && go mod tidy -diff
+	$(HELM) lint --strict $(CHART)
+	$(MAKE) lint
+	git diff --exit-code
+	@untracked=$$(git ls-files --others --exclude-standard); \
+	if [[ -n $$untracked ]]; then echo "files that are not in git:"; echo "$$untracked"; exit 1; fi
+
+.PHONY: e2e
+e2e: ## run the end-to-end tests on the cluster of KUBECONFIG; hack/e2e says which variables they need
+	go test -tags e2e -count=1 -timeout 20m -v ./hack/e2e
