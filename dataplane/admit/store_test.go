@@ -15,10 +15,19 @@ import (
 	"github.com/layers-dev/layers/hack/testenv"
 )
 
+// tester is a *testing.T, a *testing.B or a *rapid.T.
+type tester interface {
+	Helper()
+	Logf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
 // store is an Admitter under test with a look behind it.
 type store struct {
 	*Redis
-	tb testing.TB
+	tb tester
 	// mini is nil on a real server; its clock stands still.
 	mini *miniredis.Miniredis
 	now  time.Time
@@ -30,7 +39,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s *store)) {
 	t.Run("server", func(t *testing.T) { test(t, newServer(t)) })
 }
 
-func newMini(tb testing.TB) *store {
+func newMini(tb tester) *store {
 	tb.Helper()
 	mini := miniredis.RunT(tb)
 	s := &store{tb: tb, mini: mini, now: time.UnixMicro(1_800_000_000_000_000).UTC()}
@@ -45,7 +54,7 @@ func newServer(tb testing.TB) *store {
 	return &store{tb: tb, Redis: open(tb, testenv.Redis(tb))}
 }
 
-func open(tb testing.TB, url string) *Redis {
+func open(tb tester, url string) *Redis {
 	tb.Helper()
 	r, err := NewRedis(Options{URL: url, Timeout: 20 * time.Second})
 	if err != nil {
@@ -69,6 +78,16 @@ func (s *store) raw(args ...string) rueidis.RedisResult {
 		s.tb.Fatal(err)
 	}
 	return c.Do(context.Background(), c.B().Arbitrary(args[0]).Args(args[1:]...).Build())
+}
+
+// count sends a command that answers an integer.
+func (s *store) count(args ...string) int64 {
+	s.tb.Helper()
+	n, err := s.raw(args...).ToInt64()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return n
 }
 
 // dump answers all that the store holds, byte by byte, and when each key goes, to a second.
@@ -167,14 +186,14 @@ func limited(perMinute, burst int64) func(*Request) {
 	return func(q *Request) { q.RequestsPerMinute, q.Burst = perMinute, burst }
 }
 
-func must(t testing.TB, err error) {
+func must(t tester, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func same(t testing.TB, what string, got, want any) {
+func same(t tester, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("%s (-want +got):\n%s", what, diff)

@@ -1,0 +1,49 @@
+package admit
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/redis/rueidis"
+)
+
+// What an admission costs beside the bare round trip of a script that does nothing; `go test -bench . ./dataplane/admit`.
+func BenchmarkAdmit(b *testing.B) {
+	for name, open := range map[string]func(testing.TB) *store{
+		"server": newServer, "miniredis": func(tb testing.TB) *store { return newMini(tb) },
+	} {
+		ctx := context.Background()
+		b.Run(name+"/bare", func(b *testing.B) {
+			s, script := open(b), rueidis.NewLuaScript("return 1")
+			c, err := s.connect(ctx)
+			must(b, err)
+			for b.Loop() {
+				must(b, script.Exec(ctx, c, []string{"k"}, nil).Error())
+			}
+		})
+		b.Run(name+"/admit", func(b *testing.B) {
+			s := open(b)
+			s.load(MaxNano)
+			for b.Loop() {
+				s.want(request(1, limited(1_000_000_000, 1_000_000_000)), Admitted)
+			}
+		})
+		b.Run(name+"/admit+confirm", func(b *testing.B) {
+			s := open(b)
+			s.load(MaxNano)
+			for i := int64(2); b.Loop(); i++ {
+				q := request(1, func(q *Request) { q.ID = strconv.FormatInt(i, 10) })
+				s.want(q, Admitted)
+				must(b, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: MaxNano - i, Version: i}}))
+			}
+		})
+		b.Run(name+"/refuse", func(b *testing.B) {
+			s := open(b)
+			s.load(0)
+			for b.Loop() {
+				s.want(request(1), InsufficientCredits)
+			}
+		})
+	}
+}
