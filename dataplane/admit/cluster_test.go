@@ -1,0 +1,78 @@
+package admit
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/layers-dev/layers/hack/testenv"
+)
+
+// newCluster starts a cluster of one node, which refuses a script whose keys are in two slots as any other does.
+func newCluster(t *testing.T) *store {
+	t.Helper()
+	bin, err := testenv.FindRedis(os.Stderr)
+	must(t, err)
+	var port string
+	for n := 0; port == ""; {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		if n = l.Addr().(*net.TCPAddr).Port; n < 55_000 { // the nodes' own port is 10000 higher
+			port = decimal(n)
+		}
+		must(t, l.Close())
+	}
+	server := exec.CommandContext(t.Context(), bin, "--bind", "127.0.0.1", "--port", port, "--cluster-enabled", "yes", "--save", "", "--dir", t.TempDir())
+	must(t, server.Start())
+	t.Cleanup(func() {
+		_ = server.Process.Kill() // it may be gone already
+		_ = server.Wait()
+	})
+	url := "redis://127.0.0.1:" + port
+	opt := rueidis.ClientOption{InitAddress: []string{"127.0.0.1:" + port}, ForceSingleClient: true, DisableCache: true}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if c, err := rueidis.NewClient(opt); err == nil {
+			defer c.Close()
+			must(t, c.Do(t.Context(), c.B().Arbitrary("CLUSTER", "ADDSLOTSRANGE", "0", "16383").Build()).Error())
+			for c.Do(t.Context(), c.B().Get().Key("x").Build()).Error() != rueidis.Nil {
+				if time.Now().After(deadline) {
+					t.Fatal("the cluster is not up")
+				}
+			}
+			return &store{tb: t, Redis: open(t, url)}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the node is not up")
+		}
+	}
+}
+
+func TestCluster(t *testing.T) {
+	s, ctx := newCluster(t), context.Background()
+	var batch []Confirmation
+	for _, account := range []string{"ns/a", "ns/b", "ns/c", "ns/d"} {
+		must(t, s.LoadKey(ctx, account, "digest", KeyActive, 1))
+		must(t, s.LoadAccount(ctx, account, 100, 1))
+		q := request(60, limited(60, 5), func(q *Request) { q.Account = account })
+		s.want(q, Admitted)
+		s.want(request(60, func(q *Request) { q.Account = account }), InsufficientCredits)
+		batch = append(batch, Confirmation{RequestID: q.ID, Account: account, Balance: 50, Version: 2})
+	}
+	must(t, s.Confirm(ctx, batch))
+	for _, c := range batch {
+		d := s.want(request(51, func(q *Request) { q.Account = c.Account }), InsufficientCredits)
+		same(t, c.Account, []int64{d.Spendable, d.Reserved}, []int64{50, 0})
+		q := request(50, func(q *Request) { q.Account = c.Account })
+		s.want(q, Admitted)
+		must(t, s.Release(ctx, q.Account, q.ID))
+	}
+	must(t, s.Set(ctx, "lyr:key:x", "value", time.Minute))
+	v, ok, err := s.Get(ctx, "lyr:key:x")
+	must(t, err)
+	same(t, "cached", []any{v, ok}, []any{"value", true})
+}
