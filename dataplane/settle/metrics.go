@@ -1,0 +1,65 @@
+package settle
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type stats struct {
+	committed, failures, dropped, unconfirmedLost int
+	busy                                          time.Duration
+}
+
+func (s *Settler) count(rows int, took time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.busy += took
+	if err != nil {
+		s.stats.failures++
+		return
+	}
+	s.stats.committed += rows
+}
+
+var (
+	descQueue     = prometheus.NewDesc("layers_settle_queue", "Settlements that the ledger does not have yet.", nil, nil)
+	descLag       = prometheus.NewDesc("layers_settle_lag_seconds", "Age of the oldest of them.", nil, nil)
+	descUnconf    = prometheus.NewDesc("layers_settle_unconfirmed", "Committed settlements that the admission store was not told of yet.", nil, nil)
+	descCommitted = prometheus.NewDesc("layers_settle_committed_total", "Settlements committed.", nil, nil)
+	descFailures  = prometheus.NewDesc("layers_settle_failures_total", "Tries that the ledger refused or did not answer.", nil, nil)
+	descDropped   = prometheus.NewDesc("layers_settle_dropped_total", "Settlements not taken because the queue was full.", nil, nil)
+	descBusy      = prometheus.NewDesc("layers_settle_busy_seconds_total", "Time spent writing to the ledger.", nil, nil)
+	descLost      = prometheus.NewDesc("layers_settle_unconfirmed_lost_total", "Confirmations given up; their holds end by themselves.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *Settler) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descQueue, descLag, descUnconf, descCommitted, descFailures, descDropped, descBusy, descLost} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *Settler) Collect(ch chan<- prometheus.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lag float64
+	for _, it := range s.queue {
+		lag = max(lag, s.o.Now().Sub(it.queuedAt).Seconds())
+	}
+	gauge := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	counter := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	}
+	gauge(descQueue, float64(len(s.queue)))
+	gauge(descLag, lag)
+	gauge(descUnconf, float64(len(s.unconfirmed)))
+	counter(descCommitted, float64(s.stats.committed))
+	counter(descFailures, float64(s.stats.failures))
+	counter(descDropped, float64(s.stats.dropped))
+	counter(descBusy, s.stats.busy.Seconds())
+	counter(descLost, float64(s.stats.unconfirmedLost))
+}

@@ -1,0 +1,220 @@
+package settle
+
+import (
+	"context"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
+)
+
+// maxUnconfirmed bounds the confirmations that wait for the admission store. A lost one leaves a hold until its time is
+// over, which is the safe side.
+const maxUnconfirmed = 10_000
+
+// run empties the queue until it is told to stop and nothing is left.
+func (s *Settler) run() {
+	defer close(s.gone)
+	defer s.refuse()
+	pause := s.o.Backoff
+	for s.ctx.Err() == nil {
+		batch := s.head()
+		if len(batch) == 0 && !s.waiting() {
+			if s.ended() {
+				return
+			}
+			select {
+			case <-s.wake:
+			case <-s.quit:
+			}
+			continue
+		}
+		if s.round(batch) {
+			pause = s.o.Backoff
+			continue
+		}
+		s.sleep(pause)
+		pause = min(2*pause, s.o.BackoffMax)
+	}
+}
+
+// round writes one batch and confirms what is written; false: something failed and it is wise to pause.
+func (s *Settler) round(batch []*item) bool {
+	written, ok := s.write(batch)
+	s.finish(written)
+	if !s.confirm() {
+		ok = false
+	}
+	for _, w := range written {
+		close(w.it.done)
+	}
+	return ok
+}
+
+// committed is an item and what the ledger said.
+type committed struct {
+	it *item
+	as ledger.Settled
+}
+
+// write tries the batch in one transaction. If that fails while the store is well, one of the rows is the reason: then
+// each goes alone, so that a bad one never holds up the rest.
+func (s *Settler) write(batch []*item) ([]committed, bool) {
+	if len(batch) == 0 {
+		return nil, true
+	}
+	written, err := s.settle(batch)
+	if err == nil {
+		return written, true
+	}
+	s.o.Log.Error("Settlements are not committed, trying again", "rows", len(batch), "error", err)
+	for _, it := range batch {
+		it.failed()
+	}
+	if len(batch) == 1 || !s.well() {
+		return nil, false
+	}
+	ok := true
+	for _, it := range batch {
+		one, err := s.settle([]*item{it})
+		if err != nil {
+			s.o.Log.Error("Settlement is refused by the ledger, trying again", "requestID", it.s.RequestID, "error", err)
+			ok = false
+			if !s.well() {
+				break
+			}
+			continue
+		}
+		written = append(written, one...)
+	}
+	return written, ok
+}
+
+func (s *Settler) settle(batch []*item) ([]committed, error) {
+	rows := make([]ledger.Settlement, len(batch))
+	for i, it := range batch {
+		rows[i] = it.s
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	defer cancel()
+	start := s.o.Now()
+	answers, err := s.o.Ledger.Settle(ctx, rows)
+	s.count(len(rows), s.o.Now().Sub(start), err)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]committed, len(batch))
+	for i, it := range batch {
+		out[i] = committed{it: it, as: answers[i]}
+	}
+	return out, nil
+}
+
+// well says that the store can be written, whatever a single row says.
+func (s *Settler) well() bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	defer cancel()
+	return s.o.Ledger.Ready(ctx) == nil
+}
+
+// head is the next batch; it stays in the queue until it is committed. After a failure the bad rows have moved to the
+// end, see finish.
+func (s *Settler) head() []*item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(len(s.queue), s.o.Batch)
+	return append([]*item(nil), s.queue[:n]...)
+}
+
+// finish takes what was written out of the queue, moves what was tried in vain behind the rest, and notes what is to be
+// confirmed.
+func (s *Settler) finish(written []committed) {
+	if len(written) == 0 {
+		return
+	}
+	gone := make(map[*item]bool, len(written))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range written {
+		gone[w.it] = true
+		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{
+			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Balance, Version: w.as.Account.Version,
+		})
+	}
+	var rest, bad []*item
+	for i, it := range s.queue {
+		switch {
+		case gone[it]:
+		case i < s.o.Batch:
+			bad = append(bad, it)
+		default:
+			rest = append(rest, it)
+		}
+	}
+	s.queue = append(rest, bad...)
+	if over := len(s.unconfirmed) - maxUnconfirmed; over > 0 {
+		s.unconfirmed = append([]admit.Confirmation(nil), s.unconfirmed[over:]...)
+		s.stats.unconfirmedLost += over
+	}
+}
+
+// confirm tells the admission store what is committed; false: it did not answer, and is told again later.
+func (s *Settler) confirm() bool {
+	s.mu.Lock()
+	todo := s.unconfirmed
+	s.unconfirmed = nil
+	s.mu.Unlock()
+	if len(todo) == 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	defer cancel()
+	if err := s.o.Confirmer.Confirm(ctx, todo); err != nil {
+		s.o.Log.Error("Settlements are not confirmed, trying again", "rows", len(todo), "error", err)
+		s.mu.Lock()
+		s.unconfirmed = append(todo, s.unconfirmed...)
+		s.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself.
+func (s *Settler) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.unconfirmed) > 0 && !s.stopping()
+}
+
+// refuse makes Submit take nothing more.
+func (s *Settler) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// ended says that the settler was told to stop and the queue is empty; from then on it takes nothing.
+func (s *Settler) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = s.stopping() && len(s.queue) == 0
+	return s.closed
+}
+
+func (s *Settler) stopping() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Settler) sleep(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+}

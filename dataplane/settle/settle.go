@@ -1,0 +1,181 @@
+// Package settle writes the ends of requests to the ledger, in batches, and confirms them to the admission store. What
+// was submitted is tried again until the ledger has it.
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
+)
+
+// Ledger is what the settler needs of ledger.Ledger.
+type Ledger interface {
+	Settle(ctx context.Context, s []ledger.Settlement) ([]ledger.Settled, error)
+	// Ready is nil when the store can be written.
+	Ready(ctx context.Context) error
+}
+
+// Confirmer is what the settler needs of admit.Admitter.
+type Confirmer interface {
+	Confirm(ctx context.Context, cs []admit.Confirmation) error
+}
+
+// Errors of Submit and of what it answers.
+var (
+	// ErrFull: the queue is full; the settlement was not taken.
+	ErrFull = errors.New("settlement queue is full")
+	// ErrClosed: the settler was closed; the settlement was not taken.
+	ErrClosed = errors.New("settler is closed")
+	// ErrPending: the ledger does not have it yet; it is tried again.
+	ErrPending = errors.New("settlement is not committed yet")
+)
+
+// Options of a Settler. Ledger, Confirmer and Log must be set; zero numbers take the defaults below.
+type Options struct {
+	Ledger    Ledger
+	Confirmer Confirmer
+	Log       *slog.Logger
+	Now       func() time.Time
+	// Batch is how many rows go into one transaction.
+	Batch int
+	// Queue is how many settlements may wait in memory (about 1 KB each).
+	Queue int
+	// Timeout bounds one try at either store.
+	Timeout time.Duration
+	// Backoff is the pause after a failed try; it doubles up to BackoffMax.
+	Backoff, BackoffMax time.Duration
+}
+
+// Defaults of Options.
+const (
+	DefaultBatch      = 200
+	DefaultQueue      = 100_000
+	DefaultTimeout    = 5 * time.Second
+	DefaultBackoff    = 50 * time.Millisecond
+	DefaultBackoffMax = 2 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Batch == 0 {
+		o.Batch = DefaultBatch
+	}
+	if o.Queue == 0 {
+		o.Queue = DefaultQueue
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Backoff == 0 {
+		o.Backoff = DefaultBackoff
+	}
+	if o.BackoffMax == 0 {
+		o.BackoffMax = DefaultBackoffMax
+	}
+	return o
+}
+
+// item is one settlement on its way.
+type item struct {
+	s        ledger.Settlement
+	queuedAt time.Time
+	// done is closed when the ledger has it, tried when a try failed.
+	done, tried chan struct{}
+	once        sync.Once
+}
+
+// Settler is the queue and the one goroutine that empties it. While a batch is being written the next one gathers, so
+// that an idle settler starts at once and a busy one writes large batches.
+type Settler struct {
+	o    Options
+	wake chan struct{}
+	quit chan struct{} // closed: end when the queue is empty
+	gone chan struct{} // closed: it has ended
+	stop sync.Once
+	// ctx ends when the settler shall give up.
+	ctx    context.Context
+	giveUp context.CancelFunc
+
+	mu          sync.Mutex
+	closed      bool
+	queue       []*item
+	unconfirmed []admit.Confirmation
+	stats       stats
+}
+
+// New starts a Settler. The caller must Close it.
+func New(o Options) *Settler {
+	s := &Settler{o: o.withDefaults(), wake: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{})}
+	s.ctx, s.giveUp = context.WithCancel(context.Background())
+	go s.run()
+	return s
+}
+
+// Submit takes one settlement. The answer waits until the ledger has it (nil), or until the first failed try or the
+// end of its context (ErrPending; the settler goes on trying). ErrFull: not taken.
+func (s *Settler) Submit(row ledger.Settlement) (wait func(context.Context) error, err error) {
+	it := &item{s: row, queuedAt: s.o.Now(), done: make(chan struct{}), tried: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("settling %s: %w", row.RequestID, ErrClosed)
+	}
+	if len(s.queue) >= s.o.Queue {
+		s.stats.dropped++
+		return nil, fmt.Errorf("settling %s: %w", row.RequestID, ErrFull)
+	}
+	s.queue = append(s.queue, it)
+	s.nudge()
+	return it.wait, nil
+}
+
+func (it *item) wait(ctx context.Context) error {
+	select {
+	case <-it.done:
+		return nil
+	default:
+	}
+	select {
+	case <-it.done:
+		return nil
+	case <-it.tried:
+	case <-ctx.Done():
+	}
+	return ErrPending
+}
+
+func (it *item) failed() { it.once.Do(func() { close(it.tried) }) }
+
+func (s *Settler) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close waits until the queue is empty, or ctx ends; then the settler stops. The error says how many settlements were
+// left behind.
+func (s *Settler) Close(ctx context.Context) error {
+	s.stop.Do(func() { close(s.quit) })
+	defer s.giveUp()
+	select {
+	case <-s.gone:
+	case <-ctx.Done():
+		s.giveUp()
+		<-s.gone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.queue); n > 0 {
+		return fmt.Errorf("closing with %d settlements not committed: %w", n, ErrPending)
+	}
+	return nil
+}
