@@ -1,0 +1,120 @@
+package manifests
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// list names the manifests of a folder, sorted.
+func list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifests: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		switch strings.ToLower(filepath.Ext(e.Name())) {
+		case ".yaml", ".yml", ".json":
+		default:
+			continue
+		}
+		// A link counts as what it leads to: a mounted ConfigMap is a folder of links.
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("reading manifests: %w", err)
+		}
+		if info.Mode().IsRegular() && !isKustomization(e.Name()) {
+			files = append(files, e.Name())
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func isKustomization(name string) bool {
+	return name == "kustomization.yaml" || name == "kustomization.yml"
+}
+
+// document is one document of a file as JSON, or what is wrong with it.
+type document struct {
+	json []byte
+	err  error
+}
+
+// documents splits a file; empty documents are left out. A bad one does not block those after it, as far as they can be
+// told apart.
+func documents(file string, raw []byte) []document {
+	if strings.EqualFold(filepath.Ext(file), ".json") {
+		return jsonDocuments(raw)
+	}
+	var out []document
+	r := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
+	for n := 1; ; n++ {
+		doc, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			return append(out, document{err: fmt.Errorf("document %d: %w", n, err)})
+		}
+		// Strict: of two equal keys neither may win silently.
+		j, err := yaml.YAMLToJSONStrict(doc)
+		switch {
+		case err != nil:
+			out = append(out, document{err: fmt.Errorf("document %d: %w", n, oneLine(err))})
+		case string(j) != "null":
+			out = append(out, document{json: j})
+		}
+	}
+}
+
+func jsonDocuments(raw []byte) []document {
+	var out []document
+	d := json.NewDecoder(bytes.NewReader(raw))
+	for {
+		var doc json.RawMessage
+		err := d.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			// Where the next one begins is not known.
+			return append(out, document{err: err})
+		}
+		out = append(out, document{json: doc})
+	}
+}
+
+// decode reads one document as the API server reads JSON: integers stay integers. Duplicate fields are an error.
+func decode(doc []byte) (map[string]any, error) {
+	var v any
+	strict, err := kjson.UnmarshalStrict(doc, &v, kjson.DisallowDuplicateFields)
+	if err == nil {
+		err = errors.Join(strict...)
+	}
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	obj, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("not an object")
+	}
+	return obj, nil
+}
+
+// oneLine folds an error of several lines, so that a finding stays one.
+func oneLine(err error) error {
+	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
+}

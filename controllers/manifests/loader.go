@@ -1,0 +1,230 @@
+package manifests
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
+	metavalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+)
+
+var (
+	// firstCreation is when the first object of a folder is said to have been made; each further one a second later.
+	firstCreation = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	// uidSpace is the name space of the objects' UIDs (UUIDv5); a random constant.
+	uidSpace = uuid.MustParse("5b1d9f0e-7c52-4c1b-9a86-2f7a4f0f2c63")
+)
+
+// loader gathers the objects of a folder.
+type loader struct {
+	schemas schemas
+	set     Set
+	report  Report
+	// seen holds the file of each object by "Kind namespace/name".
+	seen map[string]string
+	// objects counts the good ones.
+	objects int
+	// path is the file that is read.
+	path string
+}
+
+func (l *loader) warn(object, format string, args ...any) {
+	l.report.Warnings = append(l.report.Warnings, Finding{l.path, object, fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) problem(object, format string, args ...any) {
+	l.report.Problems = append(l.report.Problems, Finding{l.path, object, fmt.Sprintf(format, args...)})
+}
+
+// file reads one file.
+func (l *loader) file(ctx context.Context, path string) {
+	l.path = path
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		l.problem("", "%v", err)
+		return
+	}
+	for _, doc := range documents(path, raw) {
+		if doc.err != nil {
+			l.problem("", "%v", doc.err)
+			continue
+		}
+		obj, err := decode(doc.json)
+		if err != nil {
+			l.problem("", "%v", err)
+			continue
+		}
+		l.object(ctx, obj, doc.json)
+	}
+}
+
+// object takes one object, or the items of a list.
+func (l *loader) object(ctx context.Context, obj map[string]any, doc []byte) {
+	apiVersion, _ := obj["apiVersion"].(string)
+	kind, _ := obj["kind"].(string)
+	group, _, _ := strings.Cut(apiVersion, "/")
+	switch s := l.schemas[apiVersion+"/"+kind]; {
+	case apiVersion == "" || kind == "":
+		l.problem("", "apiVersion and kind are required")
+	case s != nil:
+		l.custom(ctx, s, kind, obj)
+	case apiVersion == "v1" && kind == "Secret":
+		l.secret(doc)
+	case isList(apiVersion, kind):
+		l.list(ctx, obj)
+	case group == v1alpha1.GroupVersion.Group:
+		l.problem("", "no matches for kind %q in version %q", kind, apiVersion)
+	case group == "kustomize.config.k8s.io":
+	default:
+		l.warn(describe(kind, obj), "ignored, only Secrets and the kinds of %s are read", v1alpha1.GroupVersion.Group)
+	}
+}
+
+// isList says whether an object is a list of others: v1 List, or a list of one of our kinds.
+func isList(apiVersion, kind string) bool {
+	return (apiVersion == "v1" || apiVersion == v1alpha1.GroupVersion.String()) && strings.HasSuffix(kind, "List")
+}
+
+func (l *loader) list(ctx context.Context, obj map[string]any) {
+	items, _ := obj["items"].([]any)
+	for i, item := range items {
+		// Back to bytes: a Secret is decoded strictly from them.
+		doc, err := json.Marshal(item)
+		m, ok := item.(map[string]any)
+		if err != nil || !ok {
+			l.problem("", "items[%d]: not an object", i)
+			continue
+		}
+		l.object(ctx, m, doc)
+	}
+}
+
+// custom checks one object of our kinds and keeps it.
+func (l *loader) custom(ctx context.Context, s *kindSchema, kind string, obj map[string]any) {
+	unknown, errs := s.admit(ctx, obj)
+	object := describe(kind, obj)
+	slices.Sort(unknown)
+	for _, path := range slices.Compact(unknown) {
+		l.warn(object, "unknown field %q", path)
+	}
+	if len(errs) > 0 {
+		l.refuse(object, errs)
+		return
+	}
+	if !l.claim(object) {
+		return
+	}
+	if err := l.keep(kind, obj); err != nil {
+		l.problem(object, "%v", oneLine(err))
+		return
+	}
+	l.objects++
+}
+
+func (l *loader) refuse(object string, errs field.ErrorList) {
+	for _, e := range errs {
+		l.problem(object, "%v", oneLine(e))
+	}
+}
+
+// claim refuses the second object of one name.
+func (l *loader) claim(object string) bool {
+	if first, twice := l.seen[object]; twice {
+		l.problem(object, "declared twice, first in %s", first)
+		return false
+	}
+	l.seen[object] = l.path
+	return true
+}
+
+func (l *loader) keep(kind string, obj map[string]any) error {
+	switch kind {
+	case "AIGateway":
+		return add(l, kind, &l.set.Gateways, obj)
+	case "Provider":
+		return add(l, kind, &l.set.Providers, obj)
+	case "Model":
+		return add(l, kind, &l.set.Models, obj)
+	case "Tier":
+		return add(l, kind, &l.set.Tiers, obj)
+	case "CreditPolicy":
+		return add(l, kind, &l.set.CreditPolicies, obj)
+	case "APIKey":
+		return add(l, kind, &l.set.APIKeys, obj)
+	}
+	return fmt.Errorf("kind %s has a schema and no place", kind)
+}
+
+// add converts obj and gives it what the API server gives to a new object.
+func add[T any, P interface {
+	*T
+	metav1.Object
+}](l *loader, kind string, to *[]T, obj map[string]any) error {
+	var v T
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj, &v); err != nil {
+		return fmt.Errorf("converting: %w", err)
+	}
+	m := P(&v)
+	m.SetUID(types.UID(uuid.NewSHA1(uidSpace, []byte(kind+"/"+m.GetNamespace()+"/"+m.GetName())).String()))
+	m.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(l.objects) * time.Second)))
+	m.SetGeneration(1)
+	*to = append(*to, v)
+	return nil
+}
+
+// secret reads a v1 Secret. Unknown fields are warnings, as everywhere.
+func (l *loader) secret(doc []byte) {
+	var s corev1.Secret
+	strict, err := kjson.UnmarshalStrict(doc, &s)
+	if s.Namespace == "" {
+		s.Namespace = DefaultNamespace
+	}
+	object := "Secret " + s.Namespace + "/" + s.Name
+	if err != nil {
+		l.problem(object, "%v", oneLine(err))
+		return
+	}
+	for _, e := range strict {
+		l.warn(object, "%v", e)
+	}
+	if errs := metavalidation.ValidateObjectMeta(&s.ObjectMeta, true, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata")); len(errs) > 0 {
+		l.refuse(object, errs)
+		return
+	}
+	if !l.claim(object) {
+		return
+	}
+	data := s.Data
+	if data == nil {
+		data = map[string][]byte{}
+	}
+	for k, v := range s.StringData {
+		data[k] = []byte(v)
+	}
+	l.set.Secrets[types.NamespacedName{Namespace: s.Namespace, Name: s.Name}] = data
+	l.objects++
+}
+
+// describe names an object as well as its metadata allow.
+func describe(kind string, obj map[string]any) string {
+	meta, _ := obj["metadata"].(map[string]any)
+	name, _ := meta["name"].(string)
+	namespace, _ := meta["namespace"].(string)
+	if namespace == "" {
+		namespace = DefaultNamespace
+	}
+	return kind + " " + namespace + "/" + name
+}
