@@ -110,8 +110,10 @@ var arrows = map[string]arrow{
 	"compile and desired know no client, no clock, no context": {
 		from: func(p string) bool { return under(p, "controllers/compile", "controllers/desired") },
 		refuses: func(_, to string) bool {
-			return begins(to, "context", "time", "net/http", "k8s.io/client-go", "sigs.k8s.io/controller-runtime/pkg/client") ||
-				to == "sigs.k8s.io/controller-runtime"
+			return begins(to, "context", "time", "net/http", "sigs.k8s.io/controller-runtime/pkg/client") ||
+				to == "sigs.k8s.io/controller-runtime" ||
+				// apply configurations are plain structs, no client
+				(begins(to, "k8s.io/client-go") && !begins(to, "k8s.io/client-go/applyconfigurations"))
 		},
 	},
 	"only console and billing know Stripe": {
@@ -198,7 +200,7 @@ func TestArrowsFind(t *testing.T) {
 			want: []string{"dataplane/server -> controllers/compile"},
 		},
 		"compile and desired know no client, no clock, no context": {
-			g:    graph{in("controllers/desired"): {"context": true, "strings": true, "k8s.io/client-go/rest": true}},
+			g:    graph{in("controllers/desired"): {"context": true, "strings": true, "k8s.io/client-go/rest": true, "k8s.io/client-go/applyconfigurations/core/v1": true}},
 			want: []string{"controllers/desired -> context", "controllers/desired -> k8s.io/client-go/rest"},
 		},
 		"only console and billing know Stripe": {
