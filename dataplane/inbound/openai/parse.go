@@ -1,0 +1,132 @@
+// Package openai is OpenAI's chat completions protocol as clients speak it to the gateway: requests in, errors, model
+// lists and the declared changes of answers out.
+package openai
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/jsonscan"
+)
+
+// maxChoices is OpenAI's largest n.
+const maxChoices = 128
+
+// Capabilities that a body can ask for, as api/v1alpha1.Capability spells them.
+const (
+	needStreaming = "Streaming"
+	needVision    = "Vision"
+	needTools     = "Tools"
+	needJSON      = "JSON"
+	needThinking  = "Thinking"
+)
+
+// parser fills in a request. Its methods return a *chat.Error.
+type parser struct {
+	request *chat.Request
+	values  [][]byte
+}
+
+// Parse judges the body of a chat completion request. The body is kept in the request, not copied. An error has status 400
+// and names the field in Param.
+func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
+	fields, err := jsonscan.Scan(body)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	p := &parser{
+		request: &chat.Request{ID: id, Choices: 1, InputBytes: int64(len(body)), Body: body, Fields: fields},
+		values:  make([][]byte, len(rules)),
+	}
+	if err := p.parse(); err != nil {
+		var e *chat.Error
+		if !errors.As(err, &e) {
+			e = malformed(err)
+		}
+		return nil, e
+	}
+	return p.request, nil
+}
+
+func (p *parser) parse() error {
+	if err := p.collect(); err != nil {
+		return err
+	}
+	for i, r := range rules {
+		raw := p.values[i]
+		if r.refused != "" && !jsonscan.IsNull(raw) {
+			return refuse(r.name, "unsupported_parameter", "Unsupported parameter: '%s': %s.", r.name, r.refused)
+		}
+		if r.read == nil {
+			continue
+		}
+		if err := r.read(p, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect finds the fields that have a rule, each at most once.
+func (p *parser) collect() error {
+	for _, m := range p.request.Fields {
+		i, ok := exact[m.Name]
+		if !ok {
+			if i := like(m.Name); i >= 0 {
+				return refuse(rules[i].name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", m.Name, rules[i].name)
+			}
+			continue
+		}
+		if p.values[i] != nil {
+			return refuse(m.Name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", m.Name)
+		}
+		p.values[i] = p.request.Body[m.ValueStart:m.ValueEnd]
+	}
+	return nil
+}
+
+func (p *parser) need(capability string) {
+	for _, n := range p.request.Needs {
+		if n == capability {
+			return
+		}
+	}
+	p.request.Needs = append(p.request.Needs, capability)
+}
+
+func malformed(cause error) *chat.Error {
+	return &chat.Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_json", Cause: cause,
+		Message: "We could not parse the JSON body of your request: " + cause.Error() + ".",
+	}
+}
+
+// refuse makes the error for one field.
+func refuse(param, code, format string, args ...any) error {
+	return &chat.Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: code, Param: param,
+		Message: fmt.Sprintf(format, args...),
+	}
+}
+
+func wrongType(param, want string, raw []byte) error {
+	return refuse(param, "invalid_type", "Invalid type for '%s': expected %s, but got %s instead.", param, want, kindOf(raw))
+}
+
+func kindOf(raw []byte) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
