@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,10 +18,10 @@ import (
 )
 
 // list names the manifests of a folder, sorted.
-func list(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func list(folder fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
-		return nil, fmt.Errorf("reading manifests: %w", err)
+		return nil, err
 	}
 	var files []string
 	for _, e := range entries {
@@ -31,9 +31,9 @@ func list(dir string) ([]string, error) {
 			continue
 		}
 		// A link counts as what it leads to: a mounted ConfigMap is a folder of links.
-		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		info, err := fs.Stat(folder, e.Name())
 		if err != nil {
-			return nil, fmt.Errorf("reading manifests: %w", err)
+			return nil, err
 		}
 		if info.Mode().IsRegular() && !isKustomization(e.Name()) {
 			files = append(files, e.Name())

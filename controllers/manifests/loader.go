@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -49,10 +48,9 @@ func (l *loader) problem(object, format string, args ...any) {
 	l.report.Problems = append(l.report.Problems, Finding{l.path, object, fmt.Sprintf(format, args...)})
 }
 
-// file reads one file.
-func (l *loader) file(ctx context.Context, path string) {
+// file takes one file, or that it could not be read.
+func (l *loader) file(ctx context.Context, path string, raw []byte, err error) {
 	l.path = path
-	raw, err := os.ReadFile(path)
 	if err != nil {
 		l.problem("", "%v", err)
 		return

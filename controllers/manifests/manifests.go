@@ -6,6 +6,8 @@ package manifests
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -62,9 +64,14 @@ type Report struct {
 // -f DIR` does). A bad object never blocks the rest: it is left out and stands in the report. The error is about the
 // folder itself.
 func Load(ctx context.Context, dir string) (Set, Report, error) {
-	files, err := list(dir)
+	return LoadFS(ctx, os.DirFS(dir), dir)
+}
+
+// LoadFS is Load for a folder that need not be on disk; dir is what the report calls it.
+func LoadFS(ctx context.Context, folder fs.FS, dir string) (Set, Report, error) {
+	files, err := list(folder)
 	if err != nil {
-		return Set{}, Report{}, err
+		return Set{}, Report{}, fmt.Errorf("reading the manifests in %s: %w", dir, err)
 	}
 	schemas, err := newSchemas()
 	if err != nil {
@@ -74,9 +81,10 @@ func Load(ctx context.Context, dir string) (Set, Report, error) {
 	l.set.Secrets = map[types.NamespacedName]map[string][]byte{}
 	for _, name := range files {
 		if err := ctx.Err(); err != nil {
-			return Set{}, Report{}, fmt.Errorf("reading manifests: %w", err)
+			return Set{}, Report{}, fmt.Errorf("reading the manifests in %s: %w", dir, err)
 		}
-		l.file(ctx, filepath.Join(dir, name))
+		raw, err := fs.ReadFile(folder, name)
+		l.file(ctx, filepath.Join(dir, name), raw, err)
 	}
 	return l.set, l.report, nil
 }
