@@ -1,10 +1,6 @@
 package manifests
 
-import (
-	"testing"
-
-	"k8s.io/apimachinery/pkg/types"
-)
+import "testing"
 
 // FuzzObject: no bytes panic, and what is kept is counted.
 func FuzzObject(f *testing.F) {
@@ -16,8 +12,8 @@ func FuzzObject(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, file string, raw []byte) {
-		l := &loader{schemas: all, seen: map[string]string{}, path: file}
-		l.set.Secrets = map[types.NamespacedName]map[string][]byte{}
+		l := newLoader(all)
+		l.path = file
 		for _, doc := range documents(file, raw) {
 			if doc.err != nil {
 				continue

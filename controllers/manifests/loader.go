@@ -32,12 +32,14 @@ type loader struct {
 	schemas schemas
 	set     Set
 	report  Report
-	// seen holds the file of each object by "Kind namespace/name".
-	seen map[string]string
 	// objects counts the good ones.
 	objects int
 	// path is the file that is read.
 	path string
+}
+
+func newLoader(s schemas) *loader {
+	return &loader{schemas: s, set: Set{Secrets: map[types.NamespacedName]map[string][]byte{}, Files: map[string]string{}}}
 }
 
 func (l *loader) warn(object, format string, args ...any) {
@@ -140,11 +142,11 @@ func (l *loader) refuse(object string, errs field.ErrorList) {
 
 // claim refuses the second object of one name.
 func (l *loader) claim(object string) bool {
-	if first, twice := l.seen[object]; twice {
+	if first, twice := l.set.Files[object]; twice {
 		l.problem(object, "declared twice, first in %s", first)
 		return false
 	}
-	l.seen[object] = l.path
+	l.set.Files[object] = l.path
 	return true
 }
 

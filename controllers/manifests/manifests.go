@@ -29,6 +29,8 @@ type Set struct {
 	APIKeys        []v1alpha1.APIKey
 	// Secrets holds the data of v1 Secrets, stringData merged in.
 	Secrets map[types.NamespacedName]map[string][]byte
+	// Files holds the file of each object by "Kind namespace/name".
+	Files map[string]string
 }
 
 // Len counts the objects, Secrets included.
@@ -77,8 +79,7 @@ func LoadFS(ctx context.Context, folder fs.FS, dir string) (Set, Report, error) 
 	if err != nil {
 		return Set{}, Report{}, err
 	}
-	l := &loader{schemas: schemas, seen: map[string]string{}}
-	l.set.Secrets = map[types.NamespacedName]map[string][]byte{}
+	l := newLoader(schemas)
 	for _, name := range files {
 		if err := ctx.Err(); err != nil {
 			return Set{}, Report{}, fmt.Errorf("reading the manifests in %s: %w", dir, err)

@@ -202,7 +202,11 @@ func TestStable(t *testing.T) {
 	if len(report.Problems)+len(report.Warnings) > 0 {
 		t.Fatalf("%v", report)
 	}
+	if got := one.Files["Provider default/demo"]; filepath.Base(got) != "b.yaml" {
+		t.Errorf("the file of an object is %q", got)
+	}
 	two, _ := load(t, files)
+	one.Files, two.Files = nil, nil
 	if diff := cmp.Diff(one, two); diff != "" {
 		t.Errorf("two loads differ:\n%s", diff)
 	}
