@@ -162,7 +162,7 @@ func TestRefusedRequestMayComeAgain(t *testing.T) {
 func TestRequestCheck(t *testing.T) {
 	s := newMini(t)
 	s.load(10)
-	for name, break_ := range map[string]func(*Request){
+	for name, spoil := range map[string]func(*Request){
 		"no id":           func(q *Request) { q.ID = "" },
 		"no account":      func(q *Request) { q.Account = "" },
 		"no key":          func(q *Request) { q.KeyDigest = "" },
@@ -173,7 +173,7 @@ func TestRequestCheck(t *testing.T) {
 		"no time":         func(q *Request) { q.HoldFor = 0 },
 	} {
 		before := s.dump()
-		if _, err := s.Admit(context.Background(), request(1, break_)); err == nil {
+		if _, err := s.Admit(context.Background(), request(1, spoil)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		same(t, name, s.dump(), before)
