@@ -66,7 +66,8 @@ type Account struct {
 	Version int64
 }
 
-// KeyUpsert declares what the row of one object must be. The row is found by (Source, ClusterUID, ObjectUID).
+// KeyUpsert declares what the row of one object's digest must be. An object may have several live rows, one a digest: when
+// its digest changes, the caller finds the old row with KeysByObject and revokes it.
 type KeyUpsert struct {
 	Key
 	// FirstGrant in nano-USD is posted once, in the same transaction, when this call makes the account (0: none). Its
@@ -132,18 +133,23 @@ type Ledger interface {
 	// KeyByDigest finds a key, revoked ones too; ErrNotFound.
 	KeyByDigest(ctx context.Context, digest string) (Key, error)
 	// UpsertKey makes the row of one object so, making the account if need be, and answers the row as it is now; Version
-	// moves only if something that matters to admission changed. ErrConflict: the digest belongs to another object or was revoked.
+	// moves only if something that matters to admission changed (account, tier, policy, state). ErrConflict: the digest
+	// belongs to another object or was revoked. An object made again under its name takes its row over.
 	UpsertKey(ctx context.Context, u KeyUpsert) (Key, error)
 	// KeysByObject finds the live (not revoked) rows of one object name; there may be none.
 	KeysByObject(ctx context.Context, source, clusterUID, objectName string) ([]Key, error)
+	// KeysBySource finds the live rows of one cluster, by object name: what a sweep compares with the declared objects.
+	KeysBySource(ctx context.Context, source, clusterUID string) ([]Key, error)
 	// RevokeKey ends a key for good and answers its row (version moved on); a second call changes nothing. ErrNotFound.
 	RevokeKey(ctx context.Context, digest string) (Key, error)
 
 	// Account finds an account; ErrNotFound.
 	Account(ctx context.Context, id string) (Account, error)
-	// Grant posts a grant, making the account if need be. ErrConflict: ID was used with another account or amount.
+	// Grant posts a grant, making the account if need be. ErrConflict: ID was used with another account or amount;
+	// ErrLimit: the balance would exceed MaxBalance.
 	Grant(ctx context.Context, g Grant) (Account, error)
-	// Settle posts settlements, accounts in id order, in one transaction: all or none. The answer is in the order of the call.
+	// Settle posts at most MaxSettle settlements, accounts in id order, in one transaction: all or none. The answer is in the
+	// order of the call. An account that is not there is made, so that no charge is lost.
 	Settle(ctx context.Context, s []Settlement) ([]Settled, error)
 
 	// CreditsPerDollar pins what a credit is, once for each ledger: it stores want if nothing is stored yet and answers
@@ -154,7 +160,7 @@ type Ledger interface {
 	Check(ctx context.Context) ([]string, error)
 	// Migrate brings the schema to this build's version; it needs DDL rights and may be called again.
 	Migrate(ctx context.Context) error
-	// Ready is nil when the schema is recent enough to serve; ErrSchema.
+	// Ready is nil when the schema is this build's or the next; else ErrSchema.
 	Ready(ctx context.Context) error
 	Close()
 }

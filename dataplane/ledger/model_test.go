@@ -1,0 +1,140 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// model is what the ledger must be, in plain maps.
+type model struct {
+	accounts map[string]ledger.Account
+	grants   map[string]ledger.Grant
+	requests map[string]bool
+	keys     map[string]ledger.KeyState
+}
+
+// add changes a balance.
+func (m *model) add(id string, amount pricing.Nano) {
+	a := m.accounts[id]
+	a.ID, a.Balance, a.Version = id, a.Balance+amount, a.Version+1
+	m.accounts[id] = a
+}
+
+// touch makes an account that is not there.
+func (m *model) touch(id string) {
+	a := m.accounts[id]
+	a.ID = id
+	m.accounts[id] = a
+}
+
+// TestLedgerIsItsModel does random operations, with ids that come again, on the ledger and on the model.
+func TestLedgerIsItsModel(t *testing.T) {
+	onBoth(t, func(t *testing.T, e env) {
+		run := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			m := &model{map[string]ledger.Account{}, map[string]ledger.Grant{}, map[string]bool{}, map[string]ledger.KeyState{}}
+			name := func(prefix string, n int) string {
+				return fmt.Sprintf("%s%d-%d", prefix, run, rapid.IntRange(0, n).Draw(rt, prefix))
+			}
+			actions := map[string]func(*rapid.T){
+				"grant":  func(*rapid.T) { m.grant(t, rt, e, name) },
+				"settle": func(*rapid.T) { m.settle(t, rt, e, name) },
+				"upsert": func(*rapid.T) { m.upsert(t, rt, e, name) },
+				"revoke": func(*rapid.T) { m.revoke(t, rt, e, name) },
+				"": func(rt *rapid.T) {
+					for id, want := range m.accounts {
+						if got, err := e.Account(t.Context(), id); err != nil || got != want {
+							rt.Fatalf("Account = %+v, %v; want %+v", got, err, want)
+						}
+					}
+				},
+			}
+			rt.Repeat(actions)
+		})
+		e.sound(t)
+	})
+}
+
+func (m *model) grant(t *testing.T, rt *rapid.T, e env, name func(string, int) string) {
+	g := ledger.Grant{ID: name("grant", 5), Account: name("default/a", 2), Amount: rapid.Int64Range(1, 3).Draw(rt, "amount"), Kind: "promo"}
+	_, err := e.Grant(t.Context(), g)
+	posted, again := m.grants[g.ID]
+	if !again {
+		m.grants[g.ID] = g
+		m.add(g.Account, g.Amount)
+	}
+	if conflict := again && posted != g; errors.Is(err, ledger.ErrConflict) != conflict || (err == nil) == conflict {
+		rt.Fatalf("Grant(%+v) after %+v: %v", g, posted, err)
+	}
+}
+
+func (m *model) settle(t *testing.T, rt *rapid.T, e env, name func(string, int) string) {
+	batch := make([]ledger.Settlement, rapid.IntRange(1, 6).Draw(rt, "size"))
+	sums := map[string]pricing.Nano{}
+	duplicate := make([]bool, len(batch))
+	for i := range batch {
+		s := settlement(name("req", 30), name("default/a", 2), rapid.Int64Range(0, 5).Draw(rt, "charged"))
+		batch[i], duplicate[i] = s, m.requests[s.RequestID]
+		m.touch(s.Account)
+		if !duplicate[i] && s.Charged > 0 {
+			sums[s.Account] -= s.Charged
+		}
+		m.requests[s.RequestID] = true
+	}
+	for id, sum := range sums {
+		m.add(id, sum)
+	}
+	got, err := e.Settle(t.Context(), batch)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for i, s := range batch {
+		if want := (ledger.Settled{RequestID: s.RequestID, Account: m.accounts[s.Account], Duplicate: duplicate[i]}); got[i] != want {
+			rt.Fatalf("settled %+v, want %+v", got[i], want)
+		}
+	}
+}
+
+func (m *model) upsert(t *testing.T, rt *rapid.T, e env, name func(string, int) string) {
+	plain := name("key", 3)
+	u := upsert(plain)
+	u.Account, u.FirstGrant = name("default/a", 2), rapid.Int64Range(0, 2).Draw(rt, "first")
+	u.State = rapid.SampledFrom([]ledger.KeyState{ledger.KeyActive, ledger.KeyDisabled}).Draw(rt, "state")
+	_, err := e.UpsertKey(t.Context(), u)
+	if m.keys[plain] == ledger.KeyRevoked {
+		if !errors.Is(err, ledger.ErrConflict) {
+			rt.Fatalf("a revoked key came back: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		rt.Fatal(err)
+	}
+	m.keys[plain] = u.State
+	if _, there := m.accounts[u.Account]; !there {
+		if m.touch(u.Account); u.FirstGrant > 0 {
+			m.add(u.Account, u.FirstGrant)
+		}
+	}
+}
+
+func (m *model) revoke(t *testing.T, rt *rapid.T, e env, name func(string, int) string) {
+	plain := name("key", 3)
+	k, err := e.RevokeKey(t.Context(), digest(plain))
+	if _, there := m.keys[plain]; !there {
+		if !errors.Is(err, ledger.ErrNotFound) {
+			rt.Fatalf("RevokeKey of no key: %v", err)
+		}
+		return
+	}
+	if m.keys[plain] = ledger.KeyRevoked; err != nil || k.State != ledger.KeyRevoked {
+		rt.Fatalf("RevokeKey = %+v, %v", k, err)
+	}
+}
