@@ -152,7 +152,7 @@ type GatewayAttached struct {
 
 // AIGatewayStatus is what the operator saw.
 type AIGatewayStatus struct {
-	// conditions: Accepted, ResolvedRefs, Programmed, Available.
+	// conditions: Accepted, ResolvedRefs, StoresReady, Programmed, Available.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

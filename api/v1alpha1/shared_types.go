@@ -48,6 +48,9 @@ const (
 	ConditionCredentialsResolved = "CredentialsResolved"
 	// ConditionAvailable says whether an AIGateway has at least one ready replica.
 	ConditionAvailable = "Available"
+	// ConditionStoresReady says whether the operator reaches an AIGateway's Redis and ledger, has migrated the ledger, and
+	// found in it the credits.perDollar of the spec.
+	ConditionStoresReady = "StoresReady"
 )
 
 // Reasons of conditions.

@@ -1,0 +1,201 @@
+// Package programmed asks the ready replicas of each gateway which snapshot they run, and says Programmed: of Providers,
+// Models, Tiers and CreditPolicies once for each generation, of AIGateways always as it is now.
+package programmed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/compile"
+	"github.com/layers-dev/layers/controllers/desired"
+	"github.com/layers-dev/layers/controllers/secrets"
+	"github.com/layers-dev/layers/controllers/status"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
+// +kubebuilder:rbac:groups="",resources=secrets;pods,verbs=get;list;watch
+
+const (
+	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait.
+	pollMin = 200 * time.Millisecond
+	pollMax = 5 * time.Second
+	// pollIdle is how often they are asked when all is well: pods and snapshots wake the controller before that.
+	pollIdle = 30 * time.Second
+)
+
+// Reconciler says Programmed. A request names a namespace.
+type Reconciler struct {
+	Client  client.Client
+	Secrets *secrets.Reader
+	Status  *status.Writer
+	Prober  Prober
+	// Now is the clock.
+	Now func() time.Time
+
+	mu        sync.Mutex
+	histories map[types.UID]*history
+	waiting   map[string]waiting
+}
+
+// waiting is since when a namespace has waited, and for what.
+type waiting struct {
+	since time.Time
+	what  string
+}
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options) error {
+	if r.Client == nil || r.Secrets == nil || r.Status == nil || r.Prober == nil || r.Now == nil {
+		return errors.New("programmed controller: client, secrets, status writer, prober and clock are required")
+	}
+	b := ctrl.NewControllerManagedBy(mgr).Named("programmed").WithOptions(opts).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(snapshotNamespace)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(namespaceOf))
+	for _, kind := range []client.Object{
+		&v1alpha1.AIGateway{}, &v1alpha1.Provider{}, &v1alpha1.Model{}, &v1alpha1.Tier{}, &v1alpha1.CreditPolicy{},
+	} {
+		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(namespaceOf),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	if err := b.Complete(r); err != nil {
+		return fmt.Errorf("setting up the programmed controller: %w", err)
+	}
+	return nil
+}
+
+func namespaceOf(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: obj.GetNamespace()}}}
+}
+
+func snapshotNamespace(ctx context.Context, secret client.Object) []reconcile.Request {
+	if owner := metav1.GetControllerOf(secret); owner != nil && owner.Kind == compile.KindAIGateway {
+		return namespaceOf(ctx, secret)
+	}
+	return nil
+}
+
+// Reconcile asks the replicas of one namespace and writes what follows.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	w, err := r.load(ctx, req.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	states, err := r.states(ctx, w)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	var errs []error
+	wait, published := false, ""
+	for _, s := range states {
+		c := s.programmed(compile.KindAIGateway)
+		wait = wait || (c.Status != metav1.ConditionTrue && len(s.acks) > 0)
+		published += s.hash + " "
+		errs = append(errs, r.Status.Write(ctx, status.Change{
+			Object: s.gateway, Conditions: []metav1.Condition{c},
+			Fields: map[string]any{"replicas": map[string]any{"current": int64(s.current())}},
+		}))
+	}
+	for _, obj := range w.objects() {
+		c := w.programmed(obj, states)
+		wait = wait || c.Reason == v1alpha1.ReasonReplicasBehind || c.Reason == v1alpha1.ReasonReplicasUnreachable
+		errs = append(errs, r.Status.Write(ctx, status.Change{Object: obj.object, Conditions: []metav1.Condition{c}}))
+	}
+	return ctrl.Result{RequeueAfter: r.next(req.Name, wait, published, len(states))}, errors.Join(errs...)
+}
+
+// next is when to ask again: soon after a publication, ever more slowly when replicas stay behind.
+func (r *Reconciler) next(namespace string, wait bool, published string, gateways int) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !wait {
+		delete(r.waiting, namespace)
+		if gateways == 0 {
+			return 0
+		}
+		return pollIdle
+	}
+	if r.waiting == nil {
+		r.waiting = map[string]waiting{}
+	}
+	now := r.Now()
+	if w, found := r.waiting[namespace]; !found || w.what != published {
+		r.waiting[namespace] = waiting{since: now, what: published}
+	}
+	return min(max(now.Sub(r.waiting[namespace].since)/10, pollMin), pollMax)
+}
+
+// states reads what is published and asks the ready replicas, for each gateway of the namespace.
+func (r *Reconciler) states(ctx context.Context, w *world) ([]*state, error) {
+	var states []*state
+	for i := range w.gateways.Items {
+		s, err := r.state(ctx, &w.gateways.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway) (*state, error) {
+	s := &state{gateway: gw, history: r.history(gw.UID)}
+	secret, err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: desired.SnapshotName(gw.Name)})
+	if err != nil {
+		return nil, err
+	}
+	if secret == nil || !metav1.IsControlledBy(secret, gw) {
+		return s, nil
+	}
+	published, err := snapshot.Decode(secret.Data[snapshot.SecretDataKey])
+	if err != nil {
+		return s, nil // the publisher writes it anew
+	}
+	s.hash = published.Hash
+	s.history.add(published)
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(gw.Namespace), client.MatchingLabels(desired.Selector(gw.Name))); err != nil {
+		return nil, fmt.Errorf("listing the replicas of AIGateway %q: %w", gw.Name, err)
+	}
+	s.acks = askAll(ctx, r.Prober, ready(pods.Items), published.AckToken)
+	return s, nil
+}
+
+// history answers the gateway's own; one namespace is reconciled by one worker at a time.
+func (r *Reconciler) history(uid types.UID) *history {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.histories == nil {
+		r.histories = map[types.UID]*history{}
+	}
+	if r.histories[uid] == nil {
+		r.histories[uid] = &history{}
+	}
+	return r.histories[uid]
+}
+
+// stays says whether an object is programmed already in this generation.
+func stays(obj client.Object) *metav1.Condition {
+	c := meta.FindStatusCondition(status.Conditions(obj), v1alpha1.ConditionProgrammed)
+	if c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == obj.GetGeneration() {
+		return c
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package programmed
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// objectID names an object that is or was in a snapshot.
+type objectID struct {
+	kind, namespace, name string
+	uid                   types.UID
+}
+
+// contents are the objects of one snapshot at their generations.
+type contents map[objectID]int64
+
+func contentsOf(s *snapshot.Snapshot) contents {
+	c := make(contents, len(s.Objects))
+	for _, o := range s.Objects {
+		c[objectID{o.Kind, o.Namespace, o.Name, types.UID(o.UID)}] = o.Generation
+	}
+	return c
+}
+
+// has says whether the object is there in its generation or a later one.
+func (c contents) has(kind string, o client.Object) bool {
+	generation, found := c[identify(kind, o)]
+	return found && generation >= o.GetGeneration()
+}
+
+func identify(kind string, o client.Object) objectID {
+	return objectID{kind, o.GetNamespace(), o.GetName(), o.GetUID()}
+}
+
+// historyLimit is how many snapshots of a gateway are remembered: a replica that runs an earlier one still serves what
+// that one has.
+const historyLimit = 8
+
+// history are the last snapshots of one gateway, the newest last.
+type history struct {
+	hashes []string
+	byHash map[string]contents
+}
+
+func (h *history) add(s *snapshot.Snapshot) {
+	if _, have := h.byHash[s.Hash]; have {
+		return
+	}
+	if h.byHash == nil {
+		h.byHash = map[string]contents{}
+	}
+	h.hashes = append(h.hashes, s.Hash)
+	h.byHash[s.Hash] = contentsOf(s)
+	if len(h.hashes) > historyLimit {
+		delete(h.byHash, h.hashes[0])
+		h.hashes = h.hashes[1:]
+	}
+}
+
+// state is one gateway: what is published, and what its ready replicas run.
+type state struct {
+	gateway *v1alpha1.AIGateway
+	// hash of the published snapshot; empty: nothing is published.
+	hash    string
+	history *history
+	// acks of the ready replicas, nil where one did not answer.
+	acks []*Ack
+}
+
+// current counts the ready replicas that run the published snapshot.
+func (s *state) current() int {
+	n := 0
+	for _, ack := range s.acks {
+		if ack != nil && ack.Hash == s.hash {
+			n++
+		}
+	}
+	return n
+}
+
+// unreachable says whether a ready replica did not answer.
+func (s *state) unreachable() bool {
+	for _, ack := range s.acks {
+		if ack == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// reference is an object with its kind.
+type reference struct {
+	kind   string
+	object client.Object
+}
+
+// serves says how far the ready replicas are with an object and with what it refers to.
+func (s *state) serves(object reference, refersTo []reference) metav1.Condition {
+	published := s.history.byHash[s.hash]
+	if !published.has(object.kind, object.object) {
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
+	}
+	need := []reference{object}
+	for _, ref := range refersTo {
+		// A broken reference is in no snapshot; ResolvedRefs tells of it.
+		if _, found := published[identify(ref.kind, ref.object)]; found {
+			need = append(need, ref)
+		}
+	}
+	name := s.gateway.Name
+	if len(s.acks) == 0 {
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", name))
+	}
+	for _, ack := range s.acks {
+		if ack != nil && !hasAll(s.history.byHash[ack.Hash], need) {
+			return condition(metav1.ConditionFalse, v1alpha1.ReasonReplicasBehind,
+				fmt.Sprintf("Not all ready replicas of AIGateway %q run this generation.", name))
+		}
+	}
+	if s.unreachable() {
+		return unreachable(name)
+	}
+	return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run this generation.")
+}
+
+func hasAll(c contents, need []reference) bool {
+	for _, ref := range need {
+		if !c.has(ref.kind, ref.object) {
+			return false
+		}
+	}
+	return true
+}
+
+// programmed is the gateway's own condition. It does not stay: here is where a replica that falls behind shows.
+func (s *state) programmed(kind string) metav1.Condition {
+	name := s.gateway.Name
+	switch {
+	case !s.history.byHash[s.hash].has(kind, s.gateway):
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
+	case len(s.acks) == 0:
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", name))
+	case s.current() == len(s.acks):
+		return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run the published snapshot.")
+	case s.unreachable():
+		return unreachable(name)
+	}
+	return condition(metav1.ConditionFalse, v1alpha1.ReasonReplicasBehind,
+		fmt.Sprintf("Not all ready replicas of AIGateway %q run the published snapshot.", name))
+}
+
+func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: v1alpha1.ConditionProgrammed, Status: status, Reason: reason, Message: message}
+}
+
+func unreachable(gateway string) metav1.Condition {
+	return condition(metav1.ConditionUnknown, v1alpha1.ReasonReplicasUnreachable,
+		fmt.Sprintf("A ready replica of AIGateway %q did not say what it runs.", gateway))
+}
+
+// worst of what several gateways say: False, Unknown, True; the first on a tie. Without any, nobody can say.
+func worst(conditions []metav1.Condition) metav1.Condition {
+	if len(conditions) == 0 {
+		return condition(metav1.ConditionUnknown, v1alpha1.ReasonPending, "The object belongs to no AIGateway.")
+	}
+	rank := map[metav1.ConditionStatus]int{metav1.ConditionFalse: 2, metav1.ConditionUnknown: 1}
+	out := conditions[0]
+	for _, c := range conditions[1:] {
+		if rank[c.Status] > rank[out.Status] {
+			out = c
+		}
+	}
+	return out
+}
