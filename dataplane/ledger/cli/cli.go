@@ -1,0 +1,130 @@
+// Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant` and `layers ledger check`.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+)
+
+// EnvURL names the ledger where no flag does: a URL with a password should not stand in the list of processes.
+const EnvURL = "LAYERS_LEDGER_URL"
+
+// defaultPerDollar is what a credit is in a ledger that pins nothing yet: a cent.
+const defaultPerDollar = 100
+
+// target is which ledger a command works on.
+type target struct{ url, file string }
+
+// bind adds the flags. The environment is read when the command runs: as a flag's default, help would print it.
+func (t *target) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.url, "ledger", "", "URL of the ledger: postgres://... or sqlite:PATH (default: $"+EnvURL+")")
+	cmd.Flags().StringVar(&t.file, "ledger-url-file", "", "file that holds the URL of the ledger, such as a mounted Secret")
+	cmd.MarkFlagsMutuallyExclusive("ledger", "ledger-url-file")
+}
+
+// open opens the ledger; errors never show its URL.
+func (t *target) open(ctx context.Context) (ledger.Ledger, error) {
+	url := t.url
+	switch {
+	case t.file != "":
+		content, err := os.ReadFile(t.file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger's URL: %w", err)
+		}
+		url = strings.TrimSpace(string(content))
+	case url == "":
+		url = os.Getenv(EnvURL)
+	}
+	if url == "" {
+		return nil, errors.New("which ledger? give --ledger, --ledger-url-file or " + EnvURL)
+	}
+	return ledger.Open(ctx, url, ledger.Options{})
+}
+
+// with runs fn on the opened ledger.
+func (t *target) with(cmd *cobra.Command, fn func(context.Context, ledger.Ledger) error) error {
+	cmd.SilenceUsage = true // from here on it is not the arguments that are wrong
+	l, err := t.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return fn(cmd.Context(), l)
+}
+
+// ready is with for commands that need the schema.
+func (t *target) ready(cmd *cobra.Command, fn func(context.Context, ledger.Ledger) error) error {
+	return t.with(cmd, func(ctx context.Context, l ledger.Ledger) error {
+		if err := l.Ready(ctx); errors.Is(err, ledger.ErrSchema) {
+			return fmt.Errorf("%w (run `layers migrate`)", err)
+		} else if err != nil {
+			return err
+		}
+		return fn(ctx, l)
+	})
+}
+
+// NewMigrateCommand is `layers migrate`: it brings the ledger's schema to this build's version.
+func NewMigrateCommand() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Create the ledger's tables, or bring them up to date",
+		Long: "Create the ledger's tables, or bring them up to date. It may run at any time and any number of times, also while\n" +
+			"gateways of the version before serve. On PostgreSQL it needs the right to create tables; gateways do not.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.with(cmd, func(ctx context.Context, l ledger.Ledger) error {
+				if err := l.Migrate(ctx); err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), "the ledger's schema is up to date")
+				return nil
+			})
+		},
+	}
+	t.bind(cmd)
+	return cmd
+}
+
+// NewLedgerCommand is `layers ledger`, with `check` below it.
+func NewLedgerCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "ledger", Short: "Look after the ledger", Args: cobra.NoArgs}
+	cmd.AddCommand(newCheckCommand())
+	return cmd
+}
+
+// newCheckCommand is `layers ledger check`: it prints what is unsound, a line each, and fails if there is any.
+func newCheckCommand() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Verify that entries sum to zero, and to the balances",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.ready(cmd, func(ctx context.Context, l ledger.Ledger) error {
+				problems, err := l.Check(ctx)
+				if err != nil {
+					return err
+				}
+				for _, p := range problems {
+					fmt.Fprintln(cmd.OutOrStdout(), p)
+				}
+				if len(problems) > 0 {
+					return fmt.Errorf("the ledger is not sound: %d problems", len(problems))
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), "the ledger is sound")
+				return nil
+			})
+		},
+	}
+	t.bind(cmd)
+	return cmd
+}
