@@ -137,6 +137,13 @@ func (s *Settler) Submit(row ledger.Settlement) (wait func(context.Context) erro
 	return it.wait, nil
 }
 
+// Full says that the queue is nearly full: requests that begin now may not find room at their end.
+func (s *Settler) Full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || len(s.queue) >= s.o.Queue-s.o.Queue/10
+}
+
 func (it *item) wait(ctx context.Context) error {
 	select {
 	case <-it.done:

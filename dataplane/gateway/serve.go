@@ -1,0 +1,134 @@
+// Package gateway is the job `layers gateway`: the data plane as a process. Serve is the wiring that it shares with
+// `layers up`.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/keys"
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/server"
+	"github.com/layers-dev/layers/dataplane/settle"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+	"github.com/layers-dev/layers/dataplane/source"
+	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
+)
+
+// Admission is the admission store and the cache that replicas share; admit.Redis is one.
+type Admission interface {
+	admit.Admitter
+	keys.Cache
+}
+
+// Books is what the data plane needs of the ledger; ledger.Ledger has it.
+type Books interface {
+	keys.Store
+	server.Accounts
+	settle.Ledger
+}
+
+// Parts are what Serve wires together.
+type Parts struct {
+	// Source is where the snapshot comes from; source.Memory and source.Holder are ones.
+	Source source.Source
+	// Admission is never nil. Books may be: then only a snapshot in demo mode is served.
+	Admission Admission
+	Books     Books
+	// Listeners are closed by Serve; Ack may be nil.
+	Listeners server.Listeners
+	Drain     server.Drain
+	Log       *slog.Logger
+	// Version is this build's, for people.
+	Version string
+	// Collectors are served by /metrics beside the data plane's own.
+	Collectors []prometheus.Collector
+	// Ready, if set, is called once when all ports answer.
+	Ready func(Bound)
+}
+
+// Bound says where Serve listens: host:port, the port never 0. Ack is empty where there is none.
+type Bound struct {
+	API, Admin, Ack string
+}
+
+// Serve serves until ctx ends, then drains and returns nil, or what went wrong. The stores stay open: whoever opened
+// them closes them afterwards.
+func Serve(ctx context.Context, p Parts) error {
+	reg := prometheus.NewRegistry()
+	all := append([]prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, p.Collectors...)
+	if c, ok := p.Source.(prometheus.Collector); ok {
+		all = append(all, c)
+	}
+	upstreams, closeUpstreams := newUpstreams(p.Version)
+	defer closeUpstreams()
+	o := server.Options{
+		Source: p.Source, Admitter: p.Admission, Upstreams: upstreams, Log: p.Log, Registry: reg, Version: p.Version,
+		Now: time.Now, NewID: func() string { return "req_" + uuid.Must(uuid.NewV7()).String() }, Rand: rand.Int64N,
+	}
+	if p.Books != nil {
+		resolver := keys.NewResolver(keys.Options{Store: p.Books, Cache: p.Admission})
+		o.Keys = authenticator{&keys.Authenticator{Resolver: resolver, Guard: keys.NewGuard(keys.GuardOptions{})}}
+		o.Accounts = p.Books
+		settler := settle.New(settle.Options{Ledger: p.Books, Confirmer: p.Admission, Log: p.Log})
+		o.Settler = settler
+		all = append(all, settler)
+	}
+	for _, c := range all {
+		if err := reg.Register(c); err != nil {
+			return errors.Join(fmt.Errorf("registering metrics: %w", err), closeSettler(o.Settler))
+		}
+	}
+	s, err := server.New(o)
+	if err != nil {
+		return errors.Join(err, closeSettler(o.Settler))
+	}
+	if p.Ready != nil {
+		// The listeners are open already: whoever connects now is answered.
+		p.Ready(bound(p.Listeners))
+	}
+	return s.Serve(ctx, p.Listeners, p.Drain)
+}
+
+// authenticator gives the resolver's Reload to the server.
+type authenticator struct{ *keys.Authenticator }
+
+// Reload implements server.Keys.
+func (a authenticator) Reload(ctx context.Context, digest string) (ledger.Key, error) {
+	return a.Resolver.Reload(ctx, digest)
+}
+
+// closeSettler ends an empty settler.
+func closeSettler(s server.Settler) error {
+	if s == nil {
+		return nil
+	}
+	return s.Close(context.Background())
+}
+
+func bound(l server.Listeners) Bound {
+	b := Bound{API: l.API.Addr().String(), Admin: l.Admin.Addr().String()}
+	if l.Ack != nil {
+		b.Ack = l.Ack.Addr().String()
+	}
+	return b
+}
+
+// newUpstreams makes one client for each protocol, and what closes its connections.
+func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func()) {
+	openai := openaiup.New(openaiup.Options{Version: version})
+	return map[snapshot.ProviderType]chat.Upstream{
+		snapshot.OpenAI:           openai,
+		snapshot.OpenAICompatible: openai,
+	}, openai.CloseIdle
+}

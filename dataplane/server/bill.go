@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// bytesPerToken estimates tokens where an upstream reported none.
+const bytesPerToken = 4
+
+// tally is what an attempt has produced so far.
+type tally struct {
+	usage       *pricing.Usage // the last report; reports are cumulative
+	outputBytes int64
+	content     bool
+	upstreamID  string
+}
+
+// bill is what a tally costs.
+type bill struct {
+	usage         pricing.Usage
+	evidence      ledger.Evidence
+	cost, charged pricing.Nano
+	lines         []pricing.Line
+}
+
+// bill prices the tally as it is: nothing for an answer without content, what was reported, else an estimate.
+func (e *exchange) bill() bill {
+	b := bill{evidence: ledger.EvidenceReported}
+	switch {
+	case e.tally.usage != nil:
+		b.usage = *e.tally.usage
+	case e.tally.content:
+		b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
+	}
+	if e.price != nil {
+		cost, lines, err := pricing.Cost(b.usage, *e.price)
+		if err != nil { // what was reported is absurd
+			e.s.o.Log.Error("Reported usage cannot be priced, charging an estimate", "requestID", e.rec.ID, "error", err)
+			b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
+			if cost, lines, err = pricing.Cost(b.usage, *e.price); err != nil {
+				cost, lines = e.hold, nil
+			}
+		}
+		b.cost, b.lines = cost, lines
+	}
+	if !e.tally.content {
+		b.evidence = ledger.EvidenceFree
+	} else if !e.unmetered {
+		b.charged = b.cost
+	}
+	return b
+}
+
+func (e *exchange) estimate() pricing.Usage {
+	tokens := func(bytes int64) int64 { return (bytes + bytesPerToken - 1) / bytesPerToken }
+	in := tokens(e.req.InputBytes)
+	if e.inBound > 0 {
+		in = min(in, e.inBound)
+	}
+	return pricing.Usage{Input: in, Output: tokens(e.tally.outputBytes)}
+}
+
+// end settles the exchange, once. It waits, for a bounded time, until the ledger has the charge, so that an answer that
+// was given is a charge that is kept. status is what the client was told.
+func (e *exchange) end(status int) {
+	if e.ended {
+		return
+	}
+	e.ended = true
+	b := e.bill()
+	e.rec.UpstreamID = e.tally.upstreamID
+	if !e.reached || e.demo() {
+		if e.reached {
+			e.rec.Usage, e.rec.Evidence = b.usage, string(b.evidence)
+		}
+		e.release()
+		return
+	}
+	e.rec.Usage, e.rec.Evidence, e.rec.Cost, e.rec.Charged = b.usage, string(b.evidence), b.cost, b.charged
+	wait, err := e.s.o.Settler.Submit(e.settlement(b, status))
+	if err != nil {
+		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.CommitWait)
+	defer cancel()
+	_ = wait(ctx) // the settler goes on trying, and says so
+}
+
+func (e *exchange) settlement(b bill, status int) ledger.Settlement {
+	row := ledger.Settlement{
+		RequestID: e.rec.ID, Account: e.key.Account, KeyID: e.key.ID,
+		Model: e.target.PublicName, Provider: e.rec.Provider, Backend: e.rec.Backend, UpstreamID: storable(e.tally.upstreamID),
+		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, Held: e.hold, Evidence: b.evidence,
+		Status: status, Stream: e.req.Stream, StartedAt: e.rec.Start.UnixMicro(), FinishedAt: e.s.o.Now().UnixMicro(),
+	}
+	if e.price != nil {
+		row.PriceVersion = e.price.Version
+	}
+	return row
+}
+
+// storable makes a text that an upstream chose fit for every database.
+func storable(s string) string {
+	return clip(strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), ""), 256)
+}
+
+// statusOf is the status to record for an answer that failed before it began.
+func statusOf(err error) int {
+	if e := asError(err); e.Status > 0 {
+		return e.Status
+	}
+	return http.StatusInternalServerError
+}

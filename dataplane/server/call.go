@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/server/observe"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// Reasons for ending an upstream call early; they are causes of its context.
+var (
+	errTotalTime = errors.New("the model's total time is over")
+	errCut       = errors.New("the gateway is shutting down")
+	errTooMany   = errors.New("too many calls go on without their client")
+)
+
+// run calls the backends and settles, whatever happens.
+func (e *exchange) run() error {
+	defer e.end(http.StatusInternalServerError) // reached only where the lines below did not: a panic
+	if err := e.r.Context().Err(); err != nil {
+		e.end(499)
+		return errClientGone(err)
+	}
+	ctx, leave, stop := e.upstreamContext()
+	defer stop()
+	if e.req.Stream {
+		return e.stream(ctx, leave)
+	}
+	return e.unary(ctx)
+}
+
+// upstreamContext is what upstream calls run on. It does not end when the client leaves, so that usage is still heard
+// and billed, unless too many such calls go on already. leave says that the client left.
+func (e *exchange) upstreamContext() (ctx context.Context, leave, stop func()) {
+	total := time.Duration(e.target.Times.TotalSeconds) * time.Second
+	timed, endTimer := context.WithTimeoutCause(context.WithoutCancel(e.r.Context()), total, errTotalTime)
+	ctx, cancel := context.WithCancelCause(timed)
+	endCut := context.AfterFunc(e.s.cut, func() { cancel(errCut) })
+	var mu sync.Mutex
+	var left, over, holds bool
+	leave = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if left || over {
+			return
+		}
+		left = true
+		if holds = e.s.drained.TryAcquire(1); !holds {
+			cancel(errTooMany)
+		}
+	}
+	endLeave := context.AfterFunc(e.r.Context(), leave)
+	return ctx, leave, func() {
+		endLeave()
+		endCut()
+		cancel(nil)
+		endTimer()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		e.rec.ClientLeft = left
+		if holds {
+			e.s.drained.Release(1)
+			holds = false
+		}
+	}
+}
+
+// attempt prepares the call of one backend and forgets what the one before it produced.
+func (e *exchange) attempt(b snapshot.Backend) (chat.Upstream, chat.Call, error) {
+	e.tally = tally{}
+	e.rec.Attempts++
+	e.rec.Backend, e.rec.Provider = b.Name, b.Provider
+	provider := e.x.Provider(b.Provider)
+	up := e.s.o.Upstreams[provider.Type]
+	if up == nil {
+		err := errNotConfigured("this gateway cannot speak to providers of type " + string(provider.Type) + ".")
+		err.Fallback = true
+		return nil, chat.Call{}, err
+	}
+	e.reached = true
+	return up, chat.Call{Request: e.req, Provider: provider, Model: b.Model, Timeouts: e.target.Times}, nil
+}
+
+// again says whether the next backend shall be tried after err.
+func (e *exchange) again(ctx context.Context, err error) bool {
+	e.s.metrics.AttemptFailed(e.rec, err)
+	return asError(err).Fallback && ctx.Err() == nil
+}
+
+// failed ends an exchange whose answer never began.
+func (e *exchange) failed(ctx context.Context, err error) error {
+	out := e.upstreamError(ctx, err)
+	e.rec.Outcome = observe.UpstreamError
+	e.end(out.Status)
+	return out
+}
+
+// upstreamError is what a client hears of a failed call, the reason why we ended it first of all.
+func (e *exchange) upstreamError(ctx context.Context, err error) *chat.Error {
+	if cause := context.Cause(ctx); cause != nil {
+		status, message := http.StatusGatewayTimeout, "The model did not answer in time."
+		if errors.Is(cause, errCut) || errors.Is(cause, errTooMany) {
+			status, message = http.StatusServiceUnavailable, "The gateway is shutting down. Please try again."
+		}
+		return &chat.Error{Status: status, Type: typeServer, Code: "upstream_timeout", Message: message, Cause: errors.Join(cause, err)}
+	}
+	return asError(err)
+}
+
+// unary calls backends until one answers.
+func (e *exchange) unary(ctx context.Context) error {
+	var last error
+	for _, b := range e.order() {
+		resp, err := e.do(ctx, b)
+		if err == nil {
+			e.answer(resp)
+			return nil
+		}
+		last = err
+		if !e.again(ctx, err) {
+			break
+		}
+	}
+	return e.failed(ctx, last)
+}
+
+func (e *exchange) do(ctx context.Context, b snapshot.Backend) (*chat.Response, error) {
+	up, call, err := e.attempt(b)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := up.Do(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Events != nil {
+		_ = resp.Events.Close() // it is an error all the same
+		return nil, errInternal(errors.New("upstream streams a unary answer"))
+	}
+	return resp, nil
+}
+
+// answer settles a unary answer and gives it to the client, in that order.
+func (e *exchange) answer(resp *chat.Response) {
+	e.tally = tally{usage: resp.Usage, outputBytes: resp.OutputBytes, content: resp.OutputBytes > 0, upstreamID: resp.UpstreamID}
+	e.end(http.StatusOK)
+	body, _ := openai.WithCost(resp.Body, pricing.FormatUSD(e.rec.Charged)) // without a usage object it goes as it is
+	h := e.w.Header()
+	e.copyHeaders(resp.Header)
+	e.setCost(h)
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	e.s.writeDeadline(e.w)
+	if _, err := e.w.Write(body); err != nil {
+		e.rec.Outcome, e.rec.Err = observe.ClientGone, err
+	}
+}
+
+// copyHeaders gives the client the provider's headers. Ours win.
+func (e *exchange) copyHeaders(from http.Header) {
+	h := e.w.Header()
+	for name, values := range from {
+		if _, ours := h[name]; !ours {
+			h[name] = values
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"errors"
+	"math"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/route"
+	"github.com/layers-dev/layers/dataplane/server/body"
+	"github.com/layers-dev/layers/dataplane/server/observe"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// exchange is one chat request on its way: who asks, what for, what it may cost, and what came of it.
+type exchange struct {
+	s   *Server
+	w   *answer
+	r   *http.Request
+	rec *observe.Record
+	*caller
+	req     *chat.Request
+	target  *snapshot.Model
+	price   *pricing.Price // nil in demo mode
+	hold    pricing.Nano
+	inBound int64 // input tokens, at most
+
+	tally   tally
+	ended   bool
+	reached bool // an upstream was called
+}
+
+// chat is POST /v1/chat/completions and POST /api/v1/chat. The order of refusals is part of the API: 401, 400, 404,
+// 403, 429, 402.
+func (s *Server) chat(w *answer, r *http.Request, rec *observe.Record) error {
+	c, err := s.caller(r, rec)
+	if err != nil {
+		return err
+	}
+	if err := acceptable(r); err != nil {
+		return err
+	}
+	raw, release, err := s.bodies.Read(w.ResponseWriter, r, c.maxBody())
+	defer release()
+	if err != nil {
+		return s.bodyError(w, err, c.maxBody())
+	}
+	req, bad := openai.Parse(rec.ID, raw)
+	if bad != nil {
+		return bad
+	}
+	rec.Stream = req.Stream
+	m, err := c.model(req.Model)
+	if err != nil {
+		return err
+	}
+	rec.Model = m.PublicName
+	e := &exchange{s: s, w: w, r: r, rec: rec, caller: c, req: req, target: m}
+	if err := e.bound(); err != nil {
+		return err
+	}
+	if err := e.admit(); err != nil {
+		return err
+	}
+	return e.run()
+}
+
+// acceptable looks at the headers that describe the body.
+func acceptable(r *http.Request) error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return errRequest("unsupported_content_encoding", "", "Send the request body uncompressed: Content-Encoding is not supported.")
+	}
+	given := r.Header.Get("Content-Type")
+	if given == "" {
+		return nil
+	}
+	kind, _, err := mime.ParseMediaType(given)
+	if err != nil || (kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
+		return errRequest("unsupported_content_type", "", "Send the request body as JSON, with 'Content-Type: application/json'.")
+	}
+	return nil
+}
+
+// bodyError is what a client hears when its body could not be read. The rest of the body is not read any more, so the
+// connection ends with the answer.
+func (s *Server) bodyError(w *answer, err error, limit int64) error {
+	w.Header().Set("Connection", "close")
+	switch {
+	case errors.Is(err, body.ErrTooLarge):
+		return errTooLarge(limit)
+	case errors.Is(err, body.ErrBudget):
+		return errOverloaded("too many large requests are in flight.")
+	case errors.Is(err, body.ErrSlow):
+		return &chat.Error{Status: http.StatusRequestTimeout, Type: typeRequest, Code: "request_timeout", Message: "The request body did not arrive in time.", Cause: err}
+	}
+	e := errRequest("invalid_request", "", "The request body could not be read to its end.")
+	e.Cause = err
+	return e
+}
+
+// bound checks what the model can do and how much it may write, and computes what the answer may cost at most.
+func (e *exchange) bound() error {
+	for _, need := range e.req.Needs {
+		if !slices.Contains(e.target.Capabilities, need) {
+			return errRequest("unsupported_capability", capabilityParam[need], "The model '"+e.target.PublicName+"' does not support "+need+".")
+		}
+	}
+	limits := e.target.Limits
+	if e.req.MaxOutputTokens > limits.MaxOutputTokens {
+		return errRequest("max_tokens_too_large", e.maxTokensParam(), "max_tokens is too large for the model '"+e.target.PublicName+"', which writes at most "+
+			strconv.FormatInt(limits.MaxOutputTokens, 10)+" tokens.")
+	}
+	if e.demo() || e.target.Price == nil {
+		return nil
+	}
+	p := e.target.Price
+	e.price = &pricing.Price{Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion, CacheWrite: p.CacheWritePerMillion}
+	e.inBound = limits.ContextTokens
+	if !e.req.Opaque {
+		e.inBound = min(e.inBound, e.req.InputBytes)
+	}
+	out := limits.MaxOutputTokens
+	if e.req.MaxOutputTokens > 0 {
+		out = e.req.MaxOutputTokens
+	}
+	if out > math.MaxInt64/max(e.req.Choices, 1) {
+		return errRequest("max_tokens_too_large", "n", "This request may cost more than any account can hold.")
+	}
+	worst, err := pricing.Worst(e.inBound, out*max(e.req.Choices, 1), *e.price)
+	if err != nil || worst > admit.MaxNano {
+		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
+	}
+	if !e.unmetered {
+		e.hold = worst
+	}
+	return nil
+}
+
+// capabilityParam is the field of a request that asks for a capability.
+var capabilityParam = map[string]string{"Streaming": "stream", "Vision": "messages", "Tools": "tools", "JSON": "response_format", "Thinking": "reasoning_effort"}
+
+// maxTokensParam is the field in which the client gave its limit.
+func (e *exchange) maxTokensParam() string {
+	if _, ok := e.req.Fields.Get("max_completion_tokens"); ok {
+		return "max_completion_tokens"
+	}
+	return "max_tokens"
+}
+
+// order is the order in which the backends are tried.
+func (e *exchange) order() []snapshot.Backend { return route.Order(e.target.Backends, e.s.o.Rand) }

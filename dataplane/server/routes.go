@@ -1,0 +1,185 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/server/observe"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// modelsPath is followed by a model's name, slashes and all.
+const modelsPath = "/v1/models/"
+
+// methods is what one path offers.
+type methods map[string]http.Handler // by method
+
+// api builds the tree of the API.
+func (s *Server) api() http.Handler {
+	completions := s.handle("chat", s.chat)
+	list, one := s.handle("models", s.listModels), s.handle("model", s.getModel)
+	health := s.handle("health", s.health)
+	routes := map[string]methods{
+		"/v1/chat/completions": {http.MethodPost: completions},
+		"/api/v1/chat":         {http.MethodPost: completions, http.MethodGet: health, http.MethodHead: health},
+		"/v1/models":           {http.MethodGet: list, http.MethodHead: list},
+	}
+	model := methods{http.MethodGet: one, http.MethodHead: one}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found, ok := routes[r.URL.Path]
+		if !ok && strings.HasPrefix(r.URL.Path, modelsPath) && len(r.URL.Path) > len(modelsPath) {
+			found, ok = model, true
+		}
+		switch h := found[r.Method]; {
+		case !ok:
+			s.handle("none", notFound).ServeHTTP(w, r)
+		case h == nil:
+			s.handle("none", notAllowed(found)).ServeHTTP(w, r)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+func notFound(_ *answer, r *http.Request, _ *observe.Record) error {
+	return &chat.Error{Status: http.StatusNotFound, Type: typeRequest, Code: "not_found", Message: "Unknown request URL: " + r.Method + " " + clip(r.URL.Path, 128) + "."}
+}
+
+func notAllowed(found methods) handler {
+	names := make([]string, 0, len(found))
+	for m := range found {
+		names = append(names, m)
+	}
+	slices.Sort(names)
+	allow := strings.Join(names, ", ")
+	return func(w *answer, r *http.Request, _ *observe.Record) error {
+		w.Header().Set("Allow", allow)
+		return &chat.Error{Status: http.StatusMethodNotAllowed, Type: typeRequest, Code: "method_not_allowed", Message: "Method not allowed: " + clip(r.URL.Path, 128) + " takes " + allow + "."}
+	}
+}
+
+// writeJSON answers 200 with a body that is JSON already.
+func (s *Server) writeJSON(w *answer, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	s.writeDeadline(w)
+	_, _ = w.Write(body) // a client that is gone cannot be told
+}
+
+// health says what this is and whether it serves; it needs no key.
+func (s *Server) health(w *answer, _ *http.Request, _ *observe.Record) error {
+	x := s.o.Source.Current()
+	if x == nil || !s.serves(x) {
+		return errNotConfigured("no configuration has arrived yet.")
+	}
+	out := map[string]string{"status": "ok", "service": "layers", "version": s.o.Version, "mode": string(x.Mode)}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	s.writeJSON(w, body)
+	return nil
+}
+
+// listModels lists what the key may use.
+func (s *Server) listModels(w *answer, r *http.Request, rec *observe.Record) error {
+	c, err := s.caller(r, rec)
+	if err != nil {
+		return err
+	}
+	infos := []openai.ModelInfo{}
+	for i := range c.x.Models {
+		if m := &c.x.Models[i]; routable(m) && c.x.Allows(c.tier, m) {
+			infos = append(infos, info(m))
+		}
+	}
+	slices.SortFunc(infos, func(a, b openai.ModelInfo) int { return strings.Compare(a.ID, b.ID) })
+	s.writeJSON(w, openai.ModelList(infos))
+	return nil
+}
+
+// getModel shows one model, by its public name or an alias.
+func (s *Server) getModel(w *answer, r *http.Request, rec *observe.Record) error {
+	c, err := s.caller(r, rec)
+	if err != nil {
+		return err
+	}
+	m, err := c.model(strings.TrimPrefix(r.URL.Path, modelsPath))
+	if err != nil {
+		return err
+	}
+	rec.Model = m.PublicName
+	s.writeJSON(w, openai.ModelObject(info(m)))
+	return nil
+}
+
+// info is what clients see of a model. Its owner is the part of the name before the slash, as people expect.
+func info(m *snapshot.Model) openai.ModelInfo {
+	owner, _, ok := strings.Cut(m.PublicName, "/")
+	if !ok {
+		owner = "layers"
+	}
+	return openai.ModelInfo{ID: m.PublicName, Created: m.Created, OwnedBy: owner}
+}
+
+// AdminHandler is /healthz, /readyz and /metrics.
+func (s *Server) AdminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case s.draining.Load():
+			plain(w, http.StatusServiceUnavailable, "draining")
+		case !s.Ready():
+			plain(w, http.StatusServiceUnavailable, "AI Gateway not configured")
+		default:
+			plain(w, http.StatusOK, "ok")
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{Registry: s.o.Registry}))
+	return mux
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // a prober that is gone cannot be told
+}
+
+// AckHandler tells the operator, which has the token from the snapshot, which snapshot is served: GET /snapshot.
+func (s *Server) AckHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /snapshot", func(w http.ResponseWriter, r *http.Request) {
+		x := s.o.Source.Current()
+		if x == nil || !sameToken(bearer(r), x.AckToken) {
+			plain(w, http.StatusUnauthorized, "unauthorized")
+			return
+		}
+		body, err := json.Marshal(struct {
+			Hash     string `json:"hash"`
+			Sequence int64  `json:"sequence"`
+		}{x.Hash, x.Sequence})
+		if err != nil {
+			plain(w, http.StatusInternalServerError, "error")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // as above
+	})
+	return mux
+}
+
+// sameToken compares in constant time; an empty token matches nothing.
+func sameToken(got, want string) bool {
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return want != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}

@@ -1,0 +1,289 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/server/observe"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+	"github.com/layers-dev/layers/dataplane/sse"
+)
+
+// heartbeat is a comment, which clients skip.
+const heartbeat = ": heartbeat\n\n"
+
+// maxHeldBack bounds what is held back of a stream before its first content (a role chunk, usually).
+const maxHeldBack = 64 << 10
+
+// stream calls backends until one gives content, and passes its events on as they come.
+func (e *exchange) stream(ctx context.Context, leave func()) error {
+	out := newOutlet(e, leave)
+	defer out.timer.Stop()
+	var last error
+	for _, b := range e.order() {
+		err := e.streamFrom(ctx, out, b)
+		if err == nil {
+			return nil
+		}
+		last = err
+		if !e.again(ctx, err) || e.tally.content {
+			break
+		}
+		out.held = nil
+	}
+	if !out.started {
+		return e.failed(ctx, last)
+	}
+	e.rec.Outcome = observe.UpstreamError
+	e.end(http.StatusOK)
+	fail := e.upstreamError(ctx, last)
+	out.write(openai.ErrorEvent(fail))
+	return fail
+}
+
+// streamFrom passes on the events of one backend; nil: the answer is whole and settled.
+func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backend) error {
+	up, call, err := e.attempt(b)
+	if err != nil {
+		return err
+	}
+	p := startPump(ctx, up, call)
+	defer p.stop()
+	for {
+		select {
+		case <-out.timer.C:
+			out.beat()
+		case st := <-p.steps:
+			if errors.Is(st.err, io.EOF) {
+				e.end(http.StatusOK)
+				out.pass()
+				return nil
+			}
+			if st.err == nil {
+				st.err = e.take(out, st)
+			}
+			switch {
+			case st.err == nil:
+			case e.ended: // the end marker was there already
+				return nil
+			default:
+				return st.err
+			}
+			p.next <- struct{}{}
+		}
+	}
+}
+
+// take handles one step of a stream: the answer's headers, or an event.
+func (e *exchange) take(out *outlet, st step) error {
+	if st.resp != nil {
+		if st.resp.UpstreamID != "" {
+			e.tally.upstreamID = st.resp.UpstreamID
+		}
+		if !out.started {
+			out.header = st.resp.Header
+		}
+		return nil
+	}
+	ev := st.event
+	if ev.Err != nil {
+		return ev.Err
+	}
+	e.count(ev)
+	raw := ev.Raw
+	if ev.Usage != nil {
+		if ev.UsageOnly && !e.req.IncludeUsage {
+			return nil
+		}
+		if data, ok := openai.WithCost(ev.Data, pricing.FormatUSD(e.bill().charged)); ok {
+			raw = sse.Append(nil, "", data)
+		}
+	}
+	if ev.Done {
+		e.end(http.StatusOK)
+	}
+	if !e.tally.content && !ev.Done && out.holdBack(raw, len(ev.Data) == 0) {
+		return nil
+	}
+	out.pass()
+	out.write(raw)
+	return nil
+}
+
+// count adds an event to the tally.
+func (e *exchange) count(ev chat.Event) {
+	if ev.UpstreamID != "" {
+		e.tally.upstreamID = ev.UpstreamID
+	}
+	if ev.Usage != nil {
+		usage := *ev.Usage
+		e.tally.usage = &usage
+	}
+	e.tally.outputBytes += ev.OutputBytes
+	if ev.Content && !e.tally.content {
+		e.tally.content = true
+		e.rec.FirstContent = e.s.o.Now()
+	}
+}
+
+// outlet is the client's side of a stream.
+type outlet struct {
+	e       *exchange
+	control *http.ResponseController
+	leave   func()
+	// timer fires when the headers, or a heartbeat, are due.
+	timer   *time.Timer
+	header  http.Header // of the provider
+	started bool        // the headers are sent
+	gone    bool        // the client is
+	held    []byte      // held back until there is content
+}
+
+func newOutlet(e *exchange, leave func()) *outlet {
+	return &outlet{e: e, leave: leave, control: http.NewResponseController(e.w), timer: time.NewTimer(e.s.o.ContentWait)}
+}
+
+// holdBack keeps an event that may be the beginning of an answer that never comes; comments are not worth keeping.
+// false: there is too much of it already.
+func (o *outlet) holdBack(raw []byte, comment bool) bool {
+	if comment {
+		return true
+	}
+	if len(o.held)+len(raw) > maxHeldBack {
+		return false
+	}
+	o.held = append(o.held, raw...)
+	return true
+}
+
+// pass sends what was held back.
+func (o *outlet) pass() {
+	held := o.held
+	o.held = nil
+	if len(held) > 0 || !o.started {
+		o.write(held)
+	}
+}
+
+// beat is called when nothing was sent for a while.
+func (o *outlet) beat() { o.write([]byte(heartbeat)) }
+
+// write sends bytes at once, the headers before the first. What a client that is gone does not take is dropped; the
+// answer is then read to its end for its usage.
+func (o *outlet) write(b []byte) {
+	if !o.started {
+		o.start()
+	}
+	if o.gone {
+		return
+	}
+	o.timer.Reset(o.e.s.o.Heartbeat)
+	o.e.s.writeDeadline(o.e.w)
+	_, err := o.e.w.Write(b)
+	if err == nil {
+		err = o.control.Flush()
+	}
+	if err != nil {
+		o.gone = true
+		o.e.rec.Outcome, o.e.rec.Err = observe.ClientGone, fmt.Errorf("writing to the client: %w", err)
+		o.leave()
+	}
+}
+
+func (o *outlet) start() {
+	o.started = true
+	h := o.e.w.Header()
+	o.e.copyHeaders(o.header)
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no")
+	h.Del("Content-Length")
+	o.e.w.WriteHeader(http.StatusOK)
+}
+
+// step is one thing that an upstream said: the answer's headers first, then events, at last an error (io.EOF: the end).
+type step struct {
+	resp  *chat.Response
+	event chat.Event
+	err   error
+}
+
+// pump reads an upstream beside the handler, which meanwhile sends heartbeats. One step at a time: an event's bytes are
+// valid until next is answered.
+type pump struct {
+	steps  chan step
+	next   chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func startPump(ctx context.Context, up chat.Upstream, call chat.Call) *pump {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &pump{steps: make(chan step), next: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.steps <- step{err: p.run(ctx, up, call)}
+	}()
+	return p
+}
+
+// stop ends the call and waits for the goroutine.
+func (p *pump) stop() {
+	p.cancel()
+	for {
+		select {
+		case <-p.steps: // it may be about to speak
+		case <-p.done:
+			return
+		}
+	}
+}
+
+// run calls the upstream and says what it says. A panic in an upstream is an error like any other.
+func (p *pump) run(ctx context.Context, up chat.Upstream, call chat.Call) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = errInternal(fmt.Errorf("upstream panicked: %v\n%s", v, debug.Stack()))
+		}
+	}()
+	resp, err := up.Do(ctx, call)
+	if err != nil {
+		return err
+	}
+	if resp.Events == nil {
+		return errInternal(errors.New("upstream does not stream"))
+	}
+	defer func() { _ = resp.Events.Close() }() // its errors came by Next
+	if !p.said(ctx, step{resp: resp}) {
+		return ctx.Err()
+	}
+	for {
+		ev, err := resp.Events.Next()
+		if err != nil {
+			return err
+		}
+		if !p.said(ctx, step{event: ev}) {
+			return ctx.Err()
+		}
+	}
+}
+
+// said hands over a step and waits until it is used. The handler listens until it has stopped the pump, so that handing
+// over never hangs.
+func (p *pump) said(ctx context.Context, st step) bool {
+	p.steps <- st
+	select {
+	case <-p.next:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
