@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layers-dev/layers/controllers/up"
 	"github.com/layers-dev/layers/dataplane/ledger/cli"
 )
 
@@ -30,10 +31,12 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "layers",
 		Short:         "The AI gateway for Kubernetes",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		up.NewCommand(),
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),
 		cli.NewLedgerCommand(),
@@ -48,7 +51,7 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version of this build",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			_, _ = fmt.Fprintln(cmd.OutOrStdout(), version()) // there is nobody else to tell
+			_, _ = fmt.Fprintln(cmd.OutOrStdout(), cmd.Root().Version) // there is nobody else to tell
 		},
 	}
 }

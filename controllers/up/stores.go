@@ -1,0 +1,115 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
+)
+
+// stores are embedded, or clients of servers.
+type stores struct {
+	admission *admit.Redis
+	// ledger is nil in demo mode, which records nothing.
+	ledger ledger.Ledger
+	// ledgerURL is for people, to grant credits with; empty where it is a server's, which may hold a password.
+	ledgerURL string
+}
+
+// openStores opens what the mode needs and brings the ledger's schema to this build's version.
+func openStores(ctx context.Context, o Options, demo bool) (*stores, error) {
+	s := &stores{}
+	var err error
+	if o.Redis == "" {
+		s.admission, err = admit.Embedded(admit.Options{})
+	} else if s.admission, err = admit.NewRedis(admit.Options{URL: o.Redis}); err == nil {
+		err = s.admission.Ping(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("opening Redis: %w", err)
+	}
+	if demo {
+		return s, nil
+	}
+	if err := s.openLedger(ctx, o); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stores) openLedger(ctx context.Context, o Options) error {
+	url := o.Ledger
+	if url == "" {
+		url = "sqlite:" + filepath.Join(o.Data, "ledger.db")
+		s.ledgerURL = url
+	}
+	l, err := ledger.Open(ctx, url, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	s.ledger = l
+	return l.Migrate(ctx)
+}
+
+// pin holds the ledger and the AIGateway to one meaning of a credit.
+func (s *stores) pin(ctx context.Context, perDollar int64) error {
+	got, err := s.ledger.CreditsPerDollar(ctx, perDollar)
+	if err != nil {
+		return fmt.Errorf("reading what a credit is: %w", err)
+	}
+	if got != perDollar {
+		return fmt.Errorf("the ledger counts %d credits a dollar, the AIGateway says %d: it cannot change (another ledger, or another --data, can have another value)", got, perDollar)
+	}
+	return nil
+}
+
+func (s *stores) close() {
+	if s.admission != nil {
+		s.admission.Close()
+	}
+	if s.ledger != nil {
+		s.ledger.Close()
+	}
+}
+
+// prepareData finds and makes the data folder; only the user may look into it.
+func prepareData(o *Options) error {
+	if o.Data == "" {
+		dir, err := DefaultData()
+		if err != nil {
+			return err
+		}
+		o.Data = dir
+	}
+	dir, err := filepath.Abs(o.Data)
+	if err != nil {
+		return fmt.Errorf("finding the data folder: %w", err)
+	}
+	o.Data = dir
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), privateDir); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	return nil
+}
+
+// syncKeys makes the ledger's rows what the folder declares. It answers where the development key is, if there is one,
+// and what is wrong with single keys.
+func (s *stores) syncKeys(ctx context.Context, o Options, w *world) (devFile string, notes []note, err error) {
+	if err := s.pin(ctx, w.out.Snapshot.CreditsPerDollar); err != nil {
+		return "", nil, err
+	}
+	files := keyFiles{dir: filepath.Join(o.Data, "keys"), random: o.Random}
+	notes, err = rows{s.ledger, s.admission, files}.sync(ctx, w.out.Keys)
+	if err != nil {
+		return "", nil, fmt.Errorf("bringing keys into the ledger: %w", err)
+	}
+	if w.devSecret.Name != "" {
+		devFile = files.path(w.devSecret)
+	}
+	return devFile, notes, nil
+}

@@ -1,0 +1,150 @@
+package up
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/compile"
+	"github.com/layers-dev/layers/controllers/manifests"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+//go:embed demo/demo.yaml
+var demoFolder embed.FS
+
+// Names of what is built in.
+const (
+	builtinGateway = "up"
+	devKey         = "dev"
+	devPolicy      = "layers-up-dev"
+)
+
+// drainTimeout is how long open requests may go on where no AIGateway says so.
+const drainTimeout = 30 * time.Second
+
+// world is what is to be served.
+type world struct {
+	gateway *v1alpha1.AIGateway
+	out     compile.Output
+	// devSecret is the Secret name of the development key; empty where the folder declares keys of its own.
+	devSecret types.NamespacedName
+	notes     []note
+}
+
+// note is something to tell the user about one object.
+type note struct {
+	text string
+	// bad: an object is not served as it was meant.
+	bad bool
+}
+
+// readWorld reads and compiles the folder, or what is built in where there is none.
+func readWorld(ctx context.Context, dir string) (*world, error) {
+	set, report, err := readSet(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{}
+	for _, f := range report.Warnings {
+		w.notes = append(w.notes, note{text: f.String()})
+	}
+	for _, f := range report.Problems {
+		w.notes = append(w.notes, note{f.String(), true})
+	}
+	if set.Len() == 0 {
+		return w, emptyFolder(dir, len(report.Problems))
+	}
+	w.gateway = w.chooseGateway(&set)
+	if w.gateway.Spec.Mode != v1alpha1.ModeDemo && len(set.APIKeys) == 0 {
+		w.addDevKey(&set)
+	}
+	w.out = compile.Compile(compile.Input{
+		Gateway: w.gateway, Gateways: []string{w.gateway.Name}, Local: true,
+		Providers: set.Providers, Models: set.Models, Tiers: set.Tiers, CreditPolicies: set.CreditPolicies,
+		APIKeys: set.APIKeys, Secrets: set.Secrets,
+	})
+	w.noteConditions(set.Files)
+	return w, nil
+}
+
+func readSet(ctx context.Context, dir string) (manifests.Set, manifests.Report, error) {
+	if dir != "" {
+		return manifests.Load(ctx, dir)
+	}
+	folder, err := fs.Sub(demoFolder, "demo")
+	if err != nil {
+		return manifests.Set{}, manifests.Report{}, fmt.Errorf("reading the demo: %w", err)
+	}
+	return manifests.LoadFS(ctx, folder, "demo")
+}
+
+func emptyFolder(dir string, problems int) error {
+	if problems > 0 {
+		return fmt.Errorf("no object in %s is good (see above)", dir)
+	}
+	return errors.New("no objects in " + dir + ": want *.yaml, *.yml or *.json files there")
+}
+
+// chooseGateway takes the folder's AIGateway, or one that is built in.
+func (w *world) chooseGateway(set *manifests.Set) *v1alpha1.AIGateway {
+	if len(set.Gateways) == 0 {
+		gw := &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Name: builtinGateway, Namespace: manifests.DefaultNamespace}}
+		gw.Spec.Mode = v1alpha1.ModeLive
+		return gw
+	}
+	for _, gw := range set.Gateways[1:] {
+		object := compile.KindAIGateway + " " + gw.Namespace + "/" + gw.Name
+		w.notes = append(w.notes, note{set.Files[object] + ": " + object + ": ignored, one process serves one AIGateway and there is one before it", true})
+	}
+	return &set.Gateways[0]
+}
+
+// addDevKey declares a key for a folder that has none: with no way in, nothing could be tried.
+func (w *world) addDevKey(set *manifests.Set) {
+	w.devSecret = types.NamespacedName{Namespace: manifests.DefaultNamespace, Name: devKey}
+	policy := v1alpha1.CreditPolicy{ObjectMeta: metav1.ObjectMeta{Name: devPolicy, Namespace: manifests.DefaultNamespace}}
+	policy.Spec.Mode = v1alpha1.CreditUnmetered
+	key := v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Name: devKey, Namespace: manifests.DefaultNamespace}}
+	key.Spec.Account = devKey
+	key.Spec.CreditPolicyRef = &v1alpha1.LocalRef{Name: devPolicy}
+	key.Spec.Key.Generate = &v1alpha1.KeyGenerate{SecretName: devKey}
+	key.Spec.State = v1alpha1.KeyActive
+	set.CreditPolicies = append(set.CreditPolicies, policy)
+	set.APIKeys = append(set.APIKeys, key)
+}
+
+// noteConditions tells what a cluster would show in the objects' status.
+func (w *world) noteConditions(files map[string]string) {
+	objects := slices.SortedFunc(maps.Keys(w.out.Conditions), func(a, b compile.ObjectKey) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	for _, k := range objects {
+		object := k.Kind + " " + k.Namespace + "/" + k.Name
+		for _, c := range w.out.Conditions[k] {
+			if c.Status == metav1.ConditionFalse {
+				w.notes = append(w.notes, note{fmt.Sprintf("%s: %s: %s=%s %s: %s", files[object], object, c.Type, c.Status, c.Reason, c.Message), true})
+			}
+		}
+	}
+}
+
+func (w *world) demo() bool { return w.out.Snapshot.Mode == snapshot.Demo }
+
+// drain is how long open requests may go on at the end. There is no delay before: no endpoints have to follow.
+func (w *world) drain() time.Duration {
+	if s := w.gateway.Spec.Drain.TimeoutSeconds; s != nil {
+		return time.Duration(*s) * time.Second
+	}
+	return drainTimeout
+}
