@@ -55,6 +55,34 @@ func TestOutcomes(t *testing.T) {
 		"a negative balance does not matter without a meter": {
 			given: func(_ *testing.T, s *store) { s.load(-1) }, ask: request(0, unmetered), want: Admitted,
 		},
+		"disabled in the row that the caller knows": {
+			given: loadKey(KeyDisabled, 2), ask: request(1, version(2)), want: KeyRefused,
+		},
+		"revoked by an older row": {
+			given: func(t *testing.T, s *store) {
+				loadKey(KeyActive, 5)(t, s)
+				must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyRevoked, 4))
+			},
+			ask: request(1, version(5)), want: KeyRefused,
+		},
+		"an older row does not enable a key": {
+			given: func(t *testing.T, s *store) {
+				loadKey(KeyDisabled, 2)(t, s)
+				must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
+			},
+			ask: request(1), want: KeyRefused,
+		},
+		"a newer row does": {
+			given: func(t *testing.T, s *store) {
+				loadKey(KeyDisabled, 2)(t, s)
+				must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 3))
+			},
+			ask: request(1, version(3)), want: Admitted,
+		},
+		"an unmetered request holds nothing": {
+			given: func(_ *testing.T, s *store) { s.load(100); s.want(request(100, unmetered), Admitted) },
+			ask:   request(100), want: Admitted,
+		},
 		"a disabled key":              {given: loadKey(KeyDisabled, 2), ask: request(1), want: KeyRefused},
 		"a revoked key":               {given: loadKey(KeyRevoked, 2), ask: request(1), want: KeyRefused},
 		"a newer row than the caller": {given: loadKey(KeyActive, 2), ask: request(1), want: ReloadKey},

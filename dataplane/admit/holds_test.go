@@ -74,6 +74,21 @@ func TestConfirmAndLoad(t *testing.T) {
 	}
 }
 
+func TestReleaseOneOfTwo(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		s.load(100)
+		a, b := request(20), request(30)
+		s.want(a, Admitted)
+		s.want(b, Admitted)
+		must(t, s.Release(context.Background(), a.Account, a.ID))
+		said, counted := s.sum("ns/acme")
+		same(t, "sum", []string{said, counted}, []string{"30", "30"})
+		left, err := s.raw("ZRANGE", expiryKey("ns/acme"), "0", "-1").AsStrSlice()
+		must(t, err)
+		same(t, "holds left", left, []string{b.ID})
+	})
+}
+
 func TestConfirmManyAccounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *store) {
 		ctx := context.Background()

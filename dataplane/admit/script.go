@@ -219,7 +219,7 @@ func (r *Redis) account(ctx context.Context, what string, call rueidis.LuaExec) 
 	})
 }
 
-// LoadKey copies a key's state; an older version never wins, and nothing wins over KeyRevoked, which never ages.
+// LoadKey copies a key's state; an older version never wins, but KeyRevoked, whatever its version, wins over all, for good.
 func (r *Redis) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
 	known := state == KeyActive || state == KeyDisabled || state == KeyRevoked
 	if account == "" || digest == "" || !known || version < 0 || version > MaxNano {

@@ -1,4 +1,4 @@
--- Copies a key's state; an older version never wins, and nothing wins over a tombstone.
+-- Copies a key's state; an older version never wins, but a revocation, whatever its version, wins over all, for good.
 --
 -- KEYS  1 key state (hash s, v)
 -- ARGV  1 state   2 version   3 life of the copy, ms (a tombstone has none)
