@@ -29,6 +29,7 @@ const (
 	maxItems  = 8
 	maxLength = 256
 	maxValues = 1000
+	maxSchema = 64 << 10
 )
 
 // sampler writes the smallest value that it finds for a schema.
@@ -53,10 +54,11 @@ func sample(raw json.RawMessage) string {
 	return string(out)
 }
 
-// parse reads a schema leniently: what it does not understand is a schema without constraints.
+// parse reads a schema leniently: what it does not understand, or what is too long to be read again and again, is a schema
+// without constraints.
 func parse(raw json.RawMessage) schema {
 	var s schema
-	if json.Unmarshal(raw, &s) != nil {
+	if len(raw) > maxSchema || json.Unmarshal(raw, &s) != nil {
 		return schema{}
 	}
 	return s

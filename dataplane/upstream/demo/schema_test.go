@@ -1,6 +1,9 @@
 package demo
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestSample(t *testing.T) {
 	for in, want := range map[string]string{
@@ -28,6 +31,9 @@ func TestSampleRecursive(t *testing.T) {
 	got := sample([]byte(`{"$defs":{"n":{"type":"object","required":["n"],"properties":{"n":{"$ref":"#/$defs/n"}}}},"$ref":"#/$defs/n"}`))
 	if len(got) > 1000 {
 		t.Errorf("%d bytes", len(got))
+	}
+	if long := sample([]byte(`{"type":"object","required":["` + strings.Repeat("x", maxSchema) + `"]}`)); long != "{}" {
+		t.Errorf("a long schema gives %d bytes", len(long))
 	}
 	// Eight to the power of the depth.
 	wide := sample([]byte(`{"$defs":{"n":{"type":"array","minItems":8,"items":{"$ref":"#/$defs/n"}}},"type":"object","required":["a"],"properties":{"a":{"$ref":"#/$defs/n"}}}`))
