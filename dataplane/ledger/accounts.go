@@ -108,12 +108,16 @@ type entry struct {
 
 // postEntries appends entries; their sum is zero for each transaction.
 func postEntries(ctx context.Context, tx sqldb.Tx, entries []entry) error {
-	args := make([]any, 0, 3*len(entries))
-	for _, e := range entries {
-		args = append(args, e.tx, e.account, e.amount)
+	for part := range slices.Chunk(entries, rowsPerStatement) {
+		args := make([]any, 0, 3*len(part))
+		for _, e := range part {
+			args = append(args, e.tx, e.account, e.amount)
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO ledger_entries (tx, account, amount) VALUES "+placeholders(len(part), 3), args...); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, "INSERT INTO ledger_entries (tx, account, amount) VALUES "+placeholders(len(entries), 3), args...)
-	return err
+	return nil
 }
 
 // lockAccounts makes the accounts that are missing, at balance zero, and locks them all until the transaction ends. Both go

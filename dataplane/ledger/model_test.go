@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 
@@ -35,6 +36,11 @@ func (m *model) touch(id string) {
 
 // TestLedgerIsItsModel does random operations, with ids that come again, on the ledger and on the model.
 func TestLedgerIsItsModel(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // each run is some thirty transactions on a disk
+		if err := f.Value.Set("30"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	onBoth(t, func(t *testing.T, e env) {
 		run := 0
 		rapid.Check(t, func(rt *rapid.T) {

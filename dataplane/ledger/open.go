@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -111,7 +112,8 @@ func placeholders(count, width int) string {
 		default:
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(i + 1))
 	}
 	b.WriteByte(')')
 	return b.String()

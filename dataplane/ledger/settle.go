@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
@@ -12,6 +13,9 @@ import (
 
 // MaxSettle bounds how many settlements one call of Settle takes.
 const MaxSettle = 1000
+
+// rowsPerStatement bounds the rows of one INSERT: the SQLite driver looks for each parameter among all of them.
+const rowsPerStatement = 100
 
 // maxText bounds, in bytes, ids that others made.
 const maxText = 200
@@ -147,21 +151,23 @@ func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, post
 // insertNew inserts the rows whose key is not there yet and answers the keys of those.
 func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, rows [][]any) (map[string]bool, error) {
 	fresh := make(map[string]bool, len(rows))
-	if len(rows) == 0 {
-		return fresh, nil
+	for part := range slices.Chunk(rows, rowsPerStatement) {
+		args := make([]any, 0, len(part)*len(part[0]))
+		for _, r := range part {
+			args = append(args, r...)
+		}
+		sql := "INSERT INTO " + table + " (" + columns + ") VALUES " + placeholders(len(part), len(part[0])) + " ON CONFLICT DO NOTHING RETURNING " + key
+		err := tx.Each(ctx, sql, args, func(scan func(...any) error) error {
+			var k string
+			err := scan(&k)
+			fresh[k] = true
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	args := make([]any, 0, len(rows)*len(rows[0]))
-	for _, r := range rows {
-		args = append(args, r...)
-	}
-	sql := "INSERT INTO " + table + " (" + columns + ") VALUES " + placeholders(len(rows), len(rows[0])) + " ON CONFLICT DO NOTHING RETURNING " + key
-	err := tx.Each(ctx, sql, args, func(scan func(...any) error) error {
-		var k string
-		err := scan(&k)
-		fresh[k] = true
-		return err
-	})
-	return fresh, err
+	return fresh, nil
 }
 
 // answers are in the order of the call: the first settlement of a request is new, those after it are duplicates.

@@ -206,7 +206,7 @@ func TestSettleInterrupted(t *testing.T) {
 	onBoth(t, func(t *testing.T, e env) {
 		e.granted(t, "default/a", 1_000_000)
 		cut := 0
-		for n := range 60 {
+		for n := range 30 {
 			batch := []ledger.Settlement{settlement(fmt.Sprintf("req_%d_a", n), "default/a", 3), settlement(fmt.Sprintf("req_%d_b", n), "default/b", 4)}
 			for limit := time.Duration(rand.IntN(1000)) * time.Microsecond; ; limit += 500 * time.Microsecond {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -222,7 +222,7 @@ func TestSettleInterrupted(t *testing.T) {
 		if cut == 0 {
 			t.Error("nothing was interrupted")
 		}
-		for id, want := range map[string]int64{"default/a": 1_000_000 - 60*3, "default/b": -60 * 4} {
+		for id, want := range map[string]int64{"default/a": 1_000_000 - 30*3, "default/b": -30 * 4} {
 			if a, err := e.Account(t.Context(), id); err != nil || a.Balance != want {
 				t.Errorf("%s: %+v, %v; want %d", id, a, err, want)
 			}
