@@ -41,6 +41,8 @@ const (
 type HTTPProber struct {
 	// Client makes the requests; it must use no proxy, for pods are asked by their addresses.
 	Client *http.Client
+	// URL is where a pod is asked; nil: desired.PortAck at its address.
+	URL func(*corev1.Pod) string
 }
 
 // NewHTTPProber makes a prober with a client of its own.
@@ -53,11 +55,11 @@ func NewHTTPProber() *HTTPProber {
 
 // Ask answers what the pod runs.
 func (p *HTTPProber) Ask(ctx context.Context, pod *corev1.Pod, token string) (Ack, error) {
-	url := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(desired.PortAck)) + "/snapshot"
-	return p.ask(ctx, url, token)
-}
-
-func (p *HTTPProber) ask(ctx context.Context, url, token string) (Ack, error) {
+	locate := p.URL
+	if locate == nil {
+		locate = ackURL
+	}
+	url := locate(pod)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return Ack{}, fmt.Errorf("asking for the snapshot: %w", err)
@@ -76,6 +78,10 @@ func (p *HTTPProber) ask(ctx context.Context, url, token string) (Ack, error) {
 		return Ack{}, fmt.Errorf("reading the snapshot's answer: %w", err)
 	}
 	return ack, nil
+}
+
+func ackURL(pod *corev1.Pod) string {
+	return "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(desired.PortAck)) + "/snapshot"
 }
 
 // askAll asks every pod; a nil answer is a pod that could not be reached.

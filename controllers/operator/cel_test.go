@@ -1,0 +1,116 @@
+package operator_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	celFolder    = "../../config/crd/testdata/cel"
+	sampleFolder = "../../config/samples"
+)
+
+var _ = Describe("The API server", func() {
+	It("accepts and refuses what the rules' files say", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		files, err := filepath.Glob(celFolder + "/*/*.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(files)).To(BeNumerically(">", 20))
+		for _, file := range files {
+			if strings.HasSuffix(file, ".new.yaml") {
+				continue
+			}
+			By(file)
+			checkRule(ctx, ns, file)
+		}
+	})
+
+	It("accepts the samples", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		Expect(c.Delete(ctx, load(ns, "stores"))).To(Succeed())
+		seen := map[string]bool{}
+		for _, obj := range samples(ns) {
+			Expect(c.Create(ctx, obj, client.FieldValidation("Strict"))).To(Succeed())
+			seen[obj.GetKind()] = true
+		}
+		Expect(seen).To(HaveLen(7), "the six kinds and Secret")
+	})
+})
+
+// checkRule creates the object of a file, then updates it if the file is the first of a pair.
+func checkRule(ctx context.Context, ns, file string) {
+	GinkgoHelper()
+	obj, want := rule(ns, file)
+	next, pair := strings.CutSuffix(file, ".old.yaml")
+	err := c.Create(ctx, obj, client.FieldValidation("Strict"))
+	if pair {
+		Expect(err).NotTo(HaveOccurred())
+		changed, wanted := rule(ns, next+".new.yaml")
+		want = wanted
+		err = retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the operator writes its status meanwhile
+			if err := c.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
+				return err
+			}
+			next := changed.DeepCopy()
+			next.SetResourceVersion(obj.GetResourceVersion())
+			return c.Update(ctx, next, client.FieldValidation("Strict"))
+		})
+	}
+	if strings.Contains(filepath.Base(file), "-accepted.") {
+		Expect(err).NotTo(HaveOccurred())
+		return
+	}
+	Expect(want).NotTo(BeEmpty(), "a refused file says what it wants")
+	Expect(err).To(MatchError(ContainSubstring(want)))
+}
+
+func rule(ns, file string) (obj *unstructured.Unstructured, want string) {
+	GinkgoHelper()
+	raw, err := os.ReadFile(file)
+	Expect(err).NotTo(HaveOccurred())
+	first, _, _ := strings.Cut(string(raw), "\n")
+	if text, found := strings.CutPrefix(first, "# want: "); found {
+		want = strings.TrimSpace(text)
+	}
+	return decode(ns, string(raw)), want
+}
+
+// samples are the objects of config/samples.
+func samples(ns string) []*unstructured.Unstructured {
+	GinkgoHelper()
+	files, err := filepath.Glob(sampleFolder + "/*.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	var out []*unstructured.Unstructured
+	for _, file := range files {
+		if filepath.Base(file) == "kustomization.yaml" {
+			continue
+		}
+		raw, err := os.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		for _, doc := range strings.Split(string(raw), "\n---\n") {
+			out = append(out, decode(ns, doc))
+		}
+	}
+	return out
+}
+
+func decode(ns, doc string) *unstructured.Unstructured {
+	GinkgoHelper()
+	obj := &unstructured.Unstructured{}
+	Expect(yaml.Unmarshal([]byte(doc), &obj.Object)).To(Succeed())
+	obj.SetNamespace(ns)
+	return obj
+}
+
+func load(ns, secret string) *unstructured.Unstructured {
+	return decode(ns, "{apiVersion: v1, kind: Secret, metadata: {name: "+secret+"}}")
+}
