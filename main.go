@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layers-dev/layers/controllers/operator"
 	"github.com/layers-dev/layers/controllers/up"
 	"github.com/layers-dev/layers/dataplane/ledger/cli"
 )
@@ -36,6 +37,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		operator.NewCommand(),
 		up.NewCommand(),
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),
