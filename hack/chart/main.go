@@ -1,4 +1,4 @@
-// Command chart writes what charts/layers holds of other files: the CRDs and the operator's ClusterRole as templates, and
+// Command chart writes what charts/layers holds of other files: the CRDs and the operator's roles as templates, and
 // values.schema.json from the comments of values.yaml. `make generate` runs it after controller-gen.
 package main
 
@@ -22,7 +22,7 @@ func run(root string) error {
 	if err := writeCRDs(filepath.Join(root, "config", "crd", "bases"), filepath.Join(chart, "templates")); err != nil {
 		return err
 	}
-	err := rewrite(filepath.Join(root, "config", "rbac", "role.yaml"), filepath.Join(chart, "templates", "clusterrole.yaml"), roleTemplate)
+	err := rewrite(filepath.Join(root, "config", "rbac", "role.yaml"), filepath.Join(chart, "templates", "role.yaml"), roleTemplate)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 )
@@ -27,23 +26,35 @@ func crdTemplate(crd []byte) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// roleTemplate makes the chart's ClusterRole of the rules that controller-gen collects from the markers.
-func roleTemplate(role []byte) ([]byte, error) {
-	_, rules, ok := bytes.Cut(role, []byte("\nrules:\n"))
-	if !ok || !bytes.Contains(role, []byte("\nkind: ClusterRole\n")) {
-		return nil, errors.New("a ClusterRole with rules is expected")
-	}
-	if bytes.Contains(rules, []byte("\n---")) {
-		return nil, errors.New("one ClusterRole is expected")
-	}
-	return []byte(marker + `apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
+// roleTemplate makes the chart's ClusterRole, and its Role in the release's namespace, of the rules that controller-gen
+// collects from the markers.
+func roleTemplate(roles []byte) ([]byte, error) {
+	var b strings.Builder
+	b.WriteString(marker)
+	for i, doc := range strings.Split(strings.TrimPrefix(string(roles), "---\n"), "\n---\n") {
+		kind, namespace := "", ""
+		switch {
+		case strings.Contains(doc, "\nkind: ClusterRole\n"):
+			kind = "ClusterRole"
+		case strings.Contains(doc, "\nkind: Role\n"):
+			kind, namespace = "Role", "\n  namespace: {{ .Release.Namespace }}"
+		}
+		_, rules, ok := strings.Cut(doc, "\nrules:\n")
+		if kind == "" || !ok {
+			return nil, errors.New("ClusterRoles and Roles with rules are expected")
+		}
+		if i > 0 {
+			b.WriteString("---\n")
+		}
+		b.WriteString("apiVersion: rbac.authorization.k8s.io/v1\nkind: " + kind + `
 metadata:
-  name: {{ include "layers.fullname" . }}-operator
+  name: {{ include "layers.fullname" . }}-operator` + namespace + `
   labels:
     {{- include "layers.labels" . | nindent 4 }}
 rules:
-` + escape(string(rules))), nil
+` + escape(strings.TrimSuffix(rules, "\n")) + "\n")
+	}
+	return []byte(b.String()), nil
 }
 
 // escape keeps Helm from reading braces of a description as an action.

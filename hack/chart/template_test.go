@@ -43,18 +43,25 @@ spec:
 }
 
 func TestRoleTemplate(t *testing.T) {
-	const role = `---
+	const roles = `---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: layers-operator
 rules:
-- apiGroups:
-  - ""
-  resources:
-  - secrets
-  verbs:
-  - get
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: layers-operator
+  namespace: layers-system
+rules:
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get]
 `
 	const want = marker + `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -63,14 +70,23 @@ metadata:
   labels:
     {{- include "layers.labels" . | nindent 4 }}
 rules:
-- apiGroups:
-  - ""
-  resources:
-  - secrets
-  verbs:
-  - get
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ include "layers.fullname" . }}-operator
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "layers.labels" . | nindent 4 }}
+rules:
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get]
 `
-	got, err := roleTemplate([]byte(role))
+	got, err := roleTemplate([]byte(roles))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +101,8 @@ func TestTemplatesRefuse(t *testing.T) {
 		in      string
 	}{
 		"CRD without annotations": {crdTemplate, "kind: CustomResourceDefinition\nmetadata:\n  name: x\n"},
-		"a Role":                  {roleTemplate, "\nkind: Role\nmetadata: {}\nrules:\n- verbs: [get]\n"},
+		"a binding":               {roleTemplate, "\nkind: RoleBinding\nmetadata: {}\nrules:\n- verbs: [get]\n"},
 		"no rules":                {roleTemplate, "\nkind: ClusterRole\nmetadata: {}\n"},
-		"two ClusterRoles":        {roleTemplate, "\nkind: ClusterRole\nrules:\n- verbs: [get]\n---\nkind: ClusterRole\n"},
 		"values without comments": {schemaOf, "a: 1\n"},
 		"a value without a type":  {schemaOf, "# A.\na: null\n"},
 		"a broken schema comment": {schemaOf, "# A.\n# @schema {\na: 1\n"},
