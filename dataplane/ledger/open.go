@@ -33,7 +33,7 @@ const (
 // systemPrefix begins the accounts that have entries but no row.
 const systemPrefix = "system/"
 
-// ErrLimit: a grant would bring a balance above MaxBalance.
+// ErrLimit says that a grant would bring a balance above MaxBalance.
 var ErrLimit = errors.New("balance out of range")
 
 // errInvalid begins errors about what a caller gave; nothing is written then.

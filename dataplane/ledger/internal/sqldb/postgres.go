@@ -37,8 +37,12 @@ func openPostgres(ctx context.Context, rawURL string) (DB, error) {
 	return postgres{pool}, nil
 }
 
-func (p postgres) Close()             { p.pool.Close() }
-func (p postgres) ForUpdate() string  { return " FOR UPDATE" }
+// Close closes the pool.
+func (p postgres) Close() { p.pool.Close() }
+
+// ForUpdate locks the rows that a SELECT answers.
+func (p postgres) ForUpdate() string { return " FOR UPDATE" }
+
 func (p postgres) migrations() string { return "migrations/postgres" }
 
 func (p postgres) lockSchema(ctx context.Context, tx Tx) error {
@@ -46,14 +50,17 @@ func (p postgres) lockSchema(ctx context.Context, tx Tx) error {
 	return err
 }
 
+// Each reads on any connection of the pool.
 func (p postgres) Each(ctx context.Context, sql string, args []any, row func(func(...any) error) error) error {
 	return again(ctx, func() error { return pgEach(ctx, p.pool, sql, args, row) })
 }
 
+// Write is READ COMMITTED: what is changed is locked first.
 func (p postgres) Write(ctx context.Context, fn func(Tx) error) error {
 	return p.begin(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
+// Snapshot is REPEATABLE READ, read only.
 func (p postgres) Snapshot(ctx context.Context, fn func(Tx) error) error {
 	return p.begin(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
@@ -67,11 +74,13 @@ func (p postgres) begin(ctx context.Context, o pgx.TxOptions, fn func(Tx) error)
 
 type pgTx struct{ tx pgx.Tx }
 
+// Exec runs a statement; without args in the simple protocol, which takes several.
 func (t pgTx) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	tag, err := t.tx.Exec(ctx, sql, args...)
 	return tag.RowsAffected(), pgError(err)
 }
 
+// Each reads in the transaction.
 func (t pgTx) Each(ctx context.Context, sql string, args []any, row func(func(...any) error) error) error {
 	return pgEach(ctx, t.tx, sql, args, row)
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// ErrNoTable: a table or a column that the statement names is not there: the schema is older than the code.
+// ErrNoTable says that a table or a column which the statement names is not there: the schema is older than the code.
 var ErrNoTable = errors.New("table or column missing")
 
 // Tx runs statements.

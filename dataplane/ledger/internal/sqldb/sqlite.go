@@ -52,25 +52,31 @@ func openFile(path, option string) (*sql.DB, error) {
 	return db, nil
 }
 
+// Close closes both pools.
 func (s sqlite) Close() {
 	_ = s.read.Close() // every commit is on the disk already
 	_ = s.write.Close()
 }
 
-func (s sqlite) ForUpdate() string  { return "" }
+// ForUpdate is nothing: a transaction that writes is the only one.
+func (s sqlite) ForUpdate() string { return "" }
+
 func (s sqlite) migrations() string { return "migrations/sqlite" }
 
 // lockSchema has nothing to do: the transaction is immediate, so that it is the only writer.
 func (s sqlite) lockSchema(context.Context, Tx) error { return nil }
 
+// Each reads beside the writer.
 func (s sqlite) Each(ctx context.Context, query string, args []any, row func(func(...any) error) error) error {
 	return sqliteTx{s.read}.Each(ctx, query, args, row)
 }
 
+// Write is an immediate transaction, after those that wait before it.
 func (s sqlite) Write(ctx context.Context, fn func(Tx) error) error {
 	return sqliteBegin(ctx, s.write, fn)
 }
 
+// Snapshot reads what was committed when it began.
 func (s sqlite) Snapshot(ctx context.Context, fn func(Tx) error) error {
 	return sqliteBegin(ctx, s.read, fn)
 }
@@ -95,6 +101,7 @@ type sqliteTx struct {
 	}
 }
 
+// Exec runs a statement, or several without args.
 func (t sqliteTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := t.q.ExecContext(ctx, numbered(query), args...)
 	if err != nil {
@@ -103,6 +110,7 @@ func (t sqliteTx) Exec(ctx context.Context, query string, args ...any) (int64, e
 	return res.RowsAffected()
 }
 
+// Each reads in the transaction or on the pool.
 func (t sqliteTx) Each(ctx context.Context, query string, args []any, row func(func(...any) error) error) error {
 	rows, err := t.q.QueryContext(ctx, numbered(query), args...)
 	if err != nil {
