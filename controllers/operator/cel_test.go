@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,9 +37,10 @@ var _ = Describe("The API server", func() {
 
 	It("accepts the samples", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
-		Expect(c.Delete(ctx, load(ns, "stores"))).To(Succeed())
+		Expect(c.Delete(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "stores")})).To(Succeed())
 		seen := map[string]bool{}
-		for _, obj := range samples(ns) {
+		for _, obj := range objectsIn(sampleFolder) {
+			obj.SetNamespace(ns)
 			Expect(c.Create(ctx, obj, client.FieldValidation("Strict"))).To(Succeed())
 			seen[obj.GetKind()] = true
 		}
@@ -81,13 +83,15 @@ func rule(ns, file string) (obj *unstructured.Unstructured, want string) {
 	if text, found := strings.CutPrefix(first, "# want: "); found {
 		want = strings.TrimSpace(text)
 	}
-	return decode(ns, string(raw)), want
+	obj = decode(string(raw))
+	obj.SetNamespace(ns)
+	return obj, want
 }
 
-// samples are the objects of config/samples.
-func samples(ns string) []*unstructured.Unstructured {
+// objectsIn are the objects of a folder's YAML files, but for kustomize's own.
+func objectsIn(folder string) []*unstructured.Unstructured {
 	GinkgoHelper()
-	files, err := filepath.Glob(sampleFolder + "/*.yaml")
+	files, err := filepath.Glob(folder + "/*.yaml")
 	Expect(err).NotTo(HaveOccurred())
 	var out []*unstructured.Unstructured
 	for _, file := range files {
@@ -97,20 +101,17 @@ func samples(ns string) []*unstructured.Unstructured {
 		raw, err := os.ReadFile(file)
 		Expect(err).NotTo(HaveOccurred())
 		for _, doc := range strings.Split(string(raw), "\n---\n") {
-			out = append(out, decode(ns, doc))
+			if doc = strings.TrimPrefix(doc, "---\n"); strings.TrimSpace(doc) != "" {
+				out = append(out, decode(doc))
+			}
 		}
 	}
 	return out
 }
 
-func decode(ns, doc string) *unstructured.Unstructured {
+func decode(doc string) *unstructured.Unstructured {
 	GinkgoHelper()
 	obj := &unstructured.Unstructured{}
 	Expect(yaml.Unmarshal([]byte(doc), &obj.Object)).To(Succeed())
-	obj.SetNamespace(ns)
 	return obj
-}
-
-func load(ns, secret string) *unstructured.Unstructured {
-	return decode(ns, "{apiVersion: v1, kind: Secret, metadata: {name: "+secret+"}}")
 }

@@ -35,7 +35,7 @@ var _ = Describe("A second operator", func() {
 		}).WithPolling(quiet / 2).Should(Succeed())
 		Expect(len(before)).To(BeNumerically(">", 12))
 
-		runOperator() // it has seen nothing yet and reconciles everything
+		runOperator(false) // it has seen nothing yet and reconciles everything
 		Consistently(func(g Gomega) {
 			g.Expect(versions(ctx, g, ns)).To(Equal(before))
 		}).WithTimeout(2 * quiet).Should(Succeed())

@@ -69,7 +69,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	c, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	openStores()
-	runOperator()
+	installRoles(ctx)
+	runOperator(true)
 }, NodeTimeout(20*time.Minute))
 
 func openStores() {
@@ -84,15 +85,34 @@ func openStores() {
 	DeferCleanup(redis.Close)
 }
 
+// installRoles applies config/rbac, which the operators of this suite have no more rights than.
+func installRoles(ctx context.Context) {
+	create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "layers-system"}})
+	for _, obj := range objectsIn("../../config/rbac") {
+		Expect(c.Create(ctx, obj)).To(Succeed())
+	}
+}
+
+// operatorConfig is the API server as the operator's ServiceAccount sees it.
+func operatorConfig() *rest.Config {
+	asOperator := rest.CopyConfig(config)
+	asOperator.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:layers-system:layers-operator",
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:layers-system", "system:authenticated"},
+	}
+	return asOperator
+}
+
 // runOperator runs one until the node that called it ends.
-func runOperator() {
+func runOperator(elect bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	prober := programmed.NewHTTPProber()
 	prober.URL = func(pod *corev1.Pod) string { return pod.Annotations[ackURL] }
 	go func() {
 		done <- operator.Run(ctx, operator.Options{
-			Config: config, GatewayImage: image, MetricsAddress: "0", ProbeAddress: "0",
+			Config: operatorConfig(), GatewayImage: image, MetricsAddress: "0", ProbeAddress: "0",
+			LeaderElect: elect, LeaderElectionNamespace: "layers-system",
 			Prober: prober, Logger: logr.Discard(), SkipNameValidation: true,
 		})
 	}()
