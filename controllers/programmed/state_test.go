@@ -1,0 +1,165 @@
+package programmed
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/compile"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+func named(name string, generation int64) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "ai", Name: name, UID: types.UID("uid-" + name), Generation: generation}
+}
+
+// snap has the gateway, a provider and a model at generations.
+func snap(hash string, provider, model int64) *snapshot.Snapshot {
+	object := func(kind, name string, generation int64) snapshot.Object {
+		return snapshot.Object{Kind: kind, Namespace: "ai", Name: name, UID: "uid-" + name, Generation: generation}
+	}
+	return &snapshot.Snapshot{Hash: hash, Objects: []snapshot.Object{
+		object(compile.KindAIGateway, "main", 1), object(compile.KindProvider, "upstream", provider), object(compile.KindModel, "small", model),
+	}}
+}
+
+func TestServes(t *testing.T) {
+	m := &v1alpha1.Model{ObjectMeta: named("small", 2)}
+	p := &v1alpha1.Provider{ObjectMeta: named("upstream", 5)}
+	broken := &v1alpha1.Provider{ObjectMeta: named("gone", 1)}
+	ack := func(hash string) *Ack { return &Ack{Hash: hash} }
+	other := &v1alpha1.Model{ObjectMeta: named("small", 2)}
+	other.UID = "another"
+	for name, tc := range map[string]struct {
+		history []*snapshot.Snapshot // the last is published
+		model   *v1alpha1.Model
+		acks    []*Ack
+		want    string
+	}{
+		"nothing is published":                   {nil, m, []*Ack{ack("a")}, "False Pending"},
+		"an old generation is published":         {[]*snapshot.Snapshot{snap("a", 5, 1)}, m, []*Ack{ack("a")}, "False Pending"},
+		"another object of the name":             {[]*snapshot.Snapshot{snap("a", 5, 2)}, other, []*Ack{ack("a")}, "False Pending"},
+		"no replica":                             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, nil, "False NoReadyReplicas"},
+		"all run it":                             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("a"), ack("a")}, "True Programmed"},
+		"a later generation counts":              {[]*snapshot.Snapshot{snap("a", 6, 3)}, m, []*Ack{ack("a")}, "True Programmed"},
+		"one runs the one before, with it":       {[]*snapshot.Snapshot{snap("a", 5, 2), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "True Programmed"},
+		"one runs the one before, without it":    {[]*snapshot.Snapshot{snap("a", 5, 1), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False ReplicasBehind"},
+		"one lacks the provider's generation":    {[]*snapshot.Snapshot{snap("a", 4, 2), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False ReplicasBehind"},
+		"one runs what nobody knows":             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("z")}, "False ReplicasBehind"},
+		"one does not answer":                    {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("a"), nil}, "Unknown ReplicasUnreachable"},
+		"one is behind, another does not answer": {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{nil, ack("z")}, "False ReplicasBehind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", 1)}, history: &history{}, acks: tc.acks}
+			for _, h := range tc.history {
+				s.history.add(h)
+				s.hash = h.Hash
+			}
+			got := s.serves(reference{compile.KindModel, tc.model}, []reference{{compile.KindProvider, p}, {compile.KindProvider, broken}})
+			if text := string(got.Status) + " " + got.Reason; text != tc.want {
+				t.Errorf("got %s (%s), want %s", text, got.Message, tc.want)
+			}
+		})
+	}
+}
+
+func TestGatewayProgrammed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		generation int64
+		acks       []*Ack
+		want       string
+		current    int
+	}{
+		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1},
+		"no replica":     {1, nil, "False NoReadyReplicas", 0},
+		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2},
+		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1},
+		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks}
+			s.history.add(snap("a", 1, 1))
+			got := s.programmed(compile.KindAIGateway)
+			if text := string(got.Status) + " " + got.Reason; text != tc.want || s.current() != tc.current {
+				t.Errorf("got %s with %d current, want %s with %d", text, s.current(), tc.want, tc.current)
+			}
+		})
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	h := &history{}
+	for i := range 3 * historyLimit {
+		h.add(snap(fmt.Sprint(i), 1, 1))
+		h.add(snap(fmt.Sprint(i), 1, 1)) // again: no change
+	}
+	if len(h.hashes) != historyLimit || len(h.byHash) != historyLimit {
+		t.Fatalf("%d hashes, %d contents; want %d", len(h.hashes), len(h.byHash), historyLimit)
+	}
+	if h.byHash[fmt.Sprint(3*historyLimit-1)] == nil || h.byHash["0"] != nil {
+		t.Error("the newest stay, the oldest go")
+	}
+}
+
+func TestWorst(t *testing.T) {
+	is := func(s metav1.ConditionStatus) metav1.Condition { return metav1.Condition{Status: s} }
+	for name, tc := range map[string]struct {
+		said []metav1.Condition
+		want metav1.ConditionStatus
+	}{
+		"nobody says":       {nil, "Unknown"},
+		"all say true":      {[]metav1.Condition{is("True"), is("True")}, "True"},
+		"one does not know": {[]metav1.Condition{is("True"), is("Unknown")}, "Unknown"},
+		"one says false":    {[]metav1.Condition{is("Unknown"), is("False"), is("True")}, "False"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := worst(tc.said); got.Status != tc.want {
+				t.Errorf("got %s, want %s", got.Status, tc.want)
+			}
+		})
+	}
+}
+
+func TestStays(t *testing.T) {
+	for name, tc := range map[string]struct {
+		condition metav1.Condition
+		want      bool
+	}{
+		"true of this generation":  {metav1.Condition{Type: "Programmed", Status: "True", ObservedGeneration: 2}, true},
+		"true of the one before":   {metav1.Condition{Type: "Programmed", Status: "True", ObservedGeneration: 1}, false},
+		"false of this generation": {metav1.Condition{Type: "Programmed", Status: "False", ObservedGeneration: 2}, false},
+		"another condition":        {metav1.Condition{Type: "Accepted", Status: "True", ObservedGeneration: 2}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tier := &v1alpha1.Tier{ObjectMeta: named("t", 2)}
+			tier.Status.Conditions = []metav1.Condition{tc.condition}
+			if got := stays(tier) != nil; got != tc.want {
+				t.Errorf("stays() = %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestNext(t *testing.T) {
+	now := time.Unix(1000, 0)
+	r := &Reconciler{Now: func() time.Time { return now }}
+	step := func(after time.Duration, wait bool, published string, gateways int, want time.Duration) {
+		t.Helper()
+		now = now.Add(after)
+		if got := r.next("ai", wait, published, gateways); got != want {
+			t.Errorf("next() = %v, want %v", got, want)
+		}
+	}
+	step(0, false, "a", 0, 0)
+	step(0, false, "a", 1, pollIdle)
+	step(0, true, "a", 1, pollMin)
+	step(10*time.Second, true, "a", 1, time.Second)
+	step(10*time.Minute, true, "a", 1, pollMax)
+	step(time.Second, true, "b", 1, pollMin)
+	step(time.Second, false, "b", 1, pollIdle)
+	step(time.Hour, true, "b", 1, pollMin)
+}
