@@ -27,6 +27,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if w.demo() && (o.Ledger != "" || o.Data != "") {
+		t.notes([]note{{text: "--ledger and --data are not used in demo mode, which records nothing"}})
+	}
 	listeners, err := listen(ctx, o)
 	if err != nil {
 		return err

@@ -225,8 +225,11 @@ func deadAddress(t *testing.T) string {
 }
 
 func TestJSONLogs(t *testing.T) {
-	p := start(t, Options{LogFormat: "json"})
+	p := start(t, Options{LogFormat: "json", Data: "unused"})
 	p.stop(t)
+	if !strings.Contains(p.stderr.String(), "not used in demo mode") {
+		t.Errorf("the log does not say that --data does nothing: %s", p.stderr)
+	}
 	for line := range strings.Lines(p.stderr.String()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %q", line)
