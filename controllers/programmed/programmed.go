@@ -50,8 +50,9 @@ type Reconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	mu        sync.Mutex
-	histories map[types.UID]*history
+	mu sync.Mutex
+	// histories by namespace and the gateway's UID.
+	histories map[string]map[types.UID]*history
 	waiting   map[string]waiting
 }
 
@@ -98,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	states, err := r.states(ctx, w)
+	states, err := r.states(ctx, w, r.keep(req.Name, w.gateways.Items))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -143,10 +144,11 @@ func (r *Reconciler) next(namespace string, wait bool, published string, gateway
 }
 
 // states reads what is published and asks the ready replicas, for each gateway of the namespace.
-func (r *Reconciler) states(ctx context.Context, w *world) ([]*state, error) {
+func (r *Reconciler) states(ctx context.Context, w *world, histories map[types.UID]*history) ([]*state, error) {
 	var states []*state
 	for i := range w.gateways.Items {
-		s, err := r.state(ctx, &w.gateways.Items[i])
+		gw := &w.gateways.Items[i]
+		s, err := r.state(ctx, gw, histories[gw.UID])
 		if err != nil {
 			return nil, err
 		}
@@ -155,8 +157,8 @@ func (r *Reconciler) states(ctx context.Context, w *world) ([]*state, error) {
 	return states, nil
 }
 
-func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway) (*state, error) {
-	s := &state{gateway: gw, history: r.history(gw.UID)}
+func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway, h *history) (*state, error) {
+	s := &state{gateway: gw, history: h}
 	secret, err := r.Secrets.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: desired.SnapshotName(gw.Name)})
 	if err != nil {
 		return nil, err
@@ -178,17 +180,24 @@ func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway) (*state,
 	return s, nil
 }
 
-// history answers the gateway's own; one namespace is reconciled by one worker at a time.
-func (r *Reconciler) history(uid types.UID) *history {
+// keep answers the histories of the namespace's gateways, and forgets those of gateways that are gone.
+func (r *Reconciler) keep(namespace string, gateways []v1alpha1.AIGateway) map[types.UID]*history {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	kept := map[types.UID]*history{}
+	for i := range gateways {
+		uid := gateways[i].UID
+		if kept[uid] = r.histories[namespace][uid]; kept[uid] == nil {
+			kept[uid] = &history{}
+		}
+	}
 	if r.histories == nil {
-		r.histories = map[types.UID]*history{}
+		r.histories = map[string]map[types.UID]*history{}
 	}
-	if r.histories[uid] == nil {
-		r.histories[uid] = &history{}
+	if r.histories[namespace] = kept; len(kept) == 0 {
+		delete(r.histories, namespace)
 	}
-	return r.histories[uid]
+	return kept
 }
 
 // stays says whether an object is programmed already in this generation.

@@ -163,3 +163,20 @@ func TestNext(t *testing.T) {
 	step(time.Second, false, "b", 1, pollIdle)
 	step(time.Hour, true, "b", 1, pollMin)
 }
+
+func TestKeepForgets(t *testing.T) {
+	r := &Reconciler{}
+	gateways := []v1alpha1.AIGateway{{ObjectMeta: named("a", 1)}, {ObjectMeta: named("b", 1)}}
+	first := r.keep("ai", gateways)
+	first["uid-a"].add(snap("h", 1, 1))
+	if r.keep("ai", gateways[:1])["uid-a"].byHash["h"] == nil {
+		t.Error("a history is lost")
+	}
+	if len(r.histories["ai"]) != 1 {
+		t.Error("a gateway that is gone is remembered")
+	}
+	r.keep("ai", nil)
+	if len(r.histories) != 0 {
+		t.Error("a namespace without gateways is remembered")
+	}
+}

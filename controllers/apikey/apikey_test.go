@@ -1,0 +1,161 @@
+package apikey
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/compile"
+	"github.com/layers-dev/layers/controllers/stores"
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
+)
+
+var (
+	name   = types.NamespacedName{Namespace: "ai", Name: "acme"}
+	digest = strings.Repeat("ab", 32)
+)
+
+// openStores are SQLite and a Redis that the test can take away.
+func openStores(t *testing.T) (*stores.Stores, *miniredis.Miniredis) {
+	t.Helper()
+	server := miniredis.RunT(t)
+	redis, err := admit.NewRedis(admit.Options{URL: "redis://" + server.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	sql, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sql.Close)
+	if err := sql.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return &stores.Stores{Ledger: sql, Redis: redis}, server
+}
+
+func TestRevokeWhileRedisIsAway(t *testing.T) {
+	open, server := openStores(t)
+	row, err := open.Ledger.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
+		Digest: digest, Account: "ai/acme", State: ledger.KeyActive, Source: Source, ObjectName: name.String(), ObjectUID: "u",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	r := &Reconciler{}
+	if err := r.revoke(t.Context(), name, open, []ledger.Key{row}); err == nil {
+		t.Fatal("no error, and so no second try")
+	}
+	got, err := open.Ledger.KeyByDigest(t.Context(), digest)
+	if err != nil || got.State != ledger.KeyRevoked {
+		t.Fatalf("the ledger says %v, %v; a Redis that is away must not keep it from being told", got.State, err)
+	}
+	if err := r.retry(t.Context(), name); err == nil {
+		t.Fatal("no error while Redis is still away")
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.retry(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	d, err := open.Redis.Admit(t.Context(), admit.Request{ID: "r", Account: "ai/acme", KeyDigest: digest, KeyVersion: row.Version, Unmetered: true, HoldFor: time.Minute})
+	if err != nil || d.Outcome != admit.KeyRefused {
+		t.Errorf("Admit() = %v, %v; want a refusal", d.Outcome, err)
+	}
+	if len(r.unpublished) != 0 {
+		t.Error("it is still remembered")
+	}
+}
+
+func TestUpsert(t *testing.T) {
+	r := &Reconciler{ClusterUID: "c"}
+	s := &scope{
+		object:  &v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "acme", UID: "o"}},
+		gateway: &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{UID: "g"}},
+		key:     &compile.Key{Account: "ai/a", Tier: "ai/t", Policy: "ai/p", FirstGrant: 7, Disabled: true},
+		digest:  digest, prefix: "lyr_live_abc",
+	}
+	want := ledger.KeyUpsert{FirstGrant: 7, Key: ledger.Key{
+		Digest: digest, Prefix: "lyr_live_abc", Name: "ai/acme", Account: "ai/a", Tier: "ai/t", Policy: "ai/p",
+		State: ledger.KeyDisabled, Source: "kubernetes", ClusterUID: "c", GatewayUID: "g", ObjectUID: "o", ObjectName: "ai/acme",
+	}}
+	if diff := cmp.Diff(want, r.upsert(s)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	s.key.Disabled = false
+	if got := r.upsert(s).State; got != ledger.KeyActive {
+		t.Errorf("state %q, want active", got)
+	}
+}
+
+func TestTakeOfAnotherObject(t *testing.T) {
+	s := &scope{object: &v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "acme"}}}
+	s.take(compile.Output{
+		Keys: []compile.Key{{Object: types.NamespacedName{Namespace: "ai", Name: "other"}}},
+		Conditions: map[compile.ObjectKey][]compile.Condition{
+			{Kind: "APIKey", Namespace: "ai", Name: "acme"}: {{Type: "Accepted", Status: "False", Reason: "Conflicted"}},
+		},
+	})
+	if s.key != nil || s.accepted.Reason != "Conflicted" || s.resolved.Status != "Unknown" || s.programmed.Status != "False" {
+		t.Errorf("took %+v", s)
+	}
+}
+
+func TestReportNamesWhatIsAbsent(t *testing.T) {
+	s := &scope{object: &v1alpha1.APIKey{}}
+	want := map[string]any{"prefix": nil, "sha256": nil, "secretRef": nil}
+	if diff := cmp.Diff(want, s.report().Fields); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	s.digest, s.prefix, s.secretName = "d", "p", "s"
+	want = map[string]any{"prefix": "p", "sha256": "d", "secretRef": map[string]any{"name": "s"}}
+	if diff := cmp.Diff(want, s.report().Fields); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRowsByDigest(t *testing.T) {
+	rows := []ledger.Key{{Digest: "a"}, {Digest: "b"}}
+	if !holds(rows, "a") || holds(rows, "c") {
+		t.Error("holds() is wrong")
+	}
+	if got := others(rows, "a"); len(got) != 1 || got[0].Digest != "b" {
+		t.Errorf("others() = %v", got)
+	}
+}
+
+func TestGatewayChanged(t *testing.T) {
+	gw := func(generation int64, ready metav1.ConditionStatus) *v1alpha1.AIGateway {
+		g := &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Generation: generation}}
+		g.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStoresReady, Status: ready}}
+		return g
+	}
+	for name, tc := range map[string]struct {
+		before, after *v1alpha1.AIGateway
+		want          bool
+	}{
+		"nothing":      {gw(1, "True"), gw(1, "True"), false},
+		"the spec":     {gw(1, "True"), gw(2, "True"), true},
+		"stores came":  {gw(1, "False"), gw(1, "True"), true},
+		"stores went":  {gw(1, "True"), gw(1, "False"), true},
+		"first status": {&v1alpha1.AIGateway{}, gw(0, "True"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := gatewayChanged().Update(event.UpdateEvent{ObjectOld: tc.before, ObjectNew: tc.after}); got != tc.want {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
