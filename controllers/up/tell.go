@@ -52,7 +52,7 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 		t.line("DEMO MODE: every key that begins with lyr_live_ is taken, nothing is charged, nothing is stored.")
 		key = "lyr_live_demo"
 	} else {
-		t.line(fmt.Sprintf("Serving %d models to %d keys.", len(models), len(w.out.Keys)))
+		t.line(fmt.Sprintf("Serving. Models: %d, keys: %d.", len(models), len(w.out.Keys)))
 	}
 	t.line("\n  API      " + p.API + "/v1   (OpenAI-compatible: use it as base URL)")
 	t.line("  Metrics  " + p.Admin + "/metrics")
