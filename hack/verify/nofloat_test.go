@@ -12,6 +12,11 @@ import (
 // moneyRooms are the packages where money is computed, held, stored or shown. Later rooms join the list when they come.
 var moneyRooms = []string{"dataplane/pricing", "dataplane/ledger", "dataplane/admit", "dataplane/settle", "dataplane/snapshot", "controllers/compile"}
 
+// notMoney are files of those rooms with floats in them, each for its reason.
+var notMoney = map[string]string{
+	"dataplane/settle/metrics.go": "Prometheus counts in float64; the file has counts and ages, no amount of money",
+}
+
 // floatFuncs are functions that make or print floats without naming the type.
 var floatFuncs = map[string]bool{
 	"strconv.ParseFloat": true, "strconv.FormatFloat": true, "strconv.AppendFloat": true,
@@ -52,7 +57,7 @@ func floats(f *ast.File) []ast.Node {
 func TestNoFloatsInMoney(t *testing.T) {
 	var files, found []string
 	for _, s := range sources(t) {
-		if s.test || !under(s.pkg, moneyRooms...) {
+		if s.test || !under(s.pkg, moneyRooms...) || notMoney[s.path] != "" {
 			continue
 		}
 		files = append(files, s.path)
