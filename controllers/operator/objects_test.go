@@ -99,9 +99,9 @@ func published(ctx context.Context, g Gomega, gw *v1alpha1.AIGateway) *snapshot.
 
 // replica is a ready pod whose acknowledgement port the test serves.
 type replica struct {
-	gateway *v1alpha1.AIGateway
-	server  *httptest.Server
-	pod     *corev1.Pod
+	snapshot client.ObjectKey
+	server   *httptest.Server
+	pod      *corev1.Pod
 
 	mu sync.Mutex
 	// stuck is what it answers; nil: it follows what is published.
@@ -111,7 +111,7 @@ type replica struct {
 // newReplica makes a ready pod of a gateway.
 func newReplica(ctx context.Context, gw *v1alpha1.AIGateway, name string) *replica {
 	GinkgoHelper()
-	r := &replica{gateway: gw}
+	r := &replica{snapshot: client.ObjectKey{Namespace: gw.Namespace, Name: gw.Name + "-snapshot"}}
 	r.server = httptest.NewServer(http.HandlerFunc(r.serve))
 	DeferCleanup(r.server.Close)
 	r.pod = &corev1.Pod{
@@ -140,8 +140,7 @@ func (r *replica) serve(w http.ResponseWriter, req *http.Request) {
 	ack := r.stuck
 	r.mu.Unlock()
 	secret := &corev1.Secret{}
-	err := c.Get(req.Context(), client.ObjectKey{Namespace: r.gateway.Namespace, Name: r.gateway.Name + "-snapshot"}, secret)
-	if err != nil {
+	if err := c.Get(req.Context(), r.snapshot, secret); err != nil {
 		http.Error(w, "no snapshot", http.StatusServiceUnavailable)
 		return
 	}
