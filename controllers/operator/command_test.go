@@ -14,7 +14,7 @@ func TestCommandRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no image":        {nil, `"gateway-image" not set`},
+		"no image":        {[]string{}, `"gateway-image" not set`},
 		"unknown format":  {[]string{"--gateway-image=a", "--log-format=xml"}, `log format "xml"`},
 		"an argument":     {[]string{"--gateway-image=a", "b"}, "unknown command"},
 		"no such cluster": {[]string{"--gateway-image=a", "--log-format=text"}, "finding the cluster"},

@@ -28,10 +28,9 @@ var _ = Describe("A second operator", func() {
 		}
 		before := versions(ctx, Default, ns)
 		Eventually(func(g Gomega) { // what is still on its way arrives
-			now := versions(ctx, g, ns)
-			same := now
-			same, before = before, now
-			g.Expect(now).To(Equal(same))
+			last := before
+			before = versions(ctx, g, ns)
+			g.Expect(before).To(Equal(last))
 		}).WithPolling(quiet / 2).Should(Succeed())
 		Expect(len(before)).To(BeNumerically(">", 12))
 
