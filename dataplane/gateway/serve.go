@@ -22,6 +22,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/settle"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/source"
+	"github.com/layers-dev/layers/dataplane/upstream/demo"
 	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
 )
 
@@ -130,5 +131,6 @@ func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func
 	return map[snapshot.ProviderType]chat.Upstream{
 		snapshot.OpenAI:           openai,
 		snapshot.OpenAICompatible: openai,
+		snapshot.DemoProvider:     demo.New(demo.Options{}),
 	}, openai.CloseIdle
 }

@@ -119,6 +119,10 @@ func (s *Server) authenticate(r *http.Request, x *snapshot.Index) (ledger.Key, e
 		return ledger.Key{ID: demoAccount, Digest: keys.Digest(plain), Account: demoAccount, State: ledger.KeyActive, Version: 1}, nil
 	}
 	key, err := s.o.Keys.Authenticate(r.Context(), plain, remoteIP(r))
+	if err == nil && key.State == ledger.KeyDisabled {
+		// It may be enabled again since this replica read it.
+		key, err = s.o.Keys.Reload(r.Context(), key.Digest)
+	}
 	if err != nil {
 		return ledger.Key{}, keyError(err)
 	}

@@ -90,12 +90,9 @@ func (s *Server) finish(w *answer, r *http.Request, rec *observe.Record, err err
 		if rec.Outcome == "" {
 			rec.Outcome = outcomeOf(e)
 		}
-		switch {
-		case w.status == 0:
+		if w.status == 0 {
 			s.writeDeadline(w)
 			openai.Error(w, e)
-		case e.Status == http.StatusInternalServerError:
-			rec.Outcome = observe.InternalError
 		}
 	}
 	if rec.Outcome == "" {

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layers-dev/layers/dataplane/server"
+)
+
+// Options of the job `layers gateway`.
+type Options struct {
+	// Listen, AdminListen and AckListen are host:port; port 0 takes a free one. AckListen may be empty: no such port.
+	Listen, AdminListen, AckListen string
+	// SnapshotDir is where the snapshot Secret is mounted; SnapshotSecret is its NAMESPACE/NAME, to be watched. At least
+	// one of them must be there.
+	SnapshotDir, SnapshotSecret string
+	// RedisURLFile and LedgerURLFile hold the URLs of the stores; they are read again as they change. Empty: demo mode only.
+	RedisURLFile, LedgerURLFile string
+	Drain                       server.Drain
+	// LogFormat is "text" or "json"; LogLevel is "debug", "info", "warn" or "error".
+	LogFormat, LogLevel string
+	// Stderr gets the log.
+	Stderr io.Writer
+	// Ready, if set, is called once when all ports answer.
+	Ready func(Bound)
+}
+
+// NewCommand is `layers gateway`.
+func NewCommand() *cobra.Command {
+	var o Options
+	cmd := &cobra.Command{
+		Use:   "gateway",
+		Short: "Run the data plane: the OpenAI-shaped API, from a snapshot that the operator publishes",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Stderr = cmd.ErrOrStderr()
+			return Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Listen, "listen", ":8080", "address of the API, host:port; port 0 takes a free one")
+	f.StringVar(&o.AdminListen, "admin-listen", ":9090", "address of /healthz, /readyz and /metrics")
+	f.StringVar(&o.AckListen, "ack-listen", ":8082", "address where the operator asks which snapshot is served; empty: none")
+	f.StringVar(&o.SnapshotDir, "snapshot-dir", "", "folder where the snapshot Secret is mounted")
+	f.StringVar(&o.SnapshotSecret, "snapshot-secret", "", "NAMESPACE/NAME of the snapshot Secret, to be watched")
+	f.StringVar(&o.RedisURLFile, "redis-url-file", "", "file that holds the URL of Redis, redis://... or rediss://...")
+	f.StringVar(&o.LedgerURLFile, "ledger-url-file", "", "file that holds the URL of the ledger, postgres://... or sqlite:PATH")
+	f.DurationVar(&o.Drain.Delay, "drain-delay", 10*time.Second, "how long to go on accepting after saying not ready")
+	f.DurationVar(&o.Drain.Timeout, "drain-timeout", 15*time.Minute, "how long open requests may take to finish")
+	f.StringVar(&o.LogFormat, "log-format", "json", "text or json")
+	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (o Options) check() error {
+	if o.SnapshotDir == "" && o.SnapshotSecret == "" {
+		return errors.New("one of --snapshot-dir and --snapshot-secret is needed: where does the configuration come from?")
+	}
+	if o.SnapshotSecret == "" {
+		return nil
+	}
+	if namespace, name, ok := strings.Cut(o.SnapshotSecret, "/"); !ok || namespace == "" || name == "" {
+		return fmt.Errorf("--snapshot-secret %q: want NAMESPACE/NAME", o.SnapshotSecret)
+	}
+	return nil
+}
+
+func (o Options) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", o.LogLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch o.LogFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(o.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(o.Stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: want text or json", o.LogFormat)
+}
+
+// version is what the Go tool stamped on this build.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

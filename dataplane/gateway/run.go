@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/server"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+	"github.com/layers-dev/layers/dataplane/source"
+)
+
+// Run serves until ctx ends, then drains. It waits for nothing at boot: not for a snapshot, not for a store.
+func Run(ctx context.Context, o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, o)
+	if err != nil {
+		return err
+	}
+	stores, err := openStores(o, log)
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	defer stores.close()
+	// What runs beside the server ends after it: a snapshot may still come while it drains.
+	side, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	holder := source.NewHolder(log, time.Now)
+	follow(side, &running, o, holder, log)
+	running.Go(func() { stores.follow(side) })
+	if stores.books == nil {
+		running.Go(func() { warnLive(side, holder, log) })
+	}
+	return Serve(ctx, Parts{
+		Source: holder, Admission: stores.admission, Books: stores.given(), Listeners: listeners, Drain: o.Drain,
+		Log: log, Version: version(), Ready: func(b Bound) {
+			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", version())
+			if o.Ready != nil {
+				o.Ready(b)
+			}
+		},
+	})
+}
+
+// follow starts what brings snapshots. The mounted one is read before anything is served.
+func follow(ctx context.Context, running *sync.WaitGroup, o Options, holder *source.Holder, log *slog.Logger) {
+	if o.SnapshotDir != "" {
+		dir := &source.Dir{Path: o.SnapshotDir, Holder: holder}
+		dir.Load()
+		running.Go(func() { dir.Run(ctx) })
+	}
+	if o.SnapshotSecret == "" {
+		return
+	}
+	client, err := kubeClient()
+	if err != nil {
+		log.Error("Snapshot Secret is not watched", "error", err)
+		return
+	}
+	namespace, name, _ := strings.Cut(o.SnapshotSecret, "/")
+	secret := &source.Secret{Client: client, Namespace: namespace, Name: name, Holder: holder}
+	running.Go(func() {
+		if err := secret.Run(ctx); err != nil {
+			log.Error("Snapshot Secret is not watched", "error", err)
+		}
+	})
+}
+
+// kubeClient speaks to the API server of the pod's cluster, else to that of the user's kubeconfig.
+func kubeClient() (kubernetes.Interface, error) {
+	config, err := rest.InClusterConfig()
+	if errors.Is(err, rest.ErrNotInCluster) {
+		config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding the API server: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the API server: %w", err)
+	}
+	return client, nil
+}
+
+// warnLive says why a replica that was told to be live is not ready.
+func warnLive(ctx context.Context, holder *source.Holder, log *slog.Logger) {
+	if _, err := holder.Wait(ctx, func(x *snapshot.Index) bool { return x.Mode == snapshot.Live }); err == nil {
+		log.Error("AI Gateway not configured: mode Live needs --redis-url-file and --ledger-url-file")
+	}
+}
+
+// listen opens the ports.
+func listen(ctx context.Context, o Options) (l server.Listeners, err error) {
+	var config net.ListenConfig
+	open := func(flag, address string) net.Listener {
+		if err != nil {
+			return nil
+		}
+		var one net.Listener
+		if one, err = config.Listen(ctx, "tcp", address); err != nil {
+			err = fmt.Errorf("opening %s: %w", flag, err)
+			return nil
+		}
+		return one
+	}
+	l.API, l.Admin = open("--listen", o.Listen), open("--admin-listen", o.AdminListen)
+	if o.AckListen != "" {
+		l.Ack = open("--ack-listen", o.AckListen)
+	}
+	if err != nil {
+		return l, errors.Join(err, closeAll(l))
+	}
+	return l, nil
+}
+
+func closeAll(l server.Listeners) error {
+	var errs []error
+	for _, one := range []net.Listener{l.API, l.Admin, l.Ack} {
+		if one != nil {
+			errs = append(errs, one.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stores are what Run opens.
+type stores struct {
+	admission Admission
+	books     *books // nil: demo mode only
+	follows   []func(context.Context)
+	closes    []func()
+}
+
+// openStores prepares the stores that files name; without files it is an embedded Redis and no ledger.
+func openStores(o Options, log *slog.Logger) (*stores, error) {
+	s := &stores{}
+	if o.RedisURLFile == "" || o.LedgerURLFile == "" {
+		embedded, err := admit.Embedded(admit.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s.admission, s.closes = embedded, []func(){embedded.Close}
+		return s, nil
+	}
+	redis := &redis{newFollowed(o.RedisURLFile, log, func(url string) (*admit.Redis, error) {
+		return admit.NewRedis(admit.Options{URL: url})
+	})}
+	s.books = &books{newFollowed(o.LedgerURLFile, log, func(url string) (ledger.Ledger, error) {
+		return ledger.Open(context.Background(), url, ledger.Options{})
+	})}
+	s.admission = redis
+	s.follows = []func(context.Context){redis.run, s.books.run}
+	s.closes = []func(){redis.close, s.books.close}
+	return s, nil
+}
+
+// given is books as an interface that is nil where there are none.
+func (s *stores) given() Books {
+	if s.books == nil {
+		return nil
+	}
+	return s.books
+}
+
+// follow re-reads the files until ctx ends.
+func (s *stores) follow(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, f := range s.follows {
+		running.Go(func() { f(ctx) })
+	}
+	running.Wait()
+}
+
+func (s *stores) close() {
+	for _, c := range s.closes {
+		c()
+	}
+}
