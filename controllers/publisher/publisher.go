@@ -44,6 +44,8 @@ type Reconciler struct {
 	Now func() time.Time
 	// Token makes the bearer token of a gateway's acknowledgement port.
 	Token func() (string, error)
+	// MaxBytes bounds an encoded snapshot; 0: what a Secret may hold.
+	MaxBytes int
 
 	mu   sync.Mutex
 	last map[string]time.Time

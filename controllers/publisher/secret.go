@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -37,7 +38,7 @@ func (r *Reconciler) publish(ctx context.Context, gw *v1alpha1.AIGateway, s *sna
 	if err := r.header(s, gw, old); err != nil {
 		return "", nil, err
 	}
-	encoded, left, err := fit(s, maxSnapshotBytes)
+	encoded, left, err := fit(s, cmp.Or(r.MaxBytes, maxSnapshotBytes))
 	if err != nil {
 		return "", nil, err
 	}
