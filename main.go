@@ -14,6 +14,7 @@ import (
 
 	"github.com/layers-dev/layers/controllers/operator"
 	"github.com/layers-dev/layers/controllers/up"
+	"github.com/layers-dev/layers/dataplane/gateway"
 	"github.com/layers-dev/layers/dataplane/ledger/cli"
 )
 
@@ -38,6 +39,7 @@ func newCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		operator.NewCommand(),
+		gateway.NewCommand(),
 		up.NewCommand(),
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ type Options struct {
 	Drain                       server.Drain
 	// LogFormat is "text" or "json"; LogLevel is "debug", "info", "warn" or "error".
 	LogFormat, LogLevel string
+	// Version is this build's, for people.
+	Version string
 	// Stderr gets the log.
 	Stderr io.Writer
 	// Ready, if set, is called once when all ports answer.
@@ -40,7 +41,7 @@ func NewCommand() *cobra.Command {
 		Short: "Run the data plane: the OpenAI-shaped API, from a snapshot that the operator publishes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Stderr = cmd.ErrOrStderr()
+			o.Stderr, o.Version = cmd.ErrOrStderr(), cmd.Root().Version
 			return Run(cmd.Context(), o)
 		},
 	}
@@ -85,12 +86,4 @@ func (o Options) logger() (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(o.Stderr, opts)), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: want text or json", o.LogFormat)
-}
-
-// version is what the Go tool stamped on this build.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -52,8 +52,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	return Serve(ctx, Parts{
 		Source: holder, Admission: stores.admission, Books: stores.given(), Listeners: listeners, Drain: o.Drain,
-		Log: log, Version: version(), Ready: func(b Bound) {
-			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", version())
+		Log: log, Version: o.Version, Ready: func(b Bound) {
+			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", o.Version)
 			if o.Ready != nil {
 				o.Ready(b)
 			}

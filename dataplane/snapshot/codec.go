@@ -61,7 +61,7 @@ func Encode(s *Snapshot) ([]byte, error) {
 // Decode reads what Encode of this build or of the one before it wrote. It checks the size, the schema version and the
 // hash, ignores unknown fields, and does not judge the content (see Validate).
 func Decode(b []byte) (*Snapshot, error) {
-	plain, err := inflate(b)
+	plain, err := inflate(b, MaxDecodedBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -111,16 +111,16 @@ func deflate(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func inflate(b []byte) ([]byte, error) {
+func inflate(b []byte, limit int64) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("decompressing snapshot: %w", err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(r, MaxDecodedBytes+1))
+	plain, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("decompressing snapshot: %w", err)
 	}
-	if len(plain) > MaxDecodedBytes {
+	if int64(len(plain)) > limit {
 		return nil, ErrTooLarge
 	}
 	return plain, nil
