@@ -28,7 +28,13 @@ type bill struct {
 	lines         []pricing.Line
 }
 
-// bill prices the tally as it is: nothing for an answer without content, what was reported, else an estimate.
+// empty says that the provider produced nothing: no content, and no reasoning either. Reasoning that used up the token
+// limit before the first word is billed by the provider, and so by us.
+func (t tally) empty() bool {
+	return !t.content && (t.usage == nil || t.usage.Reasoning == 0)
+}
+
+// bill prices the tally as it is: nothing for an empty answer, what was reported, else an estimate.
 func (e *exchange) bill() bill {
 	b := bill{evidence: ledger.EvidenceReported}
 	switch {
@@ -48,7 +54,7 @@ func (e *exchange) bill() bill {
 		}
 		b.cost, b.lines = cost, lines
 	}
-	if !e.tally.content {
+	if e.tally.empty() {
 		b.evidence = ledger.EvidenceFree
 	} else if !e.unmetered {
 		b.charged = b.cost

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"math"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,17 +71,13 @@ func (s *Server) chat(w *answer, r *http.Request, rec *observe.Record) error {
 	return e.run()
 }
 
-// acceptable looks at the headers that describe the body.
+// acceptable looks at the headers that describe the body. The body is parsed as JSON whatever its Content-Type, because
+// curl and other plain tools label what they post as a form; only multipart, which never is JSON, is refused by name.
 func acceptable(r *http.Request) error {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return errRequest("unsupported_content_encoding", "", "Send the request body uncompressed: Content-Encoding is not supported.")
 	}
-	given := r.Header.Get("Content-Type")
-	if given == "" {
-		return nil
-	}
-	kind, _, err := mime.ParseMediaType(given)
-	if err != nil || (kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
+	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "multipart/") {
 		return errRequest("unsupported_content_type", "", "Send the request body as JSON, with 'Content-Type: application/json'.")
 	}
 	return nil

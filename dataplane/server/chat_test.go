@@ -39,6 +39,18 @@ func TestUnary(t *testing.T) {
 	w.sound()
 }
 
+// curl and other plain tools label what they post as a form.
+func TestContentTypes(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, 10*usd)
+	w.serve(answers(20, 10))
+	for _, kind := range []string{"application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", ";"} {
+		if got := w.do(http.MethodPost, "/v1/chat/completions", goodKey, hello, "Content-Type", kind); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", kind, got.status, got.body)
+		}
+	}
+}
+
 // The same client-chosen id twice is two requests and two charges.
 func TestSameClientID(t *testing.T) {
 	w := newWorld(t)
@@ -64,19 +76,20 @@ func TestCharges(t *testing.T) {
 		status     int
 		charged    pricing.Nano
 	}{
-		"reported":                  {up: unary(5, &pricing.Usage{Input: 3, Output: 2}), status: 200, charged: 7_000_000},
-		"reported above the hold":   {up: unary(5, &pricing.Usage{Input: 3, Output: 200}), status: 200, charged: 403_000_000},
-		"explicit zero is reported": {up: unary(5, &pricing.Usage{}), status: 200, charged: 0},
-		"absent is estimated":       {up: unary(9, nil), status: 200, charged: estimated(hello, 9)},
-		"absurd is estimated":       {up: unary(9, &pricing.Usage{Input: -1}), status: 200, charged: estimated(hello, 9)},
-		"empty answer is free":      {up: unary(0, &pricing.Usage{Input: 3, Output: 2}), status: 200, charged: 0},
-		"unmetered is free":         {up: unary(5, &pricing.Usage{Input: 3, Output: 2}), unmetered: true, status: 200, charged: 0},
-		"failed is free":            {up: fails(400, false), status: 400, charged: 0},
-		"second backend":            {up: fails(502, true), second: unary(5, &pricing.Usage{Input: 1}), status: 200, charged: 1_000_000},
-		"both fail":                 {up: fails(502, true), second: fails(503, true), status: 503, charged: 0},
-		"no fallback":               {up: fails(422, false), second: unary(5, &pricing.Usage{Input: 1}), status: 422, charged: 0},
-		"panic":                     {up: func(context.Context, chat.Call) (*chat.Response, error) { panic("boom") }, status: 500, charged: 0},
-		"streams all the same":      {up: streams(content("x")), status: 500, charged: 0},
+		"reported":                   {up: unary(5, &pricing.Usage{Input: 3, Output: 2}), status: 200, charged: 7_000_000},
+		"reported above the hold":    {up: unary(5, &pricing.Usage{Input: 3, Output: 200}), status: 200, charged: 403_000_000},
+		"explicit zero is reported":  {up: unary(5, &pricing.Usage{}), status: 200, charged: 0},
+		"absent is estimated":        {up: unary(9, nil), status: 200, charged: estimated(hello, 9)},
+		"absurd is estimated":        {up: unary(9, &pricing.Usage{Input: -1}), status: 200, charged: estimated(hello, 9)},
+		"empty answer is free":       {up: unary(0, &pricing.Usage{Input: 3, Output: 2}), status: 200, charged: 0},
+		"reasoning alone is charged": {up: unary(0, &pricing.Usage{Input: 3, Output: 2, Reasoning: 2}), status: 200, charged: 7_000_000},
+		"unmetered is free":          {up: unary(5, &pricing.Usage{Input: 3, Output: 2}), unmetered: true, status: 200, charged: 0},
+		"failed is free":             {up: fails(400, false), status: 400, charged: 0},
+		"second backend":             {up: fails(502, true), second: unary(5, &pricing.Usage{Input: 1}), status: 200, charged: 1_000_000},
+		"both fail":                  {up: fails(502, true), second: fails(503, true), status: 503, charged: 0},
+		"no fallback":                {up: fails(422, false), second: unary(5, &pricing.Usage{Input: 1}), status: 422, charged: 0},
+		"panic":                      {up: func(context.Context, chat.Call) (*chat.Response, error) { panic("boom") }, status: 500, charged: 0},
+		"streams all the same":       {up: streams(content("x")), status: 500, charged: 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

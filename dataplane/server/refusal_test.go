@@ -49,7 +49,7 @@ func TestRefusals(t *testing.T) {
 		"MODEL":                    {key: goodKey, body: `{"model":"test/text","messages":[{"role":"user","content":"hi"}],"MODEL":"test/dear"}`, status: 400, code: "unknown_parameter"},
 		"mod\\u0065l":              {key: goodKey, body: `{"model":"test/text","messages":[{"role":"user","content":"hi"}],"mod\u0065l":"test/dear"}`, status: 400, code: "duplicate_parameter"},
 		"400 before 404":           {key: goodKey, body: `{"model":"none"}`, status: 400, code: "missing_required_parameter"},
-		"form":                     {key: goodKey, body: hello, headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 400, code: "unsupported_content_type"},
+		"form":                     {key: goodKey, body: hello, headers: []string{"Content-Type", "Multipart/form-data; boundary=x"}, status: 400, code: "unsupported_content_type"},
 		"compressed":               {key: goodKey, body: hello, headers: []string{"Content-Encoding", "gzip"}, status: 400, code: "unsupported_content_encoding"},
 		"too large":                {key: goodKey, body: body("good", `,"user":"`+strings.Repeat("x", 5000)+`"`), status: 413, code: "request_too_large"},
 		"no such model":            {key: goodKey, body: body("none", ""), status: 404, code: "model_not_found"},
