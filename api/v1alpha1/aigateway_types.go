@@ -17,7 +17,80 @@ const (
 	ModeDemo GatewayMode = "Demo"
 )
 
+// GatewayEnv is one environment variable with a plain value; secrets are mounted, never given this way.
+type GatewayEnv struct {
+	// name of the variable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	Name string `json:"name"`
+
+	// value of the variable.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Value string `json:"value,omitempty"`
+}
+
+// GatewayKeyValue is one label or annotation.
+type GatewayKeyValue struct {
+	// name of it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Name string `json:"name"`
+
+	// value of it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Value string `json:"value,omitempty"`
+}
+
+// GatewayPodTemplate is what people want to say about the data plane's pods. It is small because a whole PodTemplateSpec
+// would make the definition too large for kubectl apply.
+type GatewayPodTemplate struct {
+	// labels are added to the pods; those of the operator win.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Labels []GatewayKeyValue `json:"labels,omitempty"`
+
+	// annotations are added to the pods.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Annotations []GatewayKeyValue `json:"annotations,omitempty"`
+
+	// nodeSelector of the pods.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	NodeSelector []GatewayKeyValue `json:"nodeSelector,omitempty"`
+
+	// tolerations of the pods.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// priorityClassName of the pods.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// extraEnv is added to the gateway's container.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	ExtraEnv []GatewayEnv `json:"extraEnv,omitempty"`
+}
+
 // GatewayDeployment shapes the data plane's Deployment.
+// +kubebuilder:validation:XValidation:rule="!has(self.maxReplicas) || self.maxReplicas >= self.replicas",message="maxReplicas must be at least replicas"
 type GatewayDeployment struct {
 	// replicas of the data plane.
 	// +optional
@@ -25,6 +98,17 @@ type GatewayDeployment struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	Replicas *int32 `json:"replicas,omitempty"`
+
+	// maxReplicas lets a HorizontalPodAutoscaler grow the data plane from replicas to it, by CPU; without it replicas is
+	// the number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
+
+	// template is what is to be said about the pods.
+	// +optional
+	Template *GatewayPodTemplate `json:"template,omitempty"`
 
 	// image of the data plane; the default is the operator's own.
 	// +optional
@@ -44,6 +128,76 @@ type GatewayStore struct {
 	// ledger.
 	// +required
 	URLSecretRef SecretKeyRef `json:"urlSecretRef,omitzero"`
+}
+
+// GatewayLedger says where the ledger is.
+type GatewayLedger struct {
+	// urlSecretRef names the Secret and the key that hold the postgres:// URL that gateways use.
+	// +required
+	URLSecretRef SecretKeyRef `json:"urlSecretRef,omitzero"`
+
+	// adminURLSecretRef names the Secret and the key of the URL that may change the schema: the operator migrates with it in
+	// a Job before a rollout. The default is urlSecretRef.
+	// +optional
+	AdminURLSecretRef *SecretKeyRef `json:"adminURLSecretRef,omitempty"`
+}
+
+// GatewayClientIP says how a caller's address is known.
+type GatewayClientIP struct {
+	// trustedProxies are the networks whose forwarding header is believed.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="trustedProxies must be CIDRs"
+	TrustedProxies []string `json:"trustedProxies,omitempty"`
+
+	// header that the proxies append to: the last address in it that is no trusted proxy is the caller.
+	// +optional
+	// +default="X-Forwarded-For"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[!#$%&'*+\-.^_|~0-9A-Za-z]+$`
+	Header string `json:"header,omitempty"`
+}
+
+// GatewayTLS says where the certificate is.
+type GatewayTLS struct {
+	// secretRef names a Secret of type kubernetes.io/tls; it is mounted and followed.
+	// +required
+	SecretRef LocalRef `json:"secretRef,omitzero"`
+}
+
+// PolicySwitch turns a NetworkPolicy on or off.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type PolicySwitch string
+
+// Policy switches.
+const (
+	PolicyEnabled  PolicySwitch = "Enabled"
+	PolicyDisabled PolicySwitch = "Disabled"
+)
+
+// GatewayNetworkPolicy says what the data plane's NetworkPolicy restricts.
+type GatewayNetworkPolicy struct {
+	// ingress lets callers reach the API port only, the operator the acknowledgement port, and all the metrics.
+	// +optional
+	// +default="Enabled"
+	Ingress PolicySwitch `json:"ingress,omitempty"`
+
+	// egress lets the pods reach DNS, Redis, the ledger, the API server (apiServerCIDRs) and HTTPS only.
+	// +optional
+	// +default="Disabled"
+	Egress PolicySwitch `json:"egress,omitempty"`
+
+	// apiServerCIDRs are the API server's addresses for egress.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="apiServerCIDRs must be CIDRs"
+	APIServerCIDRs []string `json:"apiServerCIDRs,omitempty"`
 }
 
 // GatewayCredits says what a credit is.
@@ -105,7 +259,7 @@ type AIGatewaySpec struct {
 
 	// ledger is the PostgreSQL database that holds keys, accounts and every charge.
 	// +optional
-	Ledger *GatewayStore `json:"ledger,omitempty"`
+	Ledger *GatewayLedger `json:"ledger,omitempty"`
 
 	// credits says what a credit is.
 	// +optional
@@ -115,6 +269,24 @@ type AIGatewaySpec struct {
 	// defaults are used by keys that name no object of their own.
 	// +optional
 	Defaults GatewayDefaults `json:"defaults,omitempty,omitzero"`
+
+	// apiKeys says whose APIKeys may name this gateway; the default is those of its own namespace.
+	// +optional
+	// +default={"from":"Same"}
+	APIKeys NamespaceScope `json:"apiKeys,omitempty,omitzero"`
+
+	// clientIP says how a caller's address is known; without it, it is the connection's.
+	// +optional
+	ClientIP *GatewayClientIP `json:"clientIP,omitempty"`
+
+	// tls serves the API with a certificate; without it, over HTTP/1.1 and cleartext HTTP/2.
+	// +optional
+	TLS *GatewayTLS `json:"tls,omitempty"`
+
+	// networkPolicy says what the data plane's NetworkPolicy restricts.
+	// +optional
+	// +default={}
+	NetworkPolicy GatewayNetworkPolicy `json:"networkPolicy,omitempty,omitzero"`
 
 	// drain says how a replica ends.
 	// +optional
@@ -177,6 +349,11 @@ type AIGatewayStatus struct {
 	// +optional
 	Attached GatewayAttached `json:"attached,omitempty,omitzero"`
 
+	// selector takes the data plane's pods, for the scale subresource.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Selector string `json:"selector,omitempty"`
+
 	// address is the base URL inside the cluster.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
@@ -186,6 +363,7 @@ type AIGatewayStatus struct {
 // AIGateway is one data plane: its Deployment, Service, ServiceAccount, Role and snapshot.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.deployment.replicas,statuspath=.status.replicas.ready,selectorpath=.status.selector
 // +kubebuilder:resource:shortName=aigw,categories=layers
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.replicas.ready`

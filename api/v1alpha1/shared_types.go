@@ -1,5 +1,7 @@
 package v1alpha1
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // LocalRef names an object in the same namespace.
 type LocalRef struct {
 	// name of the object.
@@ -23,6 +25,33 @@ type SecretKeyRef struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	Key string `json:"key"`
+}
+
+// NamespacesFrom says which namespaces are meant.
+// +kubebuilder:validation:Enum=Same;All;Selector
+type NamespacesFrom string
+
+// Namespace scopes.
+const (
+	// NamespacesSame is the object's own namespace.
+	NamespacesSame NamespacesFrom = "Same"
+	// NamespacesAll is every namespace.
+	NamespacesAll NamespacesFrom = "All"
+	// NamespacesSelector is the object's own namespace and those whose labels the selector takes.
+	NamespacesSelector NamespacesFrom = "Selector"
+)
+
+// NamespaceScope says which namespaces are meant.
+// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",message="selector is required with from: Selector and refused otherwise"
+type NamespaceScope struct {
+	// from says which namespaces are meant.
+	// +optional
+	// +default="Same"
+	From NamespacesFrom `json:"from,omitempty"`
+
+	// selector takes namespaces by their labels.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
 // Decimal is an amount of money as a decimal string: USD where the field is a price, credits where it is an amount

@@ -3,23 +3,31 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // LimitUnit is what a rate limit counts.
-// +kubebuilder:validation:Enum=RequestsPerMinute
+// +kubebuilder:validation:Enum=RequestsPerMinute;InputTokensPerMinute;OutputTokensPerMinute;RequestsPerDay
 type LimitUnit string
 
 // Limit units.
 const (
 	// LimitRequestsPerMinute counts requests, by GCRA, for each key.
 	LimitRequestsPerMinute LimitUnit = "RequestsPerMinute"
+	// LimitInputTokensPerMinute counts input tokens that were not read from a cache, by GCRA, for each key: the estimate
+	// at admission, corrected at the end.
+	LimitInputTokensPerMinute LimitUnit = "InputTokensPerMinute"
+	// LimitOutputTokensPerMinute counts output tokens likewise.
+	LimitOutputTokensPerMinute LimitUnit = "OutputTokensPerMinute"
+	// LimitRequestsPerDay counts requests in a calendar day, UTC.
+	LimitRequestsPerDay LimitUnit = "RequestsPerDay"
 )
 
 // RateLimit is one limit for each key of the tier.
 // +kubebuilder:validation:XValidation:rule="!has(self.burst) || self.burst >= 1",message="burst must be at least 1"
+// +kubebuilder:validation:XValidation:rule="!has(self.burst) || self.unit != 'RequestsPerDay'",message="burst does not apply to RequestsPerDay"
 type RateLimit struct {
 	// unit is what is counted.
 	// +required
 	Unit LimitUnit `json:"unit,omitempty"`
 
-	// value is how many of it in a minute.
+	// value is how many of it in the unit's time.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000
@@ -31,14 +39,19 @@ type RateLimit struct {
 	Burst *int64 `json:"burst,omitempty"`
 }
 
-// TierModels is the list of models that a tier allows.
+// TierModels says which models a tier allows: exactly one of its fields.
+// +kubebuilder:validation:ExactlyOneOf=names;selector
 type TierModels struct {
 	// names are public names or aliases of Models.
-	// +required
+	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	Names []PublicName `json:"names,omitempty"`
+
+	// selector takes Models of the gateway by their labels; one that takes none allows none.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
 // TierSpec is what a class of keys may use.
@@ -53,6 +66,24 @@ type TierSpec struct {
 	// +listMapKey=unit
 	// +kubebuilder:validation:MaxItems=8
 	Limits []RateLimit `json:"limits,omitempty"`
+
+	// maxConcurrentRequests is how many requests of each key may run at once; without it, any number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxConcurrentRequests *int64 `json:"maxConcurrentRequests,omitempty"`
+
+	// upgradeURL is where a caller who meets a limit can get a larger tier; a 429 names it.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^ ]+$')",message="upgradeURL must be an absolute http or https URL"
+	UpgradeURL string `json:"upgradeURL,omitempty"`
+
+	// allowedNamespaces says whose keys may have this tier; the default is keys of the tier's own namespace.
+	// +optional
+	// +default={"from":"Same"}
+	AllowedNamespaces NamespaceScope `json:"allowedNamespaces,omitempty,omitzero"`
 
 	// maxBodyBytes is the largest request body; a larger one is a 413.
 	// +optional

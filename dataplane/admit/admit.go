@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 // Key states as the script knows them.
@@ -26,15 +27,38 @@ type Request struct {
 	// KeyDigest and KeyVersion are the key's row as the caller knows it.
 	KeyDigest  string
 	KeyVersion int64
-	// RequestsPerMinute (0: unlimited) and Burst are the tier's, enforced by GCRA for each key.
-	RequestsPerMinute int64
-	Burst             int64
+	// Rates are the tier's limits, enforced for each key, each unit at most once.
+	Rates []Rate
+	// MaxConcurrent is how many requests of the key may be in flight; 0: any number. A slot is a lease of the hold: it
+	// ends with Finish, Confirm, Release or HoldFor.
+	MaxConcurrent int64
+	// Cap bounds what the key may spend in a calendar window; nil: nothing does. Not checked with Unmetered.
+	Cap *Cap
 	// Hold is the worst case in nano-USD; 0 with Unmetered.
 	Hold pricing.Nano
 	// Unmetered skips the credit check.
 	Unmetered bool
 	// HoldFor bounds the life of the hold: no request lives longer.
 	HoldFor time.Duration
+}
+
+// Rate is one limit and what this request takes of it.
+type Rate struct {
+	Unit  snapshot.Unit
+	Value int64
+	// Burst is the size of the bucket for the units a minute.
+	Burst int64
+	// Cost is 1 for requests, the estimate for tokens; the script caps it at the bucket's size, or a first large request
+	// could never pass. Finish corrects it.
+	Cost int64
+}
+
+// Cap is a spend cap of one key. Spent in the window is a copy of the ledger's, as the balance is; holds of the key count.
+type Cap struct {
+	Amount pricing.Nano
+	// Period is "Day" or "Month", UTC; Window is its start in Redis time (the caller computes it from its own clock, the
+	// script answers ReloadCap with its own where they differ).
+	Period string
 }
 
 // Outcome is what the script decided.
@@ -48,27 +72,48 @@ const (
 	ReloadKey
 	// KeyRefused: the key is disabled or revoked.
 	KeyRefused
-	// RateLimited: a rate limit; RetryAfter says when the same request passes.
+	// RateLimited: a limit of Rates; Refusal says which, RetryAfter when the same request passes.
 	RateLimited
+	// TooManyConcurrent: MaxConcurrent requests of the key are in flight.
+	TooManyConcurrent
 	// ReloadAccount: Redis does not know the account: read it, LoadAccount, try again.
 	ReloadAccount
+	// ReloadCap: Redis does not know what the key has spent in Decision.Window: read it, LoadSpend, try again.
+	ReloadCap
+	// CapReached: what the key has spent and holds, and this hold, exceed its cap. The caller reads the ledger once more before it refuses.
+	CapReached
 	// InsufficientCredits: Available < Hold. The caller reads the ledger once more (a grant may be newer than the copy) before it refuses.
 	InsufficientCredits
 )
 
 // Limit is the state of the tightest request limit after the decision; Limit 0: there is none.
 type Limit struct {
-	// Limit is the value a minute; Remaining is how many more may come at once now.
+	// Limit is the rule's value; Remaining is how many more may come at once now.
 	Limit, Remaining int64
-	// Reset is how long until the whole burst is there again.
+	// Reset is how long until the whole burst, or the next day, is there.
+	Reset time.Duration
+}
+
+// Refusal says which rule refused, in its own unit: requests, tokens, running requests, or nano-USD.
+type Refusal struct {
+	// Rule is a snapshot.Unit, "MaxConcurrentRequests", "SpendCap" or "Credits".
+	Rule string
+	// Limit, and Used before this request.
+	Limit, Used int64
+	// Reset is when the rule has its whole room again, as far as time alone gives it; 0: not by time.
 	Reset time.Duration
 }
 
 // Decision answers a Request. Its numbers are the script's own.
 type Decision struct {
-	Outcome    Outcome
-	Rate       Limit
-	RetryAfter time.Duration // RateLimited: exact; callers round up for Retry-After
+	Outcome Outcome
+	// Requests is the tightest request limit, Tokens the tightest token limit, after the decision.
+	Requests, Tokens Limit
+	// Refusal is set with RateLimited, TooManyConcurrent, CapReached and InsufficientCredits.
+	Refusal    Refusal
+	RetryAfter time.Duration // exact; callers round up for Retry-After
+	// Window is the start of the cap's window at Now, Unix seconds; 0 without a cap.
+	Window int64
 	// Now is Redis TIME at the decision.
 	Now time.Time
 	// Spendable is the copy of the balance, Reserved the sum of the holds before this one; both nano-USD.
@@ -81,12 +126,36 @@ type Confirmation struct {
 	Account   string
 	Balance   pricing.Nano
 	Version   int64
+	// KeyDigest and Spends copy what the key has spent in its windows after the settlement; may be empty.
+	KeyDigest string
+	Spends    []Spend
+}
+
+// Spend is what a key has spent in one calendar window, as a committed row says. It only grows.
+type Spend struct {
+	Period string // Day or Month
+	Window int64  // its start, Unix seconds
+	Spent  pricing.Nano
+}
+
+// Finish says what a request really took: the hold becomes the actual cost, its concurrency slot is free, token buckets
+// are corrected by what was estimated. The hold stays until Confirm.
+type Finish struct {
+	RequestID, Account, KeyDigest string
+	Actual                        pricing.Nano
+	InputTokens, OutputTokens     int64 // InputTokens without what was read from a cache
 }
 
 // Admitter is the interface behind which Redis, and later the fallback in SQL, stands. All methods are idempotent. An
 // error means that the store could not answer: the caller refuses with 503, never admits.
 type Admitter interface {
 	Admit(ctx context.Context, r Request) (Decision, error)
+	// Finish is idempotent by request id; an unknown id changes nothing.
+	Finish(ctx context.Context, f Finish) error
+	// LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.
+	LoadSpend(ctx context.Context, account, digest string, s Spend) error
+	// Preview answers what Admit would, and writes nothing.
+	Preview(ctx context.Context, r Request) (Decision, error)
 	// Confirm takes away the holds of settled requests and moves the copies of their accounts forward, never back.
 	Confirm(ctx context.Context, cs []Confirmation) error
 	// Release takes away the hold of a request that was never sent upstream or whose end costs nothing and has no settlement.

@@ -46,6 +46,17 @@ type Key struct {
 	Account string
 	// Tier and Policy are "namespace/name"; empty: the gateway's defaults.
 	Tier, Policy string
+	// UserID is whose key it is in the console's sense; empty for keys of objects.
+	UserID string
+	// Scopes are what the key may do ("Inference", "Usage"); empty: all. Models narrows the tier's models; empty: all of them.
+	Scopes, Models []string
+	// CapAmount in nano-USD bounds what the key spends in CapPeriod ("Day" or "Month", UTC); 0: no cap.
+	CapAmount pricing.Nano
+	CapPeriod string
+	// ExpiresAt in microseconds; 0: never. A rotation sets it on the key before, to the end of the overlap.
+	ExpiresAt int64
+	// Rotation is the object's rotation that this key was made for; 0: a declared digest.
+	Rotation int64
 	// State, and Version, which grows by one with every change of the row that matters to admission.
 	State   KeyState
 	Version int64

@@ -53,6 +53,8 @@ type Snapshot struct {
 	// DefaultTier and DefaultPolicy ("namespace/name") serve keys that name none; empty: no limits, prepaid.
 	DefaultTier   string `json:"defaultTier,omitempty"`
 	DefaultPolicy string `json:"defaultPolicy,omitempty"`
+	// ClientIP says how a caller's address is known.
+	ClientIP ClientIP `json:"clientIP,omitzero"`
 	// Objects are the objects that are in this snapshot, at which generation. The operator reads them back to say what
 	// is programmed; a gateway ignores them.
 	Objects []Object `json:"objects,omitempty"`
@@ -144,15 +146,45 @@ type Timeout struct {
 	TotalSeconds      int32 `json:"totalSeconds"`
 }
 
+// Unit is what a rate limit counts, as api/v1alpha1.LimitUnit spells it.
+type Unit string
+
+// Units.
+const (
+	RequestsPerMinute     Unit = "RequestsPerMinute"
+	InputTokensPerMinute  Unit = "InputTokensPerMinute"
+	OutputTokensPerMinute Unit = "OutputTokensPerMinute"
+	RequestsPerDay        Unit = "RequestsPerDay"
+)
+
+// RateLimit is one limit of each key of a tier.
+type RateLimit struct {
+	Unit  Unit  `json:"unit"`
+	Value int64 `json:"value"`
+	// Burst is at least 1 for the units a minute, 0 for RequestsPerDay.
+	Burst int64 `json:"burst,omitempty"`
+}
+
+// ClientIP says how a caller's address is known; zero: it is the connection's.
+type ClientIP struct {
+	TrustedProxies []string `json:"trustedProxies,omitempty"` // CIDRs
+	Header         string   `json:"header,omitempty"`
+}
+
 // Tier is what a class of keys may use.
 type Tier struct {
 	// Name is "namespace/name".
 	Name string `json:"name"`
 	// Models are the public names or aliases allowed; empty: all.
 	Models []string `json:"models,omitempty"`
-	// RequestsPerMinute is 0 where there is no limit; Burst is then 0 too, else at least 1.
-	RequestsPerMinute int64 `json:"requestsPerMinute,omitempty"`
-	Burst             int64 `json:"burst,omitempty"`
+	// NoModels says that the tier allows no model at all: its selector takes none. Models is then empty.
+	NoModels bool `json:"noModels,omitempty"`
+	// Limits has each unit at most once.
+	Limits []RateLimit `json:"limits,omitempty"`
+	// MaxConcurrent is how many requests of each key may run at once; 0: any number.
+	MaxConcurrent int64 `json:"maxConcurrent,omitempty"`
+	// UpgradeURL is told with a 429; may be empty.
+	UpgradeURL string `json:"upgradeURL,omitempty"`
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes int64 `json:"maxBodyBytes"`
 }
