@@ -96,6 +96,7 @@ const (
 	ReasonAmbiguousGateway    = "AmbiguousGateway"
 	ReasonRefNotFound         = "RefNotFound"
 	ReasonRefNotUsable        = "RefNotUsable"
+	ReasonNotAllowed          = "NotAllowed"
 	ReasonSecretNotFound      = "SecretNotFound"
 	ReasonSecretKeyMissing    = "SecretKeyMissing"
 	ReasonUnpriced            = "Unpriced"

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,8 +14,8 @@ import (
 
 // Defaults as the schema has them, for objects that did not pass through it.
 const (
-	defaultPerDollar    = 100
-	defaultMaxBodyBytes = 32 << 20
+	defaultPerDollar = 100
+	defaultIPHeader  = "X-Forwarded-For"
 )
 
 // gateway resolves the gateway's defaults. A default that is not usable is left out of the snapshot, and the keys that
@@ -39,7 +40,16 @@ func (r *run) gateway() {
 			s.DefaultPolicy = r.policyDefault.String()
 		}
 	}
-	r.set(k, accepted)
+	if c := gw.Spec.ClientIP; c != nil {
+		s.ClientIP = snapshot.ClientIP{TrustedProxies: sortedStrings(c.TrustedProxies), Header: cmp.Or(c.Header, defaultIPHeader)}
+	}
+	keyScope, err := newScope(gw.Namespace, gw.Spec.APIKeys)
+	r.keyScope = keyScope
+	if err != nil {
+		r.set(k, *refused(v1alpha1.ReasonInvalid, fmt.Sprintf("In apiKeys %v; only keys of the own namespace are allowed until it is repaired.", err)))
+	} else {
+		r.set(k, accepted)
+	}
 	r.set(k, bad.condition("and keys that take them as their default are refused"))
 	r.include(KindAIGateway, gw.ObjectMeta)
 }
@@ -49,39 +59,6 @@ func (r *run) perDollar() int64 {
 		return n
 	}
 	return defaultPerDollar
-}
-
-func (r *run) tiers() {
-	for _, t := range sorted(r.in.Tiers, byName) {
-		k := keyOf(KindTier, t)
-		if !r.here(k) {
-			continue
-		}
-		r.usable[k] = true
-		r.set(k, accepted)
-		r.out.Snapshot.Tiers = append(r.out.Snapshot.Tiers, tier(t))
-		r.include(KindTier, t.ObjectMeta)
-	}
-}
-
-func tier(t *v1alpha1.Tier) snapshot.Tier {
-	out := snapshot.Tier{Name: nameOf(t).String(), MaxBodyBytes: t.Spec.MaxBodyBytes}
-	if out.MaxBodyBytes == 0 {
-		out.MaxBodyBytes = defaultMaxBodyBytes
-	}
-	if t.Spec.Models != nil {
-		out.Models = sortedStrings(t.Spec.Models.Names)
-	}
-	for _, l := range t.Spec.Limits {
-		if l.Unit != v1alpha1.LimitRequestsPerMinute {
-			continue
-		}
-		out.RequestsPerMinute, out.Burst = l.Value, l.Value
-		if l.Burst != nil {
-			out.Burst = *l.Burst
-		}
-	}
-	return out
 }
 
 func (r *run) creditPolicies() {

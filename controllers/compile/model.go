@@ -56,6 +56,7 @@ func (r *run) model(k ObjectKey, m *v1alpha1.Model, owners map[string]string) {
 		Limits:       snapshot.Limits{ContextTokens: m.Spec.Limits.ContextTokens, MaxOutputTokens: m.Spec.Limits.MaxOutputTokens},
 		Times:        timeouts(m.Spec.Timeouts),
 	})
+	r.labels[string(m.Spec.PublicName)] = m.Labels
 	r.include(KindModel, m.ObjectMeta)
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -34,6 +35,13 @@ type run struct {
 	grants map[types.NamespacedName]int64
 	// tierDefault and policyDefault are what the gateway names for keys that name none; empty: nothing.
 	tierDefault, policyDefault types.NamespacedName
+	// keyScope says whose keys may name the gateway, tierScopes whose may name a usable Tier.
+	keyScope   scope
+	tierScopes map[types.NamespacedName]scope
+	// selectors are those of Tiers ("namespace/name") that take models by labels; labels are those of the models in the
+	// snapshot by public name.
+	selectors map[string]labels.Selector
+	labels    map[string]map[string]string
 }
 
 func newRun(in Input) *run {
@@ -42,6 +50,10 @@ func newRun(in Input) *run {
 		exists: map[ObjectKey]bool{},
 		usable: map[ObjectKey]bool{},
 		grants: map[types.NamespacedName]int64{},
+
+		tierScopes: map[types.NamespacedName]scope{},
+		selectors:  map[string]labels.Selector{},
+		labels:     map[string]map[string]string{},
 		out: Output{
 			Snapshot: &snapshot.Snapshot{
 				Schema:     snapshot.SchemaVersion,
