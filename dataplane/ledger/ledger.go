@@ -8,6 +8,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
@@ -18,6 +19,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: an id was used before with other content, or a digest belongs to another object.
 	ErrConflict = errors.New("conflict")
+	// ErrOwned: the row belongs to an object or a manifest; only whoever declares that may change it.
+	ErrOwned = errors.New("the key belongs to an object")
 	// ErrSchema: the database's schema is older than this build needs; run `layers migrate`.
 	ErrSchema = errors.New("schema is not migrated")
 )
@@ -46,26 +49,45 @@ type Key struct {
 	Account string
 	// Tier and Policy are "namespace/name"; empty: the gateway's defaults.
 	Tier, Policy string
-	// UserID is whose key it is in the console's sense; empty for keys of objects.
+	// UserID is whose key it is, a row of users; empty for keys of objects.
 	UserID string
 	// Scopes are what the key may do ("Inference", "Usage"); empty: all. Models narrows the tier's models; empty: all of them.
 	Scopes, Models []string
 	// CapAmount in nano-USD bounds what the key spends in CapPeriod ("Day" or "Month", UTC); 0: no cap.
 	CapAmount pricing.Nano
 	CapPeriod string
-	// ExpiresAt in microseconds; 0: never. A rotation sets it on the key before, to the end of the overlap.
+	// ExpiresAt in microseconds; 0: never. From this instant on the key is refused, though State stays what it is. A rotation
+	// sets it on the key before, to the end of the overlap.
 	ExpiresAt int64
 	// Rotation is the object's rotation that this key was made for; 0: a declared digest.
 	Rotation int64
 	// State, and Version, which grows by one with every change of the row that matters to admission.
 	State   KeyState
 	Version int64
-	// Source is "kubernetes", "manifest" or "console"; the UIDs and ObjectName say whose row it is.
+	// Source is "kubernetes", "manifest", "console" or "cli"; the UIDs and ObjectName say whose row it is.
 	Source     string
 	ClusterUID string
 	GatewayUID string
 	ObjectUID  string
 	ObjectName string // namespace/name
+}
+
+// Owned says that the row belongs to an object or a manifest, so that only that may change it.
+func (k Key) Owned() bool { return k.ObjectName != "" }
+
+// Expired says whether the key's time is over.
+func (k Key) Expired(now time.Time) bool { return k.ExpiresAt != 0 && now.UnixMicro() >= k.ExpiresAt }
+
+// NewKey is a key that no object declares: the console's or the command line's. Its account and its user are made if they
+// are not there.
+type NewKey struct {
+	Digest, Prefix, Name, Account, Tier, Policy, UserID string
+	Scopes, Models                                      []string
+	CapAmount                                           pricing.Nano
+	CapPeriod                                           string
+	ExpiresAt                                           int64
+	// Source is "console" or "cli"; GatewayUID is the gateway that the key is for.
+	Source, GatewayUID string
 }
 
 // Account is one row of accounts.
@@ -136,6 +158,45 @@ type Settled struct {
 	RequestID string
 	Account   Account
 	Duplicate bool
+	// Spends is what the key has spent in the day and the month of FinishedAt (UTC) after the settlement, for whoever keeps
+	// copies; empty where nothing was charged or no key is named.
+	Spends []Spend
+}
+
+// Receipt is a settlement as it was posted.
+type Receipt struct {
+	Settlement
+	// TxID is the id of its double-entry transaction; empty where nothing was charged.
+	TxID string
+}
+
+// Periods of Window, as api/v1alpha1 spells them.
+const (
+	PeriodDay   = "Day"
+	PeriodMonth = "Month"
+)
+
+// Window is a calendar window, UTC.
+type Window struct {
+	Period string
+	Start  int64 // Unix seconds
+}
+
+// Spend is what a key was charged in a window, by when its requests finished. It only grows.
+type Spend struct {
+	Window
+	Spent pricing.Nano
+}
+
+// OutboxItem says that Redis must hear of a key's row as it is now: state, version, expiry or account have changed. It is
+// written in the transaction of the change, so that whoever made it may die before telling Redis.
+type OutboxItem struct {
+	ID     int64
+	Digest string
+	// Account is under which Redis holds the copy to be replaced; a key that moved has an item for each of its two accounts.
+	Account string
+	// GatewayUID is whose Redis it is.
+	GatewayUID string
 }
 
 // Ledger is what the data plane and the operator need of the store. All methods are safe for concurrent use and honour
@@ -151,8 +212,27 @@ type Ledger interface {
 	KeysByObject(ctx context.Context, source, clusterUID, objectName string) ([]Key, error)
 	// KeysBySource finds the live rows of one cluster, by object name: what a sweep compares with the declared objects.
 	KeysBySource(ctx context.Context, source, clusterUID string) ([]Key, error)
+	// SweepRows is KeysBySource for one gateway.
+	SweepRows(ctx context.Context, source, clusterUID, gatewayUID string) ([]Key, error)
 	// RevokeKey ends a key for good and answers its row (version moved on); a second call changes nothing. ErrNotFound.
+	// Redis has to be told before and after: keys.Revoke does all of it.
 	RevokeKey(ctx context.Context, digest string) (Key, error)
+
+	// KeyByID finds a key by its row's id, revoked ones too; ErrNotFound.
+	KeyByID(ctx context.Context, id string) (Key, error)
+	// CreateKey makes the row of a key that no object declares; the same again answers the row as it is. ErrConflict: the
+	// digest is another key's; ErrOwned: Source is one of objects.
+	CreateKey(ctx context.Context, k NewKey) (Key, error)
+	// ListKeys finds the keys of an account, empty: of all accounts; revoked and expired ones too, the oldest first.
+	ListKeys(ctx context.Context, account string) ([]Key, error)
+	// RotateKey makes a new key that has everything of the one of digest, which expires after overlap (or before, if it was
+	// to). The same again changes nothing. ErrNotFound; ErrOwned; ErrConflict: the key was revoked, has expired or was
+	// rotated to another digest, or newDigest is another key's.
+	RotateKey(ctx context.Context, digest, newDigest, newPrefix string, overlap time.Duration) (old, new Key, err error)
+	// PendingOutbox answers the oldest items of one gateway (empty: of all). DoneOutbox takes items away; ids that are not
+	// there are none of its business. keys.Deliver is what works them off.
+	PendingOutbox(ctx context.Context, gatewayUID string, limit int) ([]OutboxItem, error)
+	DoneOutbox(ctx context.Context, ids []int64) error
 
 	// Account finds an account; ErrNotFound.
 	Account(ctx context.Context, id string) (Account, error)
@@ -162,6 +242,10 @@ type Ledger interface {
 	// Settle posts at most MaxSettle settlements, accounts in id order, in one transaction: all or none. The answer is in the
 	// order of the call. An account that is not there is made, so that no charge is lost.
 	Settle(ctx context.Context, s []Settlement) ([]Settled, error)
+	// Receipt finds a settlement of the account; ErrNotFound, also where it is another account's.
+	Receipt(ctx context.Context, account, requestID string) (Receipt, error)
+	// KeySpends answers what a key has spent in each window, in the order of the call; 0 where it has spent nothing.
+	KeySpends(ctx context.Context, keyID string, windows []Window) ([]Spend, error)
 
 	// CreditsPerDollar pins what a credit is, once for each ledger: it stores want if nothing is stored yet and answers
 	// what is stored (0 asks only). The caller refuses to serve where that is not what it was told.
