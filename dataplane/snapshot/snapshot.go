@@ -107,6 +107,9 @@ type Model struct {
 	// Created is the object's creation, Unix seconds (the "created" of GET /v1/models).
 	Created  int64     `json:"created"`
 	Backends []Backend `json:"backends"`
+	// Unavailable says why the model is listed and cannot be called, for people: requests for it are answered with 503
+	// gateway_not_configured and this text. Backends is then empty. Only `layers up` without manifests has such models.
+	Unavailable string `json:"unavailable,omitempty"`
 	// Price is nil only in demo mode.
 	Price  *Price  `json:"price,omitempty"`
 	Limits Limits  `json:"limits"`
