@@ -96,21 +96,19 @@ func (r *run) apiKey(k ObjectKey, a *v1alpha1.APIKey, claim Condition, denied *C
 	ok := capped == nil && denied == nil && refs.Status == metav1.ConditionTrue
 	out.Unresolved = !ok
 	out.Disabled = out.Disabled || !ok
-	r.set(k, firstBad(claim, denied, capped))
+	r.set(k, *cmp.Or(denied, bad(claim), capped, &claim))
 	r.set(k, refs)
 	if claim.Status == metav1.ConditionTrue {
 		r.out.Keys = append(r.out.Keys, out)
 	}
 }
 
-// firstBad is what Accepted says: the claim, unless it holds and something else does not.
-func firstBad(claim Condition, others ...*Condition) Condition {
-	for _, c := range others {
-		if claim.Status == metav1.ConditionTrue && c != nil {
-			return *c
-		}
+// bad is the condition where it is not True.
+func bad(c Condition) *Condition {
+	if c.Status == metav1.ConditionTrue {
+		return nil
 	}
-	return claim
+	return &c
 }
 
 // spendCap fills the cap in; the condition is nil where it is exact or there is none.

@@ -122,6 +122,16 @@ func permute(in compile.Input, rng *rand.Rand) {
 		shuffle(rng, in.Models[i].Spec.Capabilities)
 		shuffle(rng, in.Models[i].Spec.GatewayRefs)
 	}
+	for i := range in.Tiers {
+		shuffle(rng, in.Tiers[i].Spec.Limits)
+		if in.Tiers[i].Spec.Models != nil {
+			shuffle(rng, in.Tiers[i].Spec.Models.Names)
+		}
+	}
+	for i := range in.APIKeys {
+		shuffle(rng, in.APIKeys[i].Spec.Scopes)
+		shuffle(rng, in.APIKeys[i].Spec.Models)
+	}
 	for i := range in.Providers {
 		shuffle(rng, in.Providers[i].Spec.Headers)
 	}

@@ -22,7 +22,7 @@ func read(t *testing.T, file string) compile.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := compile.Input{Secrets: map[types.NamespacedName]map[string][]byte{}}
+	in := compile.Input{Secrets: map[types.NamespacedName]map[string][]byte{}, Namespaces: map[string]map[string]string{}}
 	for _, doc := range bytes.Split(raw, []byte("\n---\n")) {
 		var head metav1.TypeMeta
 		if err := yaml.Unmarshal(doc, &head); err != nil {
@@ -31,6 +31,9 @@ func read(t *testing.T, file string) compile.Input {
 		switch head.Kind {
 		case "Input":
 			in.Local = true
+		case "Namespace":
+			ns := decode[corev1.Namespace](t, file, doc)
+			in.Namespaces[ns.Name] = ns.Labels
 		case "Secret":
 			s := decode[corev1.Secret](t, file, doc)
 			data := s.Data
