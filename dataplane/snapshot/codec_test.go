@@ -23,7 +23,7 @@ func sample() *Snapshot {
 			Limits:   Limits{ContextTokens: 1000, MaxOutputTokens: 100},
 			Times:    Timeout{ConnectSeconds: 1, FirstEventSeconds: 2, IdleSeconds: 3, TotalSeconds: 4},
 		}},
-		Tiers:       []Tier{{Name: "ai/free", Models: []string{"mini"}, RequestsPerMinute: 10, Burst: 10, MaxBodyBytes: 1 << 20}},
+		Tiers:       []Tier{{Name: "ai/free", Models: []string{"mini"}, Limits: []RateLimit{{Unit: RequestsPerMinute, Value: 10, Burst: 10}}, MaxBodyBytes: 1 << 20}},
 		Policies:    []CreditPolicy{{Name: "ai/prepaid", FirstGrant: 5}},
 		DefaultTier: "ai/free", DefaultPolicy: "ai/prepaid",
 		Objects: []Object{{Kind: "Model", Namespace: "ai", Name: "mini", UID: "u", Generation: 3}},

@@ -1,6 +1,9 @@
 package snapshot
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Index is a valid snapshot with its lookups, built once. It is immutable and safe for concurrent use.
 type Index struct {
@@ -11,6 +14,7 @@ type Index struct {
 	policies  map[string]*CreditPolicy
 	// allowed holds, by tier, the models of a tier that names some.
 	allowed map[*Tier]map[*Model]bool
+	proxies []netip.Prefix
 }
 
 // NewIndex validates s and builds its lookups. The caller must not change s afterwards.
@@ -42,12 +46,17 @@ func NewIndex(s *Snapshot) (*Index, error) {
 	for i := range s.Tiers {
 		x.addTier(&s.Tiers[i])
 	}
+	for _, cidr := range s.ClientIP.TrustedProxies {
+		if p, err := netip.ParsePrefix(cidr); err == nil { // Validate has seen to it
+			x.proxies = append(x.proxies, p.Masked())
+		}
+	}
 	return x, nil
 }
 
 func (x *Index) addTier(t *Tier) {
 	x.tiers[t.Name] = t
-	if len(t.Models) == 0 {
+	if len(t.Models) == 0 && !t.NoModels {
 		return
 	}
 	set := make(map[*Model]bool, len(t.Models))
@@ -71,10 +80,21 @@ func (x *Index) Tier(name string) *Tier { return x.tiers[name] }
 // Policy finds a credit policy by name; nil: there is none.
 func (x *Index) Policy(name string) *CreditPolicy { return x.policies[name] }
 
-// Allows says whether t may use m. A nil tier, and one that names no models, may use all.
+// Allows says whether t may use m. A nil tier, and one that names no models, may use all; one with NoModels none.
 func (x *Index) Allows(t *Tier, m *Model) bool {
-	if t == nil || len(t.Models) == 0 {
+	if t == nil || (len(t.Models) == 0 && !t.NoModels) {
 		return true
 	}
 	return x.allowed[t][m]
+}
+
+// TrustedProxy says whether the forwarding header of what connects from that address is believed.
+func (x *Index) TrustedProxy(ip netip.Addr) bool {
+	ip = ip.Unmap()
+	for _, p := range x.proxies {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
 }

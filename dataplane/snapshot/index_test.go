@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -28,7 +29,18 @@ func TestValidate(t *testing.T) {
 		"limits":               {func(s *Snapshot) { s.Models[0].Limits.MaxOutputTokens = 0 }, "limits"},
 		"timeouts":             {func(s *Snapshot) { s.Models[0].Times.IdleSeconds = 0 }, "timeouts"},
 		"body":                 {func(s *Snapshot) { s.Tiers[0].MaxBodyBytes = 0 }, "maxBodyBytes"},
-		"burst":                {func(s *Snapshot) { s.Tiers[0].Burst = 0 }, "burst"},
+		"burst":                {func(s *Snapshot) { s.Tiers[0].Limits[0].Burst = 0 }, "burst"},
+		"burst of a day":       {func(s *Snapshot) { s.Tiers[0].Limits[0] = RateLimit{RequestsPerDay, 10, 1} }, "RequestsPerDay"},
+		"a day":                {func(s *Snapshot) { s.Tiers[0].Limits[0] = RateLimit{RequestsPerDay, 10, 0} }, ""},
+		"no value":             {func(s *Snapshot) { s.Tiers[0].Limits[0].Value = 0 }, "RequestsPerMinute of 0"},
+		"unit":                 {func(s *Snapshot) { s.Tiers[0].Limits[0].Unit = "Bytes" }, `unknown unit "Bytes"`},
+		"unit twice":           {func(s *Snapshot) { s.Tiers[0].Limits = append(s.Tiers[0].Limits, s.Tiers[0].Limits[0]) }, "is there twice"},
+		"concurrent":           {func(s *Snapshot) { s.Tiers[0].MaxConcurrent = -1 }, "maxConcurrent"},
+		"no models, and some":  {func(s *Snapshot) { s.Tiers[0].NoModels = true }, "noModels"},
+		"unavailable":          {func(s *Snapshot) { s.Models[0].Backends, s.Models[0].Price, s.Models[0].Unavailable = nil, nil, "no key" }, ""},
+		"unavailable, served":  {func(s *Snapshot) { s.Models[0].Unavailable = "no key" }, "unavailable"},
+		"proxy":                {func(s *Snapshot) { s.ClientIP = ClientIP{[]string{"10.0.0.1"}, "X-Forwarded-For"} }, `"10.0.0.1" is no CIDR`},
+		"proxy without header": {func(s *Snapshot) { s.ClientIP.TrustedProxies = []string{"10.0.0.0/8"} }, "without a header"},
 		"default tier":         {func(s *Snapshot) { s.DefaultTier = "ai/none" }, `default tier "ai/none"`},
 		"default policy":       {func(s *Snapshot) { s.DefaultPolicy = "ai/none" }, `default credit policy "ai/none"`},
 		"grant":                {func(s *Snapshot) { s.Policies[0].FirstGrant = -1 }, "negative first grant"},
@@ -53,7 +65,9 @@ func TestIndex(t *testing.T) {
 	other := s.Models[0]
 	other.PublicName, other.Aliases = "openai/max", nil
 	s.Models = append(s.Models, other)
-	s.Tiers = append(s.Tiers, Tier{Name: "ai/all", MaxBodyBytes: 1}, Tier{Name: "ai/gone", Models: []string{"deleted"}, MaxBodyBytes: 1})
+	s.Tiers = append(s.Tiers, Tier{Name: "ai/all", MaxBodyBytes: 1}, Tier{Name: "ai/gone", Models: []string{"deleted"}, MaxBodyBytes: 1},
+		Tier{Name: "ai/none", NoModels: true, MaxBodyBytes: 1})
+	s.ClientIP = ClientIP{TrustedProxies: []string{"10.1.2.3/8", "fd00::/8"}, Header: "X-Forwarded-For"}
 	x, err := NewIndex(s)
 	if err != nil {
 		t.Fatal(err)
@@ -65,10 +79,15 @@ func TestIndex(t *testing.T) {
 	if x.Provider("ai/openai") == nil || x.Provider("x") != nil || x.Policy("ai/prepaid") == nil || x.Tier("x") != nil {
 		t.Error("wrong lookup")
 	}
-	for tier, want := range map[string][2]bool{"ai/free": {true, false}, "ai/all": {true, true}, "ai/gone": {false, false}, "": {true, true}} {
+	for tier, want := range map[string][2]bool{"ai/free": {true, false}, "ai/all": {true, true}, "ai/gone": {false, false}, "ai/none": {false, false}, "": {true, true}} {
 		got := [2]bool{x.Allows(x.Tier(tier), mini), x.Allows(x.Tier(tier), x.Model("openai/max"))}
 		if got != want {
 			t.Errorf("tier %q allows %v, want %v", tier, got, want)
+		}
+	}
+	for ip, want := range map[string]bool{"10.9.9.9": true, "::ffff:10.9.9.9": true, "11.0.0.1": false, "fd00::1": true, "fe80::1": false} {
+		if got := x.TrustedProxy(netip.MustParseAddr(ip)); got != want {
+			t.Errorf("%s is trusted: %v, want %v", ip, got, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 // Validate says whether s can be served: names are unique, references resolve, live models are priced, limits are
@@ -21,7 +22,7 @@ func Validate(s *Snapshot) error {
 		}
 		errs = append(errs, validateModel(m, s.Mode, providers))
 	}
-	errs = append(errs, validateTiers(s), validatePolicies(s))
+	errs = append(errs, validateTiers(s), validatePolicies(s), validateClientIP(s.ClientIP))
 	return errors.Join(errs...)
 }
 
@@ -44,8 +45,11 @@ func validateModel(m *Model, mode Mode, providers map[string]bool) error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("model %q: "+format, append([]any{m.PublicName}, args...)...))
 	}
-	if len(m.Backends) == 0 {
+	if len(m.Backends) == 0 && m.Unavailable == "" {
 		bad("no backends")
+	}
+	if len(m.Backends) > 0 && m.Unavailable != "" {
+		bad("backends of a model that is unavailable")
 	}
 	for _, b := range m.Backends {
 		if !providers[b.Provider] {
@@ -55,7 +59,7 @@ func validateModel(m *Model, mode Mode, providers map[string]bool) error {
 			bad("backend %q: negative weight or priority", b.Name)
 		}
 	}
-	if m.Price == nil && mode == Live {
+	if m.Price == nil && mode == Live && m.Unavailable == "" {
 		bad("no price")
 	}
 	if m.Price != nil && !m.Price.valid() {
@@ -83,12 +87,51 @@ func validateTiers(s *Snapshot) error {
 		if t.MaxBodyBytes <= 0 {
 			errs = append(errs, fmt.Errorf("tier %q: maxBodyBytes is not positive", t.Name))
 		}
-		if t.RequestsPerMinute < 0 || (t.RequestsPerMinute > 0 && t.Burst < 1) {
-			errs = append(errs, fmt.Errorf("tier %q: requests per minute %d with burst %d", t.Name, t.RequestsPerMinute, t.Burst))
+		if t.MaxConcurrent < 0 {
+			errs = append(errs, fmt.Errorf("tier %q: maxConcurrent is %d, negative", t.Name, t.MaxConcurrent))
 		}
+		if t.NoModels && len(t.Models) > 0 {
+			errs = append(errs, fmt.Errorf("tier %q: noModels, and names models", t.Name))
+		}
+		errs = append(errs, validateLimits(t))
 	}
 	if s.DefaultTier != "" && !seen[s.DefaultTier] {
 		errs = append(errs, fmt.Errorf("default tier %q is not in the snapshot", s.DefaultTier))
+	}
+	return errors.Join(errs...)
+}
+
+// validateLimits says whether the admission script can enforce a tier's limits.
+func validateLimits(t Tier) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, l := range t.Limits {
+		errs = append(errs, claim(seen, "tier "+t.Name+": limit", string(l.Unit)))
+		least := int64(1)
+		switch l.Unit {
+		case RequestsPerMinute, InputTokensPerMinute, OutputTokensPerMinute:
+		case RequestsPerDay:
+			least = 0
+		default:
+			errs = append(errs, fmt.Errorf("tier %q: limit of unknown unit %q", t.Name, l.Unit))
+			continue
+		}
+		if l.Value < 1 || l.Burst < least || (l.Unit == RequestsPerDay && l.Burst != 0) {
+			errs = append(errs, fmt.Errorf("tier %q: %s of %d with burst %d", t.Name, l.Unit, l.Value, l.Burst))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validateClientIP(c ClientIP) error {
+	var errs []error
+	for _, cidr := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			errs = append(errs, fmt.Errorf("client IP: trusted proxy %q is no CIDR", cidr))
+		}
+	}
+	if len(c.TrustedProxies) > 0 && c.Header == "" {
+		errs = append(errs, errors.New("client IP: trusted proxies without a header"))
 	}
 	return errors.Join(errs...)
 }
