@@ -324,7 +324,7 @@ type GatewayAttached struct {
 
 // AIGatewayStatus is what the operator saw.
 type AIGatewayStatus struct {
-	// conditions: Accepted, ResolvedRefs, StoresReady, Programmed, Available.
+	// conditions: Accepted, ResolvedRefs, StoresReady, Programmed, Available, KeysShrinkHeld.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -80,7 +80,13 @@ const (
 	// ConditionStoresReady says whether the operator reaches an AIGateway's Redis and ledger, has migrated the ledger, and
 	// found in it the credits.perDollar of the spec.
 	ConditionStoresReady = "StoresReady"
+	// ConditionKeysShrinkHeld is True while so many keys of an AIGateway have no object any more that the operator revokes
+	// none of them before AnnotationConfirmShrink says how many they are.
+	ConditionKeysShrinkHeld = "KeysShrinkHeld"
 )
+
+// AnnotationConfirmShrink on an AIGateway confirms that this many keys without an object are to be revoked.
+const AnnotationConfirmShrink = "layers.dev/confirm-shrink"
 
 // Reasons of conditions.
 const (
@@ -106,4 +112,7 @@ const (
 	ReasonReplicasUnreachable = "ReplicasUnreachable"
 	ReasonStoreUnavailable    = "StoreUnavailable"
 	ReasonNotOwned            = "NotOwned"
+	ReasonMigrationFailed     = "MigrationFailed"
+	ReasonConfirmationNeeded  = "ConfirmationNeeded"
+	ReasonNothingHeld         = "NothingHeld"
 )
