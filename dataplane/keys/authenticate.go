@@ -17,7 +17,7 @@ type Authenticator struct {
 }
 
 // Authenticate finds the row of a plain key that came from ip. The row may be disabled or revoked: the caller looks.
-// Errors: ErrMalformed, ErrReserved and ErrUnknown (401), ErrThrottled (429), ErrUnavailable (503), or the error of ctx.
+// Errors: ErrMalformed, ErrReserved, ErrUnknown and ErrExpired, with the key (401), ErrThrottled (429), ErrUnavailable (503), or the error of ctx.
 func (a *Authenticator) Authenticate(ctx context.Context, plain, ip string) (ledger.Key, error) {
 	if err := Parse(plain); err != nil {
 		return ledger.Key{}, err // costs nobody anything, so the address is not charged
@@ -25,7 +25,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, plain, ip string) (led
 	digest := Digest(plain)
 	key, found, err := a.Resolver.local(digest)
 	if found || err != nil {
-		return key, err
+		return a.Resolver.timely(key, err)
 	}
 	if !a.Resolver.Seen(digest) && !a.Guard.Allow(ip) {
 		return ledger.Key{}, ErrThrottled
@@ -34,7 +34,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, plain, ip string) (led
 	if began && errors.Is(err, ErrUnknown) { // once for each store read, however many wait for it
 		a.Guard.charge(ip, cost(plain))
 	}
-	return key, err
+	return a.Resolver.timely(key, err)
 }
 
 // cost is what an unknown key costs its address: one that ends as the keys that Layers makes was one once, or belongs to

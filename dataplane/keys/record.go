@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // recordFormat changes when a reader of the old form would misread the new one; another format is no record.
-const recordFormat = 1
+const recordFormat = 2
 
 // cacheKey is where the shared cache keeps a record.
 func cacheKey(digest string) string { return "lyr:key:" + digest }
@@ -31,6 +32,13 @@ type record struct {
 	GatewayUID string          `json:"gatewayUID,omitempty"`
 	ObjectUID  string          `json:"objectUID,omitempty"`
 	ObjectName string          `json:"objectName,omitempty"`
+	UserID     string          `json:"userID,omitempty"`
+	Scopes     []string        `json:"scopes,omitempty"`
+	Models     []string        `json:"models,omitempty"`
+	CapAmount  pricing.Nano    `json:"capAmount,omitempty"`
+	CapPeriod  string          `json:"capPeriod,omitempty"`
+	ExpiresAt  int64           `json:"expiresAt,omitempty"` // microseconds since the epoch
+	Rotation   int64           `json:"rotation,omitempty"`
 }
 
 func newRecord(k ledger.Key, at time.Time) record {
@@ -38,7 +46,8 @@ func newRecord(k ledger.Key, at time.Time) record {
 		Format: recordFormat, ReadAt: at.UnixMicro(),
 		ID: k.ID, Digest: k.Digest, Prefix: k.Prefix, Name: k.Name, Account: k.Account, Tier: k.Tier, Policy: k.Policy,
 		State: k.State, Version: k.Version, Source: k.Source, ClusterUID: k.ClusterUID, GatewayUID: k.GatewayUID,
-		ObjectUID: k.ObjectUID, ObjectName: k.ObjectName,
+		ObjectUID: k.ObjectUID, ObjectName: k.ObjectName, UserID: k.UserID, Scopes: k.Scopes, Models: k.Models,
+		CapAmount: k.CapAmount, CapPeriod: k.CapPeriod, ExpiresAt: k.ExpiresAt, Rotation: k.Rotation,
 	}
 }
 
@@ -46,7 +55,8 @@ func (r record) key() ledger.Key {
 	return ledger.Key{
 		ID: r.ID, Digest: r.Digest, Prefix: r.Prefix, Name: r.Name, Account: r.Account, Tier: r.Tier, Policy: r.Policy,
 		State: r.State, Version: r.Version, Source: r.Source, ClusterUID: r.ClusterUID, GatewayUID: r.GatewayUID,
-		ObjectUID: r.ObjectUID, ObjectName: r.ObjectName,
+		ObjectUID: r.ObjectUID, ObjectName: r.ObjectName, UserID: r.UserID, Scopes: r.Scopes, Models: r.Models,
+		CapAmount: r.CapAmount, CapPeriod: r.CapPeriod, ExpiresAt: r.ExpiresAt, Rotation: r.Rotation,
 	}
 }
 

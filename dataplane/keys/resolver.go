@@ -15,6 +15,8 @@ import (
 var (
 	// ErrUnknown: there is no such key (401). A revoked or disabled key is found, as such.
 	ErrUnknown = errors.New("unknown key")
+	// ErrExpired: the key's time is over, by this replica's clock (401); the key comes with it.
+	ErrExpired = errors.New("the key has expired")
 	// ErrUnavailable: the store could not answer (503).
 	ErrUnavailable = errors.New("key store is unavailable")
 )
@@ -76,11 +78,20 @@ func NewResolver(o Options) *Resolver {
 	return &Resolver{opts: o, known: newLRU[record](o.Size), unknown: newLRU[time.Time](o.UnknownSize)}
 }
 
-// Lookup finds a key, in any state; ErrUnknown, ErrUnavailable, or the error of ctx.
+// Lookup finds a key, in any state; ErrUnknown, ErrExpired, ErrUnavailable, or the error of ctx.
 func (r *Resolver) Lookup(ctx context.Context, digest string) (ledger.Key, error) {
 	key, found, err := r.local(digest)
 	if !found && err == nil {
 		key, _, err = r.once(ctx, "lookup", digest, r.shared)
+	}
+	return r.timely(key, err)
+}
+
+// timely refuses a key whose time is over. Caches know when that is, so that it is exact, whatever their age. A key that
+// was revoked is told as such.
+func (r *Resolver) timely(key ledger.Key, err error) (ledger.Key, error) {
+	if err == nil && key.State != ledger.KeyRevoked && key.Expired(r.opts.Now()) {
+		err = ErrExpired
 	}
 	return key, err
 }
@@ -93,7 +104,7 @@ func (r *Resolver) Reload(ctx context.Context, digest string) (ledger.Key, error
 	if !began && ctx.Err() == nil {
 		key, _, err = r.once(ctx, "reload", digest, r.read)
 	}
-	return key, err
+	return r.timely(key, err)
 }
 
 // Forget drops the local copy and the shared one.

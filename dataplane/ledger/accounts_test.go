@@ -12,7 +12,7 @@ import (
 )
 
 func TestAccountNotFound(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		if _, err := e.Account(t.Context(), "default/nobody"); !errors.Is(err, ledger.ErrNotFound) {
 			t.Errorf("err = %v", err)
 		}
@@ -20,7 +20,7 @@ func TestAccountNotFound(t *testing.T) {
 }
 
 func TestGrantOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		g := ledger.Grant{ID: "1", Account: "default/acme", Amount: 500, Kind: "manual", Reason: "a present"}
 		want := ledger.Account{ID: "default/acme", Balance: 500, Version: 1}
 		for range 2 {
@@ -55,7 +55,7 @@ func TestGrantOnce(t *testing.T) {
 }
 
 func TestGrantRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		good := ledger.Grant{ID: "1", Account: "default/acme", Amount: 1, Kind: "promo"}
 		for name, change := range map[string]func(*ledger.Grant){
 			"no id":          func(g *ledger.Grant) { g.ID = "" },
@@ -79,7 +79,7 @@ func TestGrantRefused(t *testing.T) {
 }
 
 func TestGrantUpToTheLimit(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.granted(t, "default/rich", ledger.MaxBalance)
 		more := ledger.Grant{ID: "more", Account: "default/rich", Amount: 1, Kind: "manual"}
 		if _, err := e.Grant(t.Context(), more); !errors.Is(err, ledger.ErrLimit) {
@@ -94,7 +94,7 @@ func TestGrantUpToTheLimit(t *testing.T) {
 }
 
 func TestGrantConcurrently(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		var wg sync.WaitGroup
 		for w := range 32 {
 			wg.Go(func() { // every id comes four times
@@ -115,7 +115,7 @@ func TestGrantConcurrently(t *testing.T) {
 }
 
 func TestCreditsPerDollarIsPinned(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		var got []int64
 		for _, want := range []int64{0, 250, 100, 0} {
 			have, err := e.CreditsPerDollar(t.Context(), want)

@@ -22,6 +22,15 @@ var checks = []struct{ problem, sql string }{
 		"LEFT JOIN ledger_entries e ON e.tx = 'settle:' || u.request_id AND e.account = u.account WHERE u.charged <> -COALESCE(e.amount, 0) ORDER BY u.request_id"},
 	{"grant %s: amount %d, but its entry says %d", "SELECT g.idem_key, g.amount, COALESCE(e.amount, 0) FROM credit_grants g " +
 		"LEFT JOIN ledger_entries e ON e.tx = g.idem_key AND e.account = g.account WHERE g.amount <> COALESCE(e.amount, 0) ORDER BY g.idem_key"},
+	{"key and day %s: the window says %d, but its usage sums to %d", "SELECT COALESCE(w.key_id, u.key_id) || ' ' || COALESCE(w.start, u.start), COALESCE(w.spent, 0), COALESCE(u.charged, 0) " +
+		"FROM (SELECT key_id, start, spent FROM key_windows WHERE period = 'Day') w FULL JOIN (SELECT key_id, start, CAST(SUM(charged) AS BIGINT) AS charged FROM (" +
+		"SELECT key_id, finished_at / 86400000000 * 86400 AS start, charged FROM usage_logs WHERE rolled_up AND charged > 0 AND key_id <> '') d GROUP BY key_id, start) u " +
+		"ON u.key_id = w.key_id AND u.start = w.start WHERE COALESCE(w.spent, 0) <> COALESCE(u.charged, 0) ORDER BY 1"},
+	{"key and month %s: the window says %d, but its days sum to %d", "SELECT m.key_id || ' ' || m.start, m.spent, CAST(COALESCE(SUM(d.spent), 0) AS BIGINT) FROM key_windows m " +
+		"LEFT JOIN key_windows d ON d.key_id = m.key_id AND d.period = 'Day' AND d.start >= m.start AND d.start < m.ends " +
+		"WHERE m.period = 'Month' GROUP BY m.key_id, m.start, m.spent HAVING m.spent <> COALESCE(SUM(d.spent), 0) ORDER BY 1"},
+	{"key and day %s: %d spent, but no month has it (%d)", "SELECT d.key_id || ' ' || d.start, d.spent, 0 FROM key_windows d WHERE d.period = 'Day' AND NOT EXISTS (" +
+		"SELECT 1 FROM key_windows m WHERE m.key_id = d.key_id AND m.period = 'Month' AND m.start <= d.start AND d.start < m.ends) ORDER BY 1"},
 }
 
 // Check verifies the ledger on one consistent view of it.

@@ -2,19 +2,29 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 )
 
-// keyColumns are the columns of a Key, in the order of scanKey.
-const keyColumns = "id, digest, key_prefix, name, account, tier, policy, state, version, source, cluster_uid, gateway_uid, object_uid, object_name"
+// keyColumns are the columns of a Key, in the order of keyRow and scanKey.
+const keyColumns = "id, digest, key_prefix, name, account, tier, policy, state, version, source, cluster_uid, gateway_uid, object_uid, object_name, " +
+	"user_id, scopes, models, cap_amount, cap_period, expires_at, rotation"
 
 // KeyByDigest finds a key, revoked ones too.
 func (s *store) KeyByDigest(ctx context.Context, digest string) (Key, error) {
-	k, err := oneKey(ctx, s.db, digest, "")
+	k, err := oneKey(ctx, s.db, "digest = $1", digest)
+	return k, wrap("reading a key", err)
+}
+
+// KeyByID finds a key by its row's id.
+func (s *store) KeyByID(ctx context.Context, id string) (Key, error) {
+	k, err := oneKey(ctx, s.db, "id = $1", id)
 	return k, wrap("reading a key", err)
 }
 
@@ -25,19 +35,25 @@ func (s *store) KeysByObject(ctx context.Context, source, clusterUID, objectName
 	return keys, wrap("reading an object's keys", err)
 }
 
-// RevokeKey ends a key for good.
-func (s *store) RevokeKey(ctx context.Context, digest string) (Key, error) {
-	var k Key
-	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
-		const sql = "UPDATE api_keys SET state = 'revoked', version = version + 1, updated_at = $1 WHERE digest = $2 AND state <> 'revoked'"
-		if _, err := tx.Exec(ctx, sql, s.now().UnixMicro(), digest); err != nil {
-			return err
-		}
-		var err error
-		k, err = oneKey(ctx, tx, digest, "")
-		return err
-	})
-	return k, wrap("revoking a key", err)
+// KeysBySource finds the live rows of one cluster: what a sweep compares with the objects that are declared.
+func (s *store) KeysBySource(ctx context.Context, source, clusterUID string) ([]Key, error) {
+	const where = "source = $1 AND cluster_uid = $2 AND state <> 'revoked' ORDER BY object_name, created_at, id"
+	keys, err := selectKeys(ctx, s.db, where, source, clusterUID)
+	return keys, wrap("listing keys", err)
+}
+
+// SweepRows is KeysBySource for one gateway.
+func (s *store) SweepRows(ctx context.Context, source, clusterUID, gatewayUID string) ([]Key, error) {
+	const where = "source = $1 AND cluster_uid = $2 AND gateway_uid = $3 AND state <> 'revoked' ORDER BY object_name, created_at, id"
+	keys, err := selectKeys(ctx, s.db, where, source, clusterUID, gatewayUID)
+	return keys, wrap("listing keys", err)
+}
+
+// ListKeys finds the keys of an account, or of all.
+func (s *store) ListKeys(ctx context.Context, account string) ([]Key, error) {
+	const where = "($1 = '' OR account = $1) ORDER BY created_at, id"
+	keys, err := selectKeys(ctx, s.db, where, account)
+	return keys, wrap("listing keys", err)
 }
 
 // UpsertKey makes the row of one object so.
@@ -54,7 +70,7 @@ func (s *store) UpsertKey(ctx context.Context, u KeyUpsert) (Key, error) {
 		if err != nil {
 			return err
 		}
-		if k, err = oneKey(ctx, tx, u.Digest, s.db.ForUpdate()); err != nil || made {
+		if k, err = s.lockKey(ctx, tx, u.Digest); err != nil || made {
 			return err
 		}
 		k, err = s.changeKey(ctx, tx, k, u.Key)
@@ -68,10 +84,7 @@ func (s *store) UpsertKey(ctx context.Context, u KeyUpsert) (Key, error) {
 
 // checkUpsert refuses what must not be written.
 func checkUpsert(u KeyUpsert) error {
-	digest, err := hex.DecodeString(u.Digest)
 	switch {
-	case err != nil || len(digest) != 32 || strings.ToLower(u.Digest) != u.Digest:
-		return fmt.Errorf("%w key: the digest is no SHA-256 in lower-case hex", errInvalid)
 	case u.State != KeyActive && u.State != KeyDisabled:
 		return fmt.Errorf("%w key: state %q", errInvalid, u.State)
 	case u.Source == "" || u.ObjectName == "":
@@ -79,7 +92,38 @@ func checkUpsert(u KeyUpsert) error {
 	case u.FirstGrant < 0 || u.FirstGrant > maxAmount:
 		return fmt.Errorf("%w key: first grant %d", errInvalid, u.FirstGrant)
 	}
-	return checkAccount(u.Account)
+	return checkKey(u.Key)
+}
+
+// checkKey refuses what no row may have, whoever writes it.
+func checkKey(k Key) error {
+	if err := checkDigest(k.Digest); err != nil {
+		return err
+	}
+	switch {
+	case k.CapAmount < 0 || k.CapAmount > maxAmount:
+		return fmt.Errorf("%w key: cap %d", errInvalid, k.CapAmount)
+	case k.CapPeriod != PeriodDay && k.CapPeriod != PeriodMonth && (k.CapPeriod != "" || k.CapAmount > 0):
+		return fmt.Errorf("%w key: cap period %q", errInvalid, k.CapPeriod)
+	case k.ExpiresAt < 0:
+		return fmt.Errorf("%w key: expires at %d", errInvalid, k.ExpiresAt)
+	case slices.Contains(k.Models, ""):
+		return fmt.Errorf("%w key: a model without a name", errInvalid)
+	}
+	for _, scope := range k.Scopes {
+		if scope != ScopeInference && scope != ScopeUsage {
+			return fmt.Errorf("%w key: scope %q", errInvalid, scope)
+		}
+	}
+	return checkAccount(k.Account)
+}
+
+// checkDigest never shows what it refuses: it may be a plain key.
+func checkDigest(s string) error {
+	if b, err := hex.DecodeString(s); err != nil || len(b) != 32 || strings.ToLower(s) != s {
+		return fmt.Errorf("%w key: the digest is no SHA-256 in lower-case hex", errInvalid)
+	}
+	return nil
 }
 
 // openAccount makes the account unless it is there, and then posts its first grant.
@@ -94,16 +138,17 @@ func (s *store) openAccount(ctx context.Context, tx sqldb.Tx, u KeyUpsert) error
 	return err
 }
 
-// insertKey makes a row unless there is one with this digest.
+// insertKey makes a row unless there is one with this digest; its version is 1.
 func (s *store) insertKey(ctx context.Context, tx sqldb.Tx, k Key) (bool, error) {
 	id, err := s.newID()
 	if err != nil {
 		return false, fmt.Errorf("making an id: %w", err)
 	}
+	k.ID, k.Version = "key_"+id.String(), 1
 	now := s.now().UnixMicro()
-	made, err := tx.Exec(ctx, "INSERT INTO api_keys ("+keyColumns+", created_at, updated_at) VALUES "+placeholders(1, 16)+" ON CONFLICT (digest) DO NOTHING",
-		"key_"+id.String(), k.Digest, k.Prefix, k.Name, k.Account, k.Tier, k.Policy, string(k.State), 1,
-		k.Source, k.ClusterUID, k.GatewayUID, k.ObjectUID, k.ObjectName, now, now)
+	row := append(keyRow(k), now, now)
+	made, err := tx.Exec(ctx, "INSERT INTO api_keys ("+keyColumns+", created_at, updated_at) VALUES "+placeholders(1, len(row))+
+		" ON CONFLICT (digest) DO NOTHING", row...)
 	return made == 1, err
 }
 
@@ -115,22 +160,58 @@ func (s *store) changeKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key,
 		return Key{}, fmt.Errorf("key %s of %s: %w", has.ID, has.ObjectName, ErrConflict)
 	}
 	want.ID, want.Version = has.ID, has.Version
-	if want == has {
+	if equal(want, has) {
 		return has, nil
 	}
-	if want.Account != has.Account || want.Tier != has.Tier || want.Policy != has.Policy || want.State != has.State {
-		want.Version++
-	}
-	const sql = "UPDATE api_keys SET key_prefix = $1, name = $2, account = $3, tier = $4, policy = $5, state = $6, version = $7, " +
-		"gateway_uid = $8, object_uid = $9, object_name = $10, updated_at = $11 WHERE id = $12"
-	_, err := tx.Exec(ctx, sql, want.Prefix, want.Name, want.Account, want.Tier, want.Policy, string(want.State), want.Version,
-		want.GatewayUID, want.ObjectUID, want.ObjectName, s.now().UnixMicro(), want.ID)
-	return want, err
+	return s.updateKey(ctx, tx, has, want)
 }
 
-// oneKey reads the row of a digest, or ErrNotFound.
-func oneKey(ctx context.Context, q each, digest, end string) (Key, error) {
-	keys, err := selectKeys(ctx, q, "digest = $1"+end, digest)
+// updateKey writes a locked row; where admission is concerned, the version moves on and the outbox says so, in the account
+// that the key had, too.
+func (s *store) updateKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key, error) {
+	matters := !equal(admitted(want), admitted(has))
+	want.Version = has.Version
+	if matters {
+		want.Version++
+	}
+	row := append(keyRow(want), s.now().UnixMicro())
+	// One row of VALUES would not tell PostgreSQL the types: a column each.
+	var set strings.Builder
+	for i, column := range append(strings.Split(keyColumns, ", "), "updated_at") {
+		if i > 1 { // after id and digest
+			fmt.Fprintf(&set, ", %s = $%d", column, i+1)
+		}
+	}
+	if _, err := tx.Exec(ctx, "UPDATE api_keys SET "+set.String()[2:]+" WHERE id = $1 AND digest = $2", row...); err != nil || !matters {
+		return want, err
+	}
+	if want.Account != has.Account {
+		if err := s.tell(ctx, tx, want, has.Account); err != nil {
+			return Key{}, err
+		}
+	}
+	return want, s.tell(ctx, tx, want, want.Account)
+}
+
+// admitted is what of a key matters to admission.
+func admitted(k Key) Key {
+	return Key{
+		Account: k.Account, Tier: k.Tier, Policy: k.Policy, State: k.State, Scopes: k.Scopes, Models: k.Models,
+		CapAmount: k.CapAmount, CapPeriod: k.CapPeriod, ExpiresAt: k.ExpiresAt,
+	}
+}
+
+// equal compares rows; no list is as good as an empty one.
+func equal(a, b Key) bool { return slices.Equal(keyRow(a), keyRow(b)) }
+
+// lockKey reads the row of a digest and locks it until the transaction ends.
+func (s *store) lockKey(ctx context.Context, tx sqldb.Tx, digest string) (Key, error) {
+	return oneKey(ctx, tx, "digest = $1"+s.db.ForUpdate(), digest)
+}
+
+// oneKey reads the row of a condition, or ErrNotFound.
+func oneKey(ctx context.Context, q each, where string, arg any) (Key, error) {
+	keys, err := selectKeys(ctx, q, where, arg)
 	if err == nil && len(keys) == 0 {
 		err = ErrNotFound
 	}
@@ -140,15 +221,60 @@ func oneKey(ctx context.Context, q each, digest, end string) (Key, error) {
 	return keys[0], nil
 }
 
+// keyRow are the values of keyColumns.
+func keyRow(k Key) []any {
+	return []any{
+		k.ID, k.Digest, k.Prefix, k.Name, k.Account, k.Tier, k.Policy, string(k.State), k.Version,
+		k.Source, k.ClusterUID, k.GatewayUID, k.ObjectUID, k.ObjectName,
+		sql.NullString{String: k.UserID, Valid: k.UserID != ""}, list(k.Scopes), list(k.Models), k.CapAmount, k.CapPeriod, k.ExpiresAt, k.Rotation,
+	}
+}
+
+// list is how a column holds names.
+func list(names []string) string {
+	if len(names) == 0 {
+		return "[]"
+	}
+	text, _ := json.Marshal(names) // strings always have a form in JSON
+	return string(text)
+}
+
 // selectKeys reads rows by a condition.
 func selectKeys(ctx context.Context, q each, where string, args ...any) ([]Key, error) {
 	var keys []Key
 	err := q.Each(ctx, "SELECT "+keyColumns+" FROM api_keys WHERE "+where, args, func(scan func(...any) error) error {
-		var k Key
-		err := scan(&k.ID, &k.Digest, &k.Prefix, &k.Name, &k.Account, &k.Tier, &k.Policy, (*string)(&k.State), &k.Version,
-			&k.Source, &k.ClusterUID, &k.GatewayUID, &k.ObjectUID, &k.ObjectName)
+		k, err := scanKey(scan)
 		keys = append(keys, k)
 		return err
 	})
 	return keys, err
+}
+
+func scanKey(scan func(...any) error) (k Key, err error) {
+	var user sql.NullString
+	var scopes, models string
+	err = scan(&k.ID, &k.Digest, &k.Prefix, &k.Name, &k.Account, &k.Tier, &k.Policy, (*string)(&k.State), &k.Version,
+		&k.Source, &k.ClusterUID, &k.GatewayUID, &k.ObjectUID, &k.ObjectName,
+		&user, &scopes, &models, &k.CapAmount, &k.CapPeriod, &k.ExpiresAt, &k.Rotation)
+	if err != nil {
+		return Key{}, err
+	}
+	k.UserID = user.String
+	if k.Scopes, err = names(scopes); err == nil {
+		k.Models, err = names(models)
+	}
+	if err != nil {
+		return Key{}, fmt.Errorf("key %s: reading its scopes and models: %w", k.ID, err)
+	}
+	return k, nil
+}
+
+// names reads what list wrote; nil where there are none.
+func names(text string) ([]string, error) {
+	if text == "[]" {
+		return nil, nil
+	}
+	var out []string
+	err := json.Unmarshal([]byte(text), &out)
+	return out, err
 }

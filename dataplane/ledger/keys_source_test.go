@@ -7,7 +7,7 @@ import (
 )
 
 func TestKeysBySource(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		b := upsert("k1")
 		b.ObjectName, b.ObjectUID = "default/b", "o2"
 		e.upserted(t, b)

@@ -35,6 +35,18 @@ const (
 	KeyRevoked  KeyState = "revoked"
 )
 
+// Sources of keys that no object declares.
+const (
+	SourceConsole = "console"
+	SourceCLI     = "cli"
+)
+
+// Scopes of keys.
+const (
+	ScopeInference = "Inference" // calls models and estimates
+	ScopeUsage     = "Usage"     // reads receipts of the account
+)
+
 // Key is one row of api_keys. The plain key is nowhere.
 type Key struct {
 	// ID is the row's id: "key_" + UUIDv7, made by the store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,6 +24,9 @@ const maxText = 200
 // usageColumns are the columns of usage_logs, in the order of usageRow.
 const usageColumns = "request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens, " +
 	"output_tokens, reasoning_tokens, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at"
+
+// rolledUp is the last column of a row that is counted in key_windows.
+const rolledUp = ", rolled_up"
 
 // Settle posts settlements in one transaction. An account that is not there is made, at zero: money is not lost for it.
 func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, error) {
@@ -51,7 +55,10 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 			return err
 		}
 		fresh, err := s.postSettlements(ctx, tx, batch, rows, after)
-		settled = answers(batch, fresh, after)
+		if err != nil {
+			return err
+		}
+		settled, err = answers(ctx, tx, batch, fresh, after)
 		return err
 	})
 	if err != nil {
@@ -79,7 +86,7 @@ func usageRow(e Settlement) ([]any, error) {
 	}
 	u := e.Usage
 	return []any{e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite,
-		u.Output, u.Reasoning, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt}, nil
+		u.Output, u.Reasoning, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt, true}, nil
 }
 
 // clean makes text that a provider chose fit for a column: PostgreSQL refuses NUL and what is no UTF-8, and one refused row
@@ -101,7 +108,7 @@ func (s *store) postSettlements(ctx context.Context, tx sqldb.Tx, batch []Settle
 			usage, once = append(usage, rows[e.RequestID]), append(once, e)
 		}
 	}
-	fresh, err := insertNew(ctx, tx, "usage_logs", usageColumns, "request_id", usage)
+	fresh, err := insertNew(ctx, tx, "usage_logs", usageColumns+rolledUp, "request_id", usage)
 	if err != nil {
 		return nil, err
 	}
@@ -125,14 +132,17 @@ func (s *store) postSettlements(ctx context.Context, tx sqldb.Tx, batch []Settle
 
 func settleKey(e Settlement) string { return "settle:" + e.RequestID }
 
-// charge appends the entries of the transactions that were posted and changes the balances, each account once.
+// charge appends the entries of the transactions that were posted, changes the balances, each account once, and counts what
+// the keys have spent.
 func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, posted map[string]bool, after map[string]Account) error {
 	var entries []entry
+	var charged []Settlement
 	add := map[string]pricing.Nano{}
 	for _, e := range once {
 		if posted[settleKey(e)] {
 			entries = append(entries, entry{settleKey(e), e.Account, -e.Charged}, entry{settleKey(e), systemPrefix + "revenue", e.Charged})
 			add[e.Account] -= e.Charged
+			charged = append(charged, e)
 		}
 	}
 	if len(entries) == 0 {
@@ -142,10 +152,11 @@ func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, post
 		return err
 	}
 	changed, err := addBalances(ctx, tx, add)
-	for id, a := range changed {
-		after[id] = a
+	if err != nil {
+		return err
 	}
-	return err
+	maps.Copy(after, changed)
+	return rollUp(ctx, tx, charged)
 }
 
 // insertNew inserts the rows whose key is not there yet and answers the keys of those.
@@ -170,13 +181,25 @@ func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, row
 	return fresh, nil
 }
 
-// answers are in the order of the call: the first settlement of a request is new, those after it are duplicates.
-func answers(batch []Settlement, fresh map[string]bool, after map[string]Account) []Settled {
+// answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. What the
+// keys have spent is read again, because a duplicate's window may have moved on since.
+func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, fresh map[string]bool, after map[string]Account) ([]Settled, error) {
+	var windows []keyWindow
+	for _, e := range batch {
+		windows = append(windows, windowsOf(e)...)
+	}
+	spent, err := spends(ctx, tx, windows)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Settled, len(batch))
 	told := make(map[string]bool, len(batch))
 	for i, e := range batch {
 		out[i] = Settled{RequestID: e.RequestID, Account: after[e.Account], Duplicate: told[e.RequestID] || !fresh[e.RequestID]}
+		for _, w := range windowsOf(e) {
+			out[i].Spends = append(out[i].Spends, Spend{w.Window, spent[w]})
+		}
 		told[e.RequestID] = true
 	}
-	return out
+	return out, nil
 }

@@ -15,9 +15,9 @@ import (
 )
 
 func TestSettlePostsOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.granted(t, "default/acme", 1000)
-		want := ledger.Settled{RequestID: "req_1", Account: ledger.Account{ID: "default/acme", Balance: 700, Version: 2}}
+		want := ledger.Settled{RequestID: "req_1", Account: ledger.Account{ID: "default/acme", Balance: 700, Version: 2}, Spends: spends(300)}
 		if diff := cmp.Diff(want, e.only(t, settlement("req_1", "default/acme", 300))); diff != "" {
 			t.Fatal(diff)
 		}
@@ -36,7 +36,7 @@ func TestSettlePostsOnce(t *testing.T) {
 }
 
 func TestSettleStoresTheWholeRow(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.only(t, settlement("req_1", "default/acme", 300))
 		var numbers [12]int64
 		var texts [8]string
@@ -62,7 +62,7 @@ func TestSettleStoresTheWholeRow(t *testing.T) {
 }
 
 func TestSettleBatch(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.granted(t, "default/a", 1000)
 		free := settlement("req_free", "default/a", 0)
 		free.Evidence = ledger.EvidenceFree
@@ -78,7 +78,10 @@ func TestSettleBatch(t *testing.T) {
 		}
 		a := ledger.Account{ID: "default/a", Balance: 970, Version: 2}
 		b := ledger.Account{ID: "default/b", Balance: -5, Version: 1}
-		want := []ledger.Settled{{"req_1", b, false}, {"req_2", a, false}, {"req_2", a, true}, {"req_free", a, false}, {"req_3", a, false}}
+		want := []ledger.Settled{
+			{"req_1", b, false, spends(35)}, {"req_2", a, false, spends(35)}, {"req_2", a, true, spends(35)},
+			{"req_free", a, false, nil}, {"req_3", a, false, spends(35)},
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)
 		}
@@ -96,7 +99,7 @@ func TestSettleBatch(t *testing.T) {
 }
 
 func TestSettleChargesOnceWithoutItsUsageRow(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.only(t, settlement("req_1", "default/a", 5))
 		if _, err := e.raw.ExecContext(t.Context(), "DELETE FROM usage_logs"); err != nil {
 			t.Fatal(err)
@@ -109,7 +112,7 @@ func TestSettleChargesOnceWithoutItsUsageRow(t *testing.T) {
 }
 
 func TestSettleLargestBatch(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		batch := make([]ledger.Settlement, ledger.MaxSettle+1)
 		for i := range batch {
 			batch[i] = settlement(fmt.Sprintf("req_%d", i), fmt.Sprintf("default/%d", i%300), 1)
@@ -128,7 +131,7 @@ func TestSettleLargestBatch(t *testing.T) {
 }
 
 func TestSettleRefusesMalformed(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		for name, change := range map[string]func(*ledger.Settlement){
 			"no request id":  func(s *ledger.Settlement) { s.RequestID = "" },
 			"long id":        func(s *ledger.Settlement) { s.RequestID = strings.Repeat("x", 201) },
@@ -154,7 +157,7 @@ func TestSettleRefusesMalformed(t *testing.T) {
 }
 
 func TestSettleTakesAnyUpstreamID(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		s := settlement("req_1", "default/a", 1)
 		s.UpstreamID = "a\x00\xff'" + strings.Repeat("é", 150)
 		if got := e.only(t, s); got.Account.Balance != -1 {
@@ -166,7 +169,7 @@ func TestSettleTakesAnyUpstreamID(t *testing.T) {
 func TestSettleConcurrently(t *testing.T) {
 	for name, accounts := range map[string]int{"one account": 1, "many accounts": 17} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, e env) { settleConcurrently(t, e, accounts) })
+			onEach(t, func(t *testing.T, e env) { settleConcurrently(t, e, accounts) })
 		})
 	}
 }
@@ -203,7 +206,7 @@ func settleConcurrently(t *testing.T, e env, accounts int) {
 
 // TestSettleInterrupted cuts Settle off at any point and tries again until it succeeds, as a gateway does after a lost answer.
 func TestSettleInterrupted(t *testing.T) {
-	onBoth(t, func(t *testing.T, e env) {
+	onEach(t, func(t *testing.T, e env) {
 		e.granted(t, "default/a", 1_000_000)
 		cut := 0
 		for n := range 30 {

@@ -23,10 +23,10 @@ type env struct {
 	raw *sql.DB
 }
 
-// onBoth runs a test on SQLite and on PostgreSQL, on a fresh migrated ledger each.
-func onBoth(t *testing.T, test func(t *testing.T, e env)) {
+// onEach runs a test on SQLite, on PostgreSQL and through PgBouncer, on a fresh migrated ledger each.
+func onEach(t *testing.T, test func(t *testing.T, e env)) {
 	t.Helper()
-	onBothEmpty(t, func(t *testing.T, e env) {
+	onEachEmpty(t, func(t *testing.T, e env) {
 		if err := e.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -34,8 +34,8 @@ func onBoth(t *testing.T, test func(t *testing.T, e env)) {
 	})
 }
 
-// onBothEmpty does the same without migrating.
-func onBothEmpty(t *testing.T, test func(t *testing.T, e env)) {
+// onEachEmpty does the same without migrating.
+func onEachEmpty(t *testing.T, test func(t *testing.T, e env)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "led ger?#%.db") // a path with everything that a URL would take for something else
@@ -101,6 +101,14 @@ func settlement(id, account string, charged pricing.Nano) ledger.Settlement {
 		Lines: []pricing.Line{{Kind: "input", Quantity: 3, UnitPrice: 7, Amount: 0}}, PriceVersion: "v1",
 		Cost: charged, Charged: charged, Held: 2 * charged, Evidence: ledger.EvidenceReported,
 		Status: 200, Stream: true, StartedAt: 1_700_000_000_000_001, FinishedAt: 1_700_000_000_000_002,
+	}
+}
+
+// spends is what the key of settlement has spent in its day and its month.
+func spends(spent pricing.Nano) []ledger.Spend {
+	return []ledger.Spend{
+		{Window: ledger.Window{Period: ledger.PeriodDay, Start: 1_699_920_000}, Spent: spent}, // 14 November 2023
+		{Window: ledger.Window{Period: ledger.PeriodMonth, Start: 1_698_796_800}, Spent: spent},
 	}
 }
 

@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// WindowAt is the calendar window of a period that an instant is in, UTC; zero for what is no period.
+func WindowAt(period string, at time.Time) Window {
+	y, m, d := at.UTC().Date()
+	switch period {
+	case PeriodDay:
+		return Window{period, time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()}
+	case PeriodMonth:
+		return Window{period, time.Date(y, m, 1, 0, 0, 0, 0, time.UTC).Unix()}
+	default:
+		return Window{}
+	}
+}
+
+// End is when the next window of the period begins, Unix seconds.
+func (w Window) End() int64 {
+	start := time.Unix(w.Start, 0).UTC()
+	if w.Period == PeriodMonth {
+		return start.AddDate(0, 1, 0).Unix()
+	}
+	return start.AddDate(0, 0, 1).Unix()
+}
+
+// keyWindow is the primary key of key_windows.
+type keyWindow struct {
+	key string
+	Window
+}
+
+// windowsOf are the windows that a settlement counts in; none where nothing is charged or no key is named.
+func windowsOf(e Settlement) []keyWindow {
+	if e.Charged == 0 || e.KeyID == "" {
+		return nil
+	}
+	at := time.UnixMicro(e.FinishedAt)
+	return []keyWindow{{e.KeyID, WindowAt(PeriodDay, at)}, {e.KeyID, WindowAt(PeriodMonth, at)}}
+}
+
+// rollUp adds what was charged now to the windows of its keys, in one order, so that two transactions never wait for each other.
+func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement) error {
+	add := map[keyWindow]pricing.Nano{}
+	for _, e := range charged {
+		for _, w := range windowsOf(e) {
+			add[w] += e.Charged
+		}
+	}
+	for part := range slices.Chunk(slices.SortedFunc(maps.Keys(add), compareWindows), rowsPerStatement) {
+		args := make([]any, 0, 5*len(part))
+		for _, w := range part {
+			args = append(args, w.key, w.Period, w.Start, w.End(), add[w])
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO key_windows (key_id, period, start, ends, spent) VALUES "+placeholders(len(part), 5)+
+			" ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent", args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compareWindows(a, b keyWindow) int {
+	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Period, b.Period), cmp.Compare(a.Start, b.Start))
+}
+
+// spends reads windows; those without a row are not in the answer.
+func spends(ctx context.Context, q each, windows []keyWindow) (map[keyWindow]pricing.Nano, error) {
+	windows = slices.SortedFunc(slices.Values(windows), compareWindows)
+	windows = slices.Compact(windows)
+	found := make(map[keyWindow]pricing.Nano, len(windows))
+	for part := range slices.Chunk(windows, rowsPerStatement) {
+		args := make([]any, 0, 3*len(part))
+		for _, w := range part {
+			args = append(args, w.key, w.Period, w.Start)
+		}
+		sql := "SELECT key_id, period, start, spent FROM key_windows WHERE (key_id, period, start) IN (VALUES " + typed(len(part)) + ")"
+		err := q.Each(ctx, sql, args, func(scan func(...any) error) error {
+			var w keyWindow
+			var spent pricing.Nano
+			err := scan(&w.key, &w.Period, &w.Start, &spent)
+			found[w] = spent
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// typed writes rows of (key, period, start) parameters, whose types PostgreSQL does not guess inside of VALUES.
+func typed(rows int) string {
+	var b strings.Builder
+	for i := range rows {
+		fmt.Fprintf(&b, ", (CAST($%d AS TEXT), CAST($%d AS TEXT), CAST($%d AS BIGINT))", 3*i+1, 3*i+2, 3*i+3)
+	}
+	return b.String()[2:]
+}
+
+// KeySpends answers what a key has spent in each window.
+func (s *store) KeySpends(ctx context.Context, keyID string, windows []Window) ([]Spend, error) {
+	asked := make([]keyWindow, len(windows))
+	for i, w := range windows {
+		asked[i] = keyWindow{keyID, w}
+	}
+	found, err := spends(ctx, s.db, asked)
+	if err != nil {
+		return nil, wrap("reading what a key has spent", err)
+	}
+	out := make([]Spend, len(windows))
+	for i, w := range asked {
+		out[i] = Spend{w.Window, found[w]}
+	}
+	return out, nil
+}
+
+// Receipt finds a settlement of the account.
+func (s *store) Receipt(ctx context.Context, account, requestID string) (Receipt, error) {
+	var found []Receipt
+	sql := "SELECT " + usageColumns + ", COALESCE((SELECT idem_key FROM ledger_tx WHERE idem_key = 'settle:' || request_id), '') " +
+		"FROM usage_logs WHERE request_id = $1 AND account = $2"
+	err := s.db.Each(ctx, sql, []any{requestID, account}, func(scan func(...any) error) error {
+		r, err := scanReceipt(scan)
+		found = append(found, r)
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Receipt{}, wrap("reading a receipt", err)
+	}
+	return found[0], nil
+}
+
+func scanReceipt(scan func(...any) error) (r Receipt, err error) {
+	var lines string
+	u := &r.Usage
+	err = scan(&r.RequestID, &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Backend, &r.UpstreamID, &u.Input, &u.CacheRead, &u.CacheWrite,
+		&u.Output, &u.Reasoning, &lines, &r.PriceVersion, &r.Cost, &r.Charged, &r.Held, (*string)(&r.Evidence), &r.Status, &r.Stream,
+		&r.StartedAt, &r.FinishedAt, &r.TxID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := json.Unmarshal([]byte(lines), &r.Lines); err != nil {
+		return Receipt{}, fmt.Errorf("reading its lines: %w", err)
+	}
+	return r, nil
+}
