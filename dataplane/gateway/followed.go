@@ -129,6 +129,25 @@ func (r *redis) Admit(ctx context.Context, q admit.Request) (admit.Decision, err
 	return s.Admit(ctx, q)
 }
 
+// Preview implements admit.Admitter.
+func (r *redis) Preview(ctx context.Context, q admit.Request) (admit.Decision, error) {
+	s, err := r.store()
+	if err != nil {
+		return admit.Decision{}, err
+	}
+	return s.Preview(ctx, q)
+}
+
+// Finish implements admit.Admitter.
+func (r *redis) Finish(ctx context.Context, f admit.Finish) error {
+	return r.with(func(s *admit.Redis) error { return s.Finish(ctx, f) })
+}
+
+// LoadSpend implements admit.Admitter.
+func (r *redis) LoadSpend(ctx context.Context, account, digest string, spend admit.Spend) error {
+	return r.with(func(s *admit.Redis) error { return s.LoadSpend(ctx, account, digest, spend) })
+}
+
 // Confirm implements admit.Admitter.
 func (r *redis) Confirm(ctx context.Context, cs []admit.Confirmation) error {
 	return r.with(func(s *admit.Redis) error { return s.Confirm(ctx, cs) })
@@ -200,6 +219,24 @@ func (b *books) Account(ctx context.Context, id string) (ledger.Account, error) 
 		return ledger.Account{}, err
 	}
 	return s.Account(ctx, id)
+}
+
+// KeySpends implements server.Accounts.
+func (b *books) KeySpends(ctx context.Context, keyID string, windows []ledger.Window) ([]ledger.Spend, error) {
+	s, err := b.store()
+	if err != nil {
+		return nil, err
+	}
+	return s.KeySpends(ctx, keyID, windows)
+}
+
+// Receipt implements server.Accounts.
+func (b *books) Receipt(ctx context.Context, account, requestID string) (ledger.Receipt, error) {
+	s, err := b.store()
+	if err != nil {
+		return ledger.Receipt{}, err
+	}
+	return s.Receipt(ctx, account, requestID)
 }
 
 // Settle implements settle.Ledger.

@@ -4,162 +4,189 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/server/limits"
 )
 
-// maxDecisions bounds how often one request goes to the script: the key, the account and a grant may each be reloaded
-// once, and once more where they change meanwhile.
-const maxDecisions = 6
+// maxDecisions bounds how often one request goes to the script: the key, the account, the key's spending and a grant may
+// each be reloaded once, and once more where they change meanwhile.
+const maxDecisions = 8
 
 // holdSlack is how much longer a hold lives than its request may: the time to settle.
 const holdSlack = 5 * time.Minute
 
 var outcomeNames = map[admit.Outcome]string{
 	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.RateLimited: "rate_limited",
-	admit.ReloadAccount: "reload_account", admit.InsufficientCredits: "insufficient_credits",
+	admit.TooManyConcurrent: "too_many_concurrent", admit.ReloadAccount: "reload_account", admit.ReloadCap: "reload_cap",
+	admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits",
 }
 
-// admit asks for admission, and does what the script wants to have read again. nil: the hold is written. It goes on when
-// the client leaves, so that no hold is left behind unknown.
-func (e *exchange) admit() error {
-	if !e.demo() && e.s.o.Settler.Full() {
-		return errOverloaded("too many finished requests wait to be accounted for.")
-	}
-	ask := admit.Request{
-		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version,
-		Hold: e.hold, Unmetered: e.unmetered, HoldFor: time.Duration(e.target.Times.TotalSeconds)*time.Second + holdSlack,
-	}
-	if e.tier != nil {
-		ask.RequestsPerMinute, ask.Burst = e.tier.RequestsPerMinute, e.tier.Burst
-	}
-	grantsRead := false
+// question is one request of a caller to the admission store, for as long as it takes to be decided. It goes on when the
+// client leaves, so that no hold is left behind unknown.
+type question struct {
+	s *Server
+	r *http.Request
+	c *caller
+	// build makes the request out of the key as it is known now, or says why that key may not ask.
+	build func() (admit.Request, error)
+	// put is Admit or Preview.
+	put func(context.Context, admit.Request) (admit.Decision, error)
+	// heard sees every decision.
+	heard func(admit.Decision)
+	// spent is what the ledger says that the key has spent in its cap's window.
+	spent pricing.Nano
+}
+
+// decide asks, and does what the script wants to have read again, until it says yes or no: the outcome is Admitted,
+// RateLimited, TooManyConcurrent, CapReached or InsufficientCredits. An error is about the key, or a store.
+func (q *question) decide() (admit.Decision, error) {
+	reread := map[admit.Outcome]bool{}
 	for range maxDecisions {
-		d, err := e.ask(ask)
+		d, err := q.ask()
 		if err != nil {
-			return errStore(err)
+			return d, err
 		}
+		again := !reread[d.Outcome]
 		switch d.Outcome {
-		case admit.Admitted:
-			return nil
 		case admit.ReloadKey, admit.KeyRefused:
-			if err := e.reloadKey(&ask); err != nil {
-				return err
-			}
-		case admit.RateLimited:
-			return errRateLimited(d, e.tierName())
-		case admit.InsufficientCredits:
-			if grantsRead {
-				return errCredits(d, e.hold, e.x.CreditsPerDollar)
-			}
-			grantsRead = true
-			fallthrough // a grant may be newer than the copy
+			err = q.reloadKey()
 		case admit.ReloadAccount:
-			if err := e.reloadAccount(); err != nil {
-				return err
+			err = q.reloadAccount()
+		case admit.ReloadCap:
+			err = q.reloadSpend(d)
+		case admit.InsufficientCredits: // a grant may be newer than the copy
+			if !again {
+				return d, nil
 			}
+			err = q.reloadAccount()
+		case admit.CapReached:
+			if !again {
+				return d, nil
+			}
+			err = q.reloadSpend(d)
+		default:
+			return d, nil
 		}
+		if err != nil {
+			return d, err
+		}
+		reread[d.Outcome] = true
 	}
-	return errStore(errors.New("admission did not come to a decision"))
+	return admit.Decision{}, errStore(errors.New("admission did not come to a decision"))
 }
 
-// ask puts the request to the script and tells the client the numbers of its decision.
-func (e *exchange) ask(q admit.Request) (admit.Decision, error) {
-	ctx, cancel := e.storeContext()
-	defer cancel()
-	d, err := e.s.o.Admitter.Admit(ctx, q)
+func (q *question) ask() (admit.Decision, error) {
+	ask, err := q.build()
 	if err != nil {
-		e.s.metrics.Decision("error")
-		return d, err
+		return admit.Decision{}, err
 	}
-	e.s.metrics.Decision(outcomeNames[d.Outcome])
-	h := e.w.Header()
-	if d.Rate.Limit > 0 {
-		h.Set("X-RateLimit-Limit", strconv.FormatInt(d.Rate.Limit, 10))
-		h.Set("X-RateLimit-Remaining", strconv.FormatInt(d.Rate.Remaining, 10))
-		h.Set("X-RateLimit-Reset", strconv.FormatInt(ceilSeconds(d.Now.Add(d.Rate.Reset)), 10))
+	ctx, cancel := q.context()
+	defer cancel()
+	d, err := q.put(ctx, ask)
+	if err != nil {
+		return d, errStore(err)
 	}
-	if !e.unmetered && (d.Outcome == admit.Admitted || d.Outcome == admit.InsufficientCredits) {
-		h.Set("X-Layers-Balance", pricing.FormatCredits(d.Spendable, e.x.CreditsPerDollar))
-	}
+	q.heard(d)
 	return d, nil
 }
 
-// ceilSeconds is t in Unix seconds, rounded up: at that second it is true.
-func ceilSeconds(t time.Time) int64 {
-	if t.Nanosecond() > 0 {
-		return t.Unix() + 1
-	}
-	return t.Unix()
-}
-
-// storeContext bounds one question to a store, whatever the client does.
-func (e *exchange) storeContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.StoreTimeout)
+// context bounds one question to a store, whatever the client does.
+func (q *question) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(q.r.Context()), q.s.o.StoreTimeout)
 }
 
 // reloadKey reads the key's row again and copies it to the admission store; an error if the row lets nobody in.
-func (e *exchange) reloadKey(ask *admit.Request) error {
-	ctx, cancel := e.storeContext()
+func (q *question) reloadKey() error {
+	ctx, cancel := q.context()
 	defer cancel()
-	if !e.demo() {
-		key, err := e.s.o.Keys.Reload(ctx, e.key.Digest)
+	c := q.c
+	if !c.demo() {
+		key, err := q.s.o.Keys.Reload(ctx, c.key.Digest)
 		if err != nil {
 			return keyError(err)
 		}
-		if key.Account != e.key.Account {
+		if key.Account != c.key.Account {
 			return keyError(keys.ErrUnknown)
 		}
-		e.key = key
+		c.key = key
 	}
-	if err := e.s.o.Admitter.LoadKey(ctx, e.key.Account, e.key.Digest, string(e.key.State), e.key.Version); err != nil {
+	if err := q.s.o.Admitter.LoadKey(ctx, c.key.Account, c.key.Digest, string(c.key.State), c.key.Version); err != nil {
 		return errStore(err)
 	}
-	ask.KeyVersion = e.key.Version
-	if e.demo() {
+	if c.demo() {
 		return nil
 	}
-	return usable(e.key, e.x)
+	if err := usable(c.key, c.x, q.s.o.Now()); err != nil {
+		return err
+	}
+	return c.terms()
 }
 
 // reloadAccount copies the account's committed balance to the admission store. An account that is not there has nothing.
-func (e *exchange) reloadAccount() error {
-	ctx, cancel := e.storeContext()
+func (q *question) reloadAccount() error {
+	ctx, cancel := q.context()
 	defer cancel()
 	var account ledger.Account
-	if !e.demo() {
+	if !q.c.demo() {
 		var err error
-		if account, err = e.s.o.Accounts.Account(ctx, e.key.Account); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		if account, err = q.s.o.Accounts.Account(ctx, q.c.key.Account); err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return errStore(err)
 		}
 	}
-	if err := e.s.o.Admitter.LoadAccount(ctx, e.key.Account, account.Balance, account.Version); err != nil {
+	if err := q.s.o.Admitter.LoadAccount(ctx, q.c.key.Account, account.Balance, account.Version); err != nil {
 		return errStore(err)
 	}
 	return nil
 }
 
-// release gives back the hold of a request that costs nothing and is not recorded.
-func (e *exchange) release() {
-	ctx, cancel := e.storeContext()
+// reloadSpend copies what the key has spent in the cap's window to the admission store.
+func (q *question) reloadSpend(d admit.Decision) error {
+	ctx, cancel := q.context()
 	defer cancel()
-	if err := e.s.o.Admitter.Release(ctx, e.key.Account, e.rec.ID); err != nil {
-		// The hold ends by itself.
-		e.s.o.Log.Warn("Hold is not released", "requestID", e.rec.ID, "error", err)
+	key := q.c.key
+	window := ledger.Window{Period: key.CapPeriod, Start: d.Window}
+	spends, err := q.s.o.Accounts.KeySpends(ctx, key.ID, []ledger.Window{window})
+	if err != nil {
+		return errStore(err)
+	}
+	if len(spends) != 1 {
+		return errStore(errors.New("the ledger does not say what the key has spent"))
+	}
+	q.spent = spends[0].Spent
+	copied := admit.Spend{Period: window.Period, Window: window.Start, Spent: q.spent}
+	if err := q.s.o.Admitter.LoadSpend(ctx, key.Account, key.Digest, copied); err != nil {
+		return errStore(err)
+	}
+	return nil
+}
+
+// tellLimits adds where the caller's limits stand to an answer that no decision has told yet: nothing is taken. The answer
+// matters more: without the store it goes without these headers.
+func (s *Server) tellLimits(w *answer, r *http.Request, c *caller) {
+	if c.tier == nil || len(c.tier.Limits) == 0 {
+		return
+	}
+	if err := s.peek(w, r, c); err != nil {
+		s.o.Log.Debug("Limits are not known", "error", err)
 	}
 }
 
-// Header names of money.
-const headerCost = "X-Layers-Cost"
-
-// setCost tells what was charged, in credits.
-func (e *exchange) setCost(h http.Header) {
-	if !e.demo() {
-		h.Set(headerCost, pricing.FormatCredits(e.rec.Charged, e.x.CreditsPerDollar))
+// peek asks where the caller's limits stand, and whether the key is still good.
+func (s *Server) peek(w *answer, r *http.Request, c *caller) error {
+	q := &question{s: s, r: r, c: c, put: s.o.Admitter.Preview}
+	q.build = func() (admit.Request, error) {
+		return admit.Request{
+			ID: "preview", Account: c.key.Account, KeyDigest: c.key.Digest, KeyVersion: c.key.Version,
+			Rates: limits.Asking(c.tier), Unmetered: true, HoldFor: holdSlack,
+		}, nil
 	}
+	q.heard = func(d admit.Decision) { limits.SetHeaders(w.Header(), d) }
+	_, err := q.decide()
+	w.before = nil
+	return err
 }

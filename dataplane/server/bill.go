@@ -4,10 +4,15 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
+
+// finishTimeout bounds how long an answer waits for the admission store to hear of its end.
+const finishTimeout = time.Second
 
 // bytesPerToken estimates tokens where an upstream reported none.
 const bytesPerToken = 4
@@ -49,7 +54,7 @@ func (e *exchange) bill() bill {
 			e.s.o.Log.Error("Reported usage cannot be priced, charging an estimate", "requestID", e.rec.ID, "error", err)
 			b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
 			if cost, lines, err = pricing.Cost(b.usage, *e.price); err != nil {
-				cost, lines = e.hold, nil
+				cost, lines = e.worst, nil
 			}
 		}
 		b.cost, b.lines = cost, lines
@@ -80,6 +85,7 @@ func (e *exchange) end(status int) {
 	e.ended = true
 	b := e.bill()
 	e.rec.UpstreamID = e.tally.upstreamID
+	e.finish(b)
 	if !e.reached || e.demo() {
 		if e.reached {
 			e.rec.Usage, e.rec.Evidence = b.usage, string(b.evidence)
@@ -88,7 +94,7 @@ func (e *exchange) end(status int) {
 		return
 	}
 	e.rec.Usage, e.rec.Evidence, e.rec.Cost, e.rec.Charged = b.usage, string(b.evidence), b.cost, b.charged
-	wait, err := e.s.o.Settler.Submit(e.settlement(b, status))
+	wait, err := e.s.o.Settler.Submit(e.settlement(b, status), e.key.Digest)
 	if err != nil {
 		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)
 		return
@@ -98,11 +104,25 @@ func (e *exchange) end(status int) {
 	_ = wait(ctx) // the settler goes on trying, and says so
 }
 
+// finish tells the admission store what the exchange really took, so that its slot is free, the token limits are put
+// right, and its hold is no more than its cost. Where it cannot be told, the hold stands until the settlement is confirmed.
+func (e *exchange) finish(b bill) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), min(finishTimeout, e.s.o.StoreTimeout))
+	defer cancel()
+	err := e.s.o.Admitter.Finish(ctx, admit.Finish{
+		RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, Actual: b.charged,
+		InputTokens: b.usage.Input + b.usage.CacheWrite, OutputTokens: b.usage.Output,
+	})
+	if err != nil {
+		e.s.o.Log.Warn("Request is not finished in the admission store", "requestID", e.rec.ID, "error", err)
+	}
+}
+
 func (e *exchange) settlement(b bill, status int) ledger.Settlement {
 	row := ledger.Settlement{
 		RequestID: e.rec.ID, Account: e.key.Account, KeyID: e.key.ID,
 		Model: e.target.PublicName, Provider: e.rec.Provider, Backend: e.rec.Backend, UpstreamID: storable(e.tally.upstreamID),
-		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, Held: e.hold, Evidence: b.evidence,
+		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, Held: e.holds(), Evidence: b.evidence,
 		Status: status, Stream: e.req.Stream, StartedAt: e.rec.Start.UnixMicro(), FinishedAt: e.s.o.Now().UnixMicro(),
 	}
 	if e.price != nil {

@@ -2,20 +2,27 @@ package server
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/server/address"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 // defaultBodyBytes is the largest body of a key without a tier.
 const defaultBodyBytes = 32 << 20
+
+// Scopes of a key, as api/v1alpha1.KeyScope spells them.
+const (
+	scopeInference = "Inference"
+	scopeUsage     = "Usage"
+)
 
 // demoAccount stands for everybody in demo mode.
 const demoAccount = "demo"
@@ -45,8 +52,9 @@ func (c *caller) maxBody() int64 {
 	return c.tier.MaxBodyBytes
 }
 
-// caller finds out who asks: 503 where nothing is configured, 401 for a bad key.
-func (s *Server) caller(r *http.Request, rec *observe.Record) (*caller, error) {
+// caller finds out who asks: 503 where nothing is configured, 401 for a bad key. From then on the answer, whatever it
+// becomes, tells where the caller's limits stand.
+func (s *Server) caller(w *answer, r *http.Request, rec *observe.Record) (*caller, error) {
 	x := s.o.Source.Current()
 	if x == nil {
 		return nil, errNotConfigured("no configuration has arrived yet.")
@@ -60,7 +68,24 @@ func (s *Server) caller(r *http.Request, rec *observe.Record) (*caller, error) {
 	}
 	c := &caller{x: x, key: key}
 	rec.Key, rec.Account = key.ID, key.Account
-	return c, c.terms()
+	if err := c.terms(); err != nil {
+		return nil, err
+	}
+	w.before = func() { s.tellLimits(w, r, c) }
+	return c, nil
+}
+
+// reader finds out who asks something that calls no model. It takes nothing of the caller's limits and asks the admission
+// store all the same: that is how a revocation is seen at once. Without the store a key goes on as this replica knows it.
+func (s *Server) reader(w *answer, r *http.Request, rec *observe.Record) (*caller, error) {
+	c, err := s.caller(w, r, rec)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.peek(w, r, c); err != nil && asError(err).Status == http.StatusUnauthorized {
+		return nil, err
+	}
+	return c, nil
 }
 
 // terms finds the key's tier and policy. A key may name one that is not in this snapshot (yet): then it is not served,
@@ -92,14 +117,34 @@ func orDefault(name, otherwise string) string {
 // model finds a model that this caller may use, by public name or alias: 404, 403.
 func (c *caller) model(name string) (*snapshot.Model, error) {
 	m := c.x.Model(name)
-	if m == nil || !routable(m) {
+	if m == nil || !listed(m) {
 		return nil, errModelNotFound(name)
 	}
-	if !c.x.Allows(c.tier, m) {
-		return nil, errModelNotAllowed(m, c.tierName())
-	}
-	return m, nil
+	return m, c.allowed(m)
 }
+
+// allowed says whether the tier and the key itself let this caller use a model; a key may only narrow its tier.
+func (c *caller) allowed(m *snapshot.Model) error {
+	if !c.x.Allows(c.tier, m) {
+		return errModelNotAllowed(m, "Tier", c.tierName())
+	}
+	mine := func(name string) bool { return c.x.Model(name) == m }
+	if len(c.key.Models) > 0 && !slices.ContainsFunc(c.key.Models, mine) {
+		return errModelNotAllowed(m, "APIKey", c.key.Name)
+	}
+	return nil
+}
+
+// may says whether the key has a scope; one without scopes has all.
+func (c *caller) may(scope string) error {
+	if len(c.key.Scopes) > 0 && !slices.Contains(c.key.Scopes, scope) {
+		return errScope(scope, c.key.Name)
+	}
+	return nil
+}
+
+// listed says that clients see the model: it is routable, or there is something to say about why it is not.
+func listed(m *snapshot.Model) bool { return m.Unavailable != "" || routable(m) }
 
 // routable says that some backend takes requests.
 func routable(m *snapshot.Model) bool {
@@ -118,19 +163,19 @@ func (s *Server) authenticate(r *http.Request, x *snapshot.Index) (ledger.Key, e
 		}
 		return ledger.Key{ID: demoAccount, Digest: keys.Digest(plain), Account: demoAccount, State: ledger.KeyActive, Version: 1}, nil
 	}
-	key, err := s.o.Keys.Authenticate(r.Context(), plain, remoteIP(r))
-	if err == nil && key.State == ledger.KeyDisabled {
-		// It may be enabled again since this replica read it.
+	key, err := s.o.Keys.Authenticate(r.Context(), plain, address.Client(r, x.ClientIP.Header, x.TrustedProxy))
+	if err == nil && (key.State == ledger.KeyDisabled || key.Expired(s.o.Now())) {
+		// It may be enabled again, or last longer, since this replica read it.
 		key, err = s.o.Keys.Reload(r.Context(), key.Digest)
 	}
 	if err != nil {
 		return ledger.Key{}, keyError(err)
 	}
-	return key, usable(key, x)
+	return key, usable(key, x, s.o.Now())
 }
 
-// usable says whether a row lets requests in: it is active and belongs to this gateway.
-func usable(key ledger.Key, x *snapshot.Index) error {
+// usable says whether a row lets requests in: it is active, has not expired, and belongs to this gateway.
+func usable(key ledger.Key, x *snapshot.Index, now time.Time) error {
 	switch {
 	case key.GatewayUID != x.GatewayUID:
 		return keyError(keys.ErrUnknown)
@@ -138,6 +183,8 @@ func usable(key ledger.Key, x *snapshot.Index) error {
 		return errKey("key_disabled", "it is disabled.")
 	case key.State != ledger.KeyActive:
 		return errKey("key_revoked", "it has been revoked.")
+	case key.Expired(now):
+		return errKey("key_expired", "it expired at "+time.UnixMicro(key.ExpiresAt).UTC().Format(time.RFC3339)+".")
 	}
 	return nil
 }
@@ -180,12 +227,4 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
-}
-
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

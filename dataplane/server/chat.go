@@ -14,6 +14,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/route"
 	"github.com/layers-dev/layers/dataplane/server/body"
+	"github.com/layers-dev/layers/dataplane/server/limits"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
@@ -28,8 +29,9 @@ type exchange struct {
 	req     *chat.Request
 	target  *snapshot.Model
 	price   *pricing.Price // nil in demo mode
-	hold    pricing.Nano
-	inBound int64 // input tokens, at most
+	worst   pricing.Nano   // what it may cost at most; 0 without a price
+	inBound int64          // input tokens, at most
+	guess   limits.Estimate
 
 	tally   tally
 	ended   bool
@@ -39,36 +41,51 @@ type exchange struct {
 // chat is POST /v1/chat/completions and POST /api/v1/chat. The order of refusals is part of the API: 401, 400, 404,
 // 403, 429, 402.
 func (s *Server) chat(w *answer, r *http.Request, rec *observe.Record) error {
-	c, err := s.caller(r, rec)
-	if err != nil {
-		return err
-	}
-	if err := acceptable(r); err != nil {
-		return err
-	}
-	raw, release, err := s.bodies.Read(w.ResponseWriter, r, c.maxBody())
+	e, release, err := s.exchange(w, r, rec)
 	defer release()
 	if err != nil {
-		return s.bodyError(w, err, c.maxBody())
-	}
-	req, bad := openai.Parse(rec.ID, raw)
-	if bad != nil {
-		return bad
-	}
-	rec.Stream = req.Stream
-	m, err := c.model(req.Model)
-	if err != nil {
 		return err
 	}
-	rec.Model = m.PublicName
-	e := &exchange{s: s, w: w, r: r, rec: rec, caller: c, req: req, target: m}
-	if err := e.bound(); err != nil {
-		return err
-	}
+	rec.Stream = e.req.Stream
 	if err := e.admit(); err != nil {
 		return err
 	}
 	return e.run()
+}
+
+// exchange reads a request up to where it may be admitted: who asks, for which model, at what cost. release is never nil
+// and gives its body back.
+func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record) (e *exchange, release func(), err error) {
+	release = func() {}
+	c, err := s.caller(w, r, rec)
+	if err != nil {
+		return nil, release, err
+	}
+	if err := c.may(scopeInference); err != nil {
+		return nil, release, err
+	}
+	if err := acceptable(r); err != nil {
+		return nil, release, err
+	}
+	limit := min(c.maxBody(), s.o.BodyBudget)
+	raw, release, err := s.bodies.Read(w.ResponseWriter, r, limit)
+	if err != nil {
+		return nil, release, s.bodyError(w, err, limit)
+	}
+	req, bad := openai.Parse(rec.ID, raw)
+	if bad != nil {
+		return nil, release, bad
+	}
+	m, err := c.model(req.Model)
+	if err != nil {
+		return nil, release, err
+	}
+	rec.Model = m.PublicName
+	if m.Unavailable != "" {
+		return nil, release, errNotConfigured(m.Unavailable)
+	}
+	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, req: req, target: m}
+	return e, release, e.bound()
 }
 
 // acceptable looks at the headers that describe the body. The body is parsed as JSON whatever its Content-Type, because
@@ -107,21 +124,22 @@ func (e *exchange) bound() error {
 			return errRequest("unsupported_capability", capabilityParam[need], "The model '"+e.target.PublicName+"' does not support "+need+".")
 		}
 	}
-	limits := e.target.Limits
-	if e.req.MaxOutputTokens > limits.MaxOutputTokens {
+	limit := e.target.Limits
+	if e.req.MaxOutputTokens > limit.MaxOutputTokens {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "max_tokens is too large for the model '"+e.target.PublicName+"', which writes at most "+
-			strconv.FormatInt(limits.MaxOutputTokens, 10)+" tokens.")
+			strconv.FormatInt(limit.MaxOutputTokens, 10)+" tokens.")
 	}
+	e.guess = limits.NewEstimate(e.req.InputBytes, limit.ContextTokens, e.req.MaxOutputTokens, limit.MaxOutputTokens, e.req.Choices)
 	if e.demo() || e.target.Price == nil {
 		return nil
 	}
 	p := e.target.Price
 	e.price = &pricing.Price{Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion, CacheWrite: p.CacheWritePerMillion}
-	e.inBound = limits.ContextTokens
+	e.inBound = limit.ContextTokens
 	if !e.req.Opaque {
 		e.inBound = min(e.inBound, e.req.InputBytes)
 	}
-	out := limits.MaxOutputTokens
+	out := limit.MaxOutputTokens
 	if e.req.MaxOutputTokens > 0 {
 		out = e.req.MaxOutputTokens
 	}
@@ -132,9 +150,7 @@ func (e *exchange) bound() error {
 	if err != nil || worst > admit.MaxNano {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
 	}
-	if !e.unmetered {
-		e.hold = worst
-	}
+	e.worst = worst
 	return nil
 }
 

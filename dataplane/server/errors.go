@@ -5,9 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
@@ -18,7 +16,6 @@ const (
 	typeAuth       = "authentication_error"
 	typePermission = "permission_error"
 	typeRate       = "rate_limit_error"
-	typeQuota      = "insufficient_quota"
 	typeServer     = "server_error"
 )
 
@@ -31,6 +28,7 @@ var refusals = map[string]bool{
 	"store_unavailable": true, "overloaded": true, "invalid_request": true, "unsupported_content_type": true, "unsupported_content_encoding": true,
 	"request_too_large": true, "request_timeout": true, "model_not_found": true, "model_not_allowed": true,
 	"unsupported_capability": true, "max_tokens_too_large": true, "rate_limit_exceeded": true, "insufficient_credits": true, "credits_reserved": true,
+	"concurrency_limit_exceeded": true, "spend_cap_reached": true, "key_expired": true, "insufficient_scope": true, "receipt_not_found": true, "headers_too_large": true,
 	"not_found": true, "method_not_allowed": true, "client_gone": true, "not_routable": true,
 }
 
@@ -84,47 +82,22 @@ func errModelNotFound(name string) *chat.Error {
 	}
 }
 
-func errModelNotAllowed(m *snapshot.Model, tier string) *chat.Error {
+// errModelNotAllowed names the object that does not allow it: the Tier, or the APIKey.
+func errModelNotAllowed(m *snapshot.Model, kind, name string) *chat.Error {
+	details := map[string]any{"object": kind + " " + name}
+	message := fmt.Sprintf("This API key, '%s', is not for the model '%s'.", name, m.PublicName)
+	if kind == "Tier" {
+		details["tier"] = name
+		message = fmt.Sprintf("The model '%s' is not in the tier '%s' of this API key.", m.PublicName, name)
+	}
+	return &chat.Error{Status: http.StatusForbidden, Type: typePermission, Code: "model_not_allowed", Param: "model", Message: message, Details: details}
+}
+
+func errScope(scope, key string) *chat.Error {
 	return &chat.Error{
-		Status: http.StatusForbidden, Type: typePermission, Code: "model_not_allowed", Param: "model",
-		Message: fmt.Sprintf("The model '%s' is not in the tier '%s' of this API key.", m.PublicName, tier),
-		Details: map[string]any{"tier": tier},
-	}
-}
-
-func errRateLimited(d admit.Decision, tier string) *chat.Error {
-	return &chat.Error{
-		Status: http.StatusTooManyRequests, Type: typeRate, Code: "rate_limit_exceeded", RetryAfter: max(d.RetryAfter, time.Millisecond),
-		Message: fmt.Sprintf("Rate limit exceeded: the tier '%s' allows %d requests per minute. Please try again in %s.", tier, d.Rate.Limit, ceilMillis(d.RetryAfter)),
-		Details: map[string]any{"tier": tier, "limit": d.Rate.Limit},
-	}
-}
-
-func ceilMillis(d time.Duration) time.Duration {
-	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
-}
-
-// amounts are the numbers of a credit refusal, in credits and in USD, as decimal strings.
-func amounts(d admit.Decision, hold pricing.Nano, perDollar int64) map[string]any {
-	of := func(n pricing.Nano) map[string]string {
-		return map[string]string{"credits": pricing.FormatCredits(n, perDollar), "usd": pricing.FormatUSD(n)}
-	}
-	return map[string]any{"required": of(hold), "available": of(d.Spendable - d.Reserved), "balance": of(d.Spendable), "reserved": of(d.Reserved)}
-}
-
-func errCredits(d admit.Decision, hold pricing.Nano, perDollar int64) *chat.Error {
-	credits := func(n pricing.Nano) string { return pricing.FormatCredits(n, perDollar) }
-	if d.Spendable >= hold {
-		return &chat.Error{
-			Status: http.StatusTooManyRequests, Type: typeRate, Code: "credits_reserved", RetryAfter: retrySoon, Details: amounts(d, hold, perDollar),
-			Message: fmt.Sprintf("Credits are reserved by running requests: this one may need up to %s credits, %s of the balance of %s are reserved. Please try again when they have finished.",
-				credits(hold), credits(d.Reserved), credits(d.Spendable)),
-		}
-	}
-	return &chat.Error{
-		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "insufficient_credits", Details: amounts(d, hold, perDollar),
-		Message: fmt.Sprintf("Insufficient credits: this request may need up to %s credits and the balance is %s. Ask for fewer tokens (max_tokens) or add credits.",
-			credits(hold), credits(d.Spendable)),
+		Status: http.StatusForbidden, Type: typePermission, Code: "insufficient_scope",
+		Message: fmt.Sprintf("This API key, '%s', does not have the scope '%s'.", key, scope),
+		Details: map[string]any{"object": "APIKey " + key, "scope": scope},
 	}
 }
 

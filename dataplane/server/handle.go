@@ -28,6 +28,8 @@ type handler func(w *answer, r *http.Request, rec *observe.Record) error
 type answer struct {
 	http.ResponseWriter
 	status int
+	// before, if set, is called once before the headers go, to add to them.
+	before func()
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -35,18 +37,25 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader notes the status.
 func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
+	a.begin(status)
 	a.ResponseWriter.WriteHeader(status)
 }
 
 // Write notes that the answer has begun.
 func (a *answer) Write(b []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
+	a.begin(http.StatusOK)
 	return a.ResponseWriter.Write(b)
+}
+
+func (a *answer) begin(status int) {
+	if a.status != 0 {
+		return
+	}
+	a.status = status
+	if before := a.before; before != nil {
+		a.before = nil
+		before()
+	}
 }
 
 // handle is the one place where requests get their ids, errors are written, panics end, and requests are counted and logged.

@@ -92,13 +92,13 @@ func (s *Server) health(w *answer, _ *http.Request, _ *observe.Record) error {
 
 // listModels lists what the key may use.
 func (s *Server) listModels(w *answer, r *http.Request, rec *observe.Record) error {
-	c, err := s.caller(r, rec)
+	c, err := s.reader(w, r, rec)
 	if err != nil {
 		return err
 	}
 	infos := []openai.ModelInfo{}
 	for i := range c.x.Models {
-		if m := &c.x.Models[i]; routable(m) && c.x.Allows(c.tier, m) {
+		if m := &c.x.Models[i]; listed(m) && c.allowed(m) == nil {
 			infos = append(infos, info(m))
 		}
 	}
@@ -109,7 +109,7 @@ func (s *Server) listModels(w *answer, r *http.Request, rec *observe.Record) err
 
 // getModel shows one model, by its public name or an alias.
 func (s *Server) getModel(w *answer, r *http.Request, rec *observe.Record) error {
-	c, err := s.caller(r, rec)
+	c, err := s.reader(w, r, rec)
 	if err != nil {
 		return err
 	}

@@ -31,14 +31,16 @@ type Keys interface {
 	Reload(ctx context.Context, digest string) (ledger.Key, error)
 }
 
-// Accounts reads accounts; ledger.ErrNotFound says that there is none.
+// Accounts reads the ledger; see ledger.Ledger. ledger.ErrNotFound says that there is no such row.
 type Accounts interface {
 	Account(ctx context.Context, id string) (ledger.Account, error)
+	KeySpends(ctx context.Context, keyID string, windows []ledger.Window) ([]ledger.Spend, error)
+	Receipt(ctx context.Context, account, requestID string) (ledger.Receipt, error)
 }
 
 // Settler takes the ends of requests; see settle.Settler.
 type Settler interface {
-	Submit(row ledger.Settlement) (wait func(context.Context) error, err error)
+	Submit(row ledger.Settlement, keyDigest string) (wait func(context.Context) error, err error)
 	// Full says that a settlement may not be taken: then no request is admitted.
 	Full() bool
 	// Close empties the queue.

@@ -185,7 +185,7 @@ func config() *snapshot.Snapshot {
 		Models:    []snapshot.Model{model("good", "Text", "Streaming", "Tools"), model("text", "Text"), model("dear", "Text"), parked},
 		Tiers: []snapshot.Tier{
 			{Name: "ns/free", Models: []string{"test/good", "text", "parked"}, MaxBodyBytes: 4096},
-			{Name: "ns/slow", RequestsPerMinute: 60, Burst: 2, MaxBodyBytes: 4096},
+			{Name: "ns/slow", Limits: []snapshot.RateLimit{{Unit: snapshot.RequestsPerMinute, Value: 60, Burst: 2}}, MaxBodyBytes: 4096},
 		},
 		Policies:    []snapshot.CreditPolicy{{Name: "ns/prepaid"}, {Name: "ns/unmetered", Unmetered: true}},
 		DefaultTier: "ns/free", DefaultPolicy: "ns/prepaid",

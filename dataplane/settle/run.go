@@ -139,6 +139,7 @@ func (s *Settler) finish(written []committed) {
 		gone[w.it] = true
 		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{
 			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Balance, Version: w.as.Account.Version,
+			KeyDigest: w.it.keyDigest, Spends: spends(w.as.Spends),
 		})
 	}
 	var rest, bad []*item
@@ -156,6 +157,15 @@ func (s *Settler) finish(written []committed) {
 		s.unconfirmed = append([]admit.Confirmation(nil), s.unconfirmed[over:]...)
 		s.stats.unconfirmedLost += over
 	}
+}
+
+// spends are what the key has spent, as the admission store takes it.
+func spends(from []ledger.Spend) []admit.Spend {
+	out := make([]admit.Spend, len(from))
+	for i, s := range from {
+		out[i] = admit.Spend{Period: s.Period, Window: s.Start, Spent: s.Spent}
+	}
+	return out
 }
 
 // confirm tells the admission store what is committed; false: it did not answer, and is told again later.

@@ -85,8 +85,9 @@ func (o Options) withDefaults() Options {
 
 // item is one settlement on its way.
 type item struct {
-	s        ledger.Settlement
-	queuedAt time.Time
+	s         ledger.Settlement
+	keyDigest string
+	queuedAt  time.Time
 	// done is closed when the ledger has it, tried when a try failed.
 	done, tried chan struct{}
 	once        sync.Once
@@ -119,10 +120,10 @@ func New(o Options) *Settler {
 	return s
 }
 
-// Submit takes one settlement. The answer waits until the ledger has it (nil), or until the first failed try or the
+// Submit takes one settlement of a request of that key. The answer waits until the ledger has it (nil), or until the first failed try or the
 // end of its context (ErrPending; the settler goes on trying). ErrFull: not taken.
-func (s *Settler) Submit(row ledger.Settlement) (wait func(context.Context) error, err error) {
-	it := &item{s: row, queuedAt: s.o.Now(), done: make(chan struct{}), tried: make(chan struct{})}
+func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(context.Context) error, err error) {
+	it := &item{s: row, keyDigest: keyDigest, queuedAt: s.o.Now(), done: make(chan struct{}), tried: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

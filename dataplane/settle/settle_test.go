@@ -112,7 +112,7 @@ func row(id string) ledger.Settlement { return ledger.Settlement{RequestID: id, 
 
 func submit(t *testing.T, s *Settler, id string) func(context.Context) error {
 	t.Helper()
-	wait, err := s.Submit(row(id))
+	wait, err := s.Submit(row(id), "digest")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestQueueIsBounded(t *testing.T) {
 	s := start(t, b, func(o *Options) { o.Queue = 2 })
 	submit(t, s, "a")
 	submit(t, s, "b")
-	if _, err := s.Submit(row("c")); !errors.Is(err, ErrFull) {
+	if _, err := s.Submit(row("c"), "digest"); !errors.Is(err, ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
 	if err := testutil.CollectAndCompare(s, strings.NewReader(`
@@ -261,7 +261,7 @@ func TestCloseEmptiesTheQueue(t *testing.T) {
 	if len(b.rows) != 500 {
 		t.Errorf("%d rows, want 500", len(b.rows))
 	}
-	if _, err := s.Submit(row("late")); !errors.Is(err, ErrClosed) {
+	if _, err := s.Submit(row("late"), "digest"); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }

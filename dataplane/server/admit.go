@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/server/limits"
+)
+
+// admit asks for admission. nil: the hold is written.
+func (e *exchange) admit() error {
+	if !e.demo() && e.s.o.Settler.Full() {
+		return errOverloaded("too many finished requests wait to be accounted for.")
+	}
+	q := e.question(e.s.o.Admitter.Admit)
+	q.heard = func(d admit.Decision) {
+		e.s.metrics.Decision(outcomeNames[d.Outcome])
+		e.tell(d)
+	}
+	d, err := q.decide()
+	e.w.before = nil // told, or the store is away
+	if err != nil {
+		e.s.metrics.Decision("error")
+		return err
+	}
+	return e.refusal(d, q.spent)
+}
+
+// question is what e asks of the admission store.
+func (e *exchange) question(put func(context.Context, admit.Request) (admit.Decision, error)) *question {
+	return &question{s: e.s, r: e.r, c: e.caller, put: put, build: e.ask}
+}
+
+// ask is e as an admission request, under the terms that are known now: they may have changed since the model was found.
+func (e *exchange) ask() (admit.Request, error) {
+	if err := e.allowed(e.target); err != nil {
+		return admit.Request{}, err
+	}
+	ask := admit.Request{
+		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version,
+		Rates: limits.Rates(e.tier, e.guess), Hold: e.holds(), Unmetered: e.unmetered,
+		HoldFor: time.Duration(e.target.Times.TotalSeconds)*time.Second + holdSlack,
+	}
+	if e.tier != nil {
+		ask.MaxConcurrent = e.tier.MaxConcurrent
+	}
+	if e.key.CapAmount > 0 && !e.unmetered {
+		ask.Cap = &admit.Cap{Amount: e.key.CapAmount, Period: e.key.CapPeriod}
+	}
+	return ask, nil
+}
+
+// tell writes the numbers of a decision into the answer's headers.
+func (e *exchange) tell(d admit.Decision) {
+	h := e.w.Header()
+	limits.SetHeaders(h, d)
+	if !e.unmetered && (d.Outcome == admit.Admitted || d.Outcome == admit.InsufficientCredits) {
+		h.Set("X-Layers-Balance", pricing.FormatCredits(d.Spendable, e.x.CreditsPerDollar))
+	}
+}
+
+// refusal is a decision as the client hears it; nil: admitted.
+func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
+	about := limits.Subject{Tier: e.tier, Key: e.key.Name, Account: e.key.Account, Hold: e.holds(), CreditsPerDollar: e.x.CreditsPerDollar}
+	switch d.Outcome {
+	case admit.RateLimited:
+		return limits.RateLimited(d, about)
+	case admit.TooManyConcurrent:
+		return limits.TooManyConcurrent(d, about)
+	case admit.CapReached:
+		return limits.CapReached(d, about, spent)
+	case admit.InsufficientCredits:
+		return limits.Credits(d, about)
+	}
+	return nil
+}
+
+// holds is what the exchange holds: the worst case, or nothing where nothing is charged.
+func (e *exchange) holds() pricing.Nano {
+	if e.unmetered {
+		return 0
+	}
+	return e.worst
+}
+
+// release gives back the hold of a request that costs nothing and is not recorded.
+func (e *exchange) release() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.StoreTimeout)
+	defer cancel()
+	if err := e.s.o.Admitter.Release(ctx, e.key.Account, e.rec.ID); err != nil {
+		// The hold ends by itself.
+		e.s.o.Log.Warn("Hold is not released", "requestID", e.rec.ID, "error", err)
+	}
+}
+
+// Header names of money.
+const headerCost = "X-Layers-Cost"
+
+// setCost tells what was charged, in credits.
+func (e *exchange) setCost(h http.Header) {
+	if !e.demo() {
+		h.Set(headerCost, pricing.FormatCredits(e.rec.Charged, e.x.CreditsPerDollar))
+	}
+}

@@ -1,0 +1,151 @@
+package limits
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// Types of these errors, as OpenAI names them.
+const (
+	typeRate  = "rate_limit_error"
+	typeQuota = "insufficient_quota"
+)
+
+// retrySoon is when to come back where the script gives no time.
+const retrySoon = time.Second
+
+// Subject is whom a refusal is about.
+type Subject struct {
+	// Tier is the key's; nil: none.
+	Tier *snapshot.Tier
+	// Key and Account are names for people: "namespace/name".
+	Key, Account string
+	// Hold is what the request may need at most; CreditsPerDollar says what a credit is.
+	Hold             pricing.Nano
+	CreditsPerDollar int64
+}
+
+// phrases are the rules in words, behind "the tier X allows N".
+var phrases = map[string]string{
+	string(snapshot.RequestsPerMinute):     "requests per minute",
+	string(snapshot.InputTokensPerMinute):  "input tokens per minute",
+	string(snapshot.OutputTokensPerMinute): "output tokens per minute",
+	string(snapshot.RequestsPerDay):        "requests per day",
+}
+
+// RateLimited is the 429 of a rate limit: it comes back to life at RetryAfter, to the millisecond.
+func RateLimited(d admit.Decision, s Subject) *chat.Error {
+	what := phrases[d.Refusal.Rule]
+	if what == "" {
+		what = d.Refusal.Rule
+	}
+	e := tooMany(d, s, "rate_limit_exceeded")
+	e.Message = fmt.Sprintf("Rate limit exceeded: the tier '%s' allows %d %s for each API key. Please try again in %s.%s",
+		s.tier(), d.Refusal.Limit, what, ceilMillis(e.RetryAfter), s.upgrade())
+	return e
+}
+
+// TooManyConcurrent is the 429 of a limit of requests at once. Nobody knows when one of them ends, so it says soon.
+func TooManyConcurrent(d admit.Decision, s Subject) *chat.Error {
+	e := tooMany(d, s, "concurrency_limit_exceeded")
+	e.Message = fmt.Sprintf("Rate limit exceeded: the tier '%s' allows %d requests of each API key at once. Please try again when one of them has finished.%s",
+		s.tier(), d.Refusal.Limit, s.upgrade())
+	return e
+}
+
+func tooMany(d admit.Decision, s Subject, code string) *chat.Error {
+	after := d.RetryAfter
+	if after <= 0 {
+		after = retrySoon
+	}
+	details := map[string]any{
+		"object": "Tier " + s.tier(), "tier": s.tier(), "rule": d.Refusal.Rule,
+		"limit": d.Refusal.Limit, "used": d.Refusal.Used,
+	}
+	if d.Refusal.Reset > 0 {
+		details["reset"] = At(d, d.Refusal.Reset)
+	}
+	if s.Tier != nil && s.Tier.UpgradeURL != "" {
+		details["upgrade_url"] = s.Tier.UpgradeURL
+	}
+	return &chat.Error{Status: http.StatusTooManyRequests, Type: typeRate, Code: code, RetryAfter: after, Details: details}
+}
+
+func (s Subject) tier() string {
+	if s.Tier == nil {
+		return ""
+	}
+	return s.Tier.Name
+}
+
+// upgrade is where to get more, as a sentence.
+func (s Subject) upgrade() string {
+	if s.Tier == nil || s.Tier.UpgradeURL == "" {
+		return ""
+	}
+	return " More is at " + s.Tier.UpgradeURL + " ."
+}
+
+// CapReached refuses for a key's own spend cap. spent is what the ledger says that it has spent in the window. What only
+// running requests reserve is given back in a moment: 429, which clients try again. What is spent is spent until the window
+// ends, in hours or weeks: 402, which clients show to people, where after a 429 they would sleep on Retry-After for days.
+func CapReached(d admit.Decision, s Subject, spent pricing.Nano) *chat.Error {
+	limit := d.Refusal.Limit
+	credits := func(n pricing.Nano) string { return pricing.FormatCredits(n, s.CreditsPerDollar) }
+	details := map[string]any{
+		"object": "APIKey " + s.Key, "rule": d.Refusal.Rule, "limit": s.amount(limit), "used": s.amount(spent),
+		"reserved": s.amount(max(d.Refusal.Used-spent, 0)), "required": s.amount(s.Hold),
+	}
+	if d.Refusal.Reset > 0 {
+		details["reset"] = At(d, d.Refusal.Reset)
+	}
+	if spent+s.Hold <= limit {
+		return &chat.Error{
+			Status: http.StatusTooManyRequests, Type: typeRate, Code: "credits_reserved", RetryAfter: retrySoon, Details: details,
+			Message: fmt.Sprintf("Credits are reserved by running requests: this one may need up to %s credits, and the spend cap of %s credits of this API key has no room while they run. Please try again when they have finished.",
+				credits(s.Hold), credits(limit)),
+		}
+	}
+	return &chat.Error{
+		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "spend_cap_reached", Details: details,
+		Message: fmt.Sprintf("Insufficient credits: this request may need up to %s credits, and this API key has spent %s of its spend cap of %s. Ask for fewer tokens (max_tokens), or raise the cap.",
+			credits(s.Hold), credits(spent), credits(limit)),
+	}
+}
+
+// Credits refuses for the account's balance: 429 where running requests reserve what is missing, else 402.
+func Credits(d admit.Decision, s Subject) *chat.Error {
+	credits := func(n pricing.Nano) string { return pricing.FormatCredits(n, s.CreditsPerDollar) }
+	details := map[string]any{
+		"object": "Account " + s.Account, "rule": d.Refusal.Rule, "limit": s.amount(d.Spendable), "used": s.amount(d.Reserved),
+		"required": s.amount(s.Hold), "available": s.amount(d.Spendable - d.Reserved), "balance": s.amount(d.Spendable), "reserved": s.amount(d.Reserved),
+	}
+	if d.Spendable >= s.Hold {
+		return &chat.Error{
+			Status: http.StatusTooManyRequests, Type: typeRate, Code: "credits_reserved", RetryAfter: retrySoon, Details: details,
+			Message: fmt.Sprintf("Credits are reserved by running requests: this one may need up to %s credits, %s of the balance of %s are reserved. Please try again when they have finished.",
+				credits(s.Hold), credits(d.Reserved), credits(d.Spendable)),
+		}
+	}
+	return &chat.Error{
+		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "insufficient_credits", Details: details,
+		Message: fmt.Sprintf("Insufficient credits: this request may need up to %s credits and the balance is %s. Ask for fewer tokens (max_tokens) or add credits.",
+			credits(s.Hold), credits(d.Spendable)),
+	}
+}
+
+// amount is money in credits and in USD, as decimal strings.
+func (s Subject) amount(n pricing.Nano) map[string]string {
+	return Amount(n, s.CreditsPerDollar)
+}
+
+// Amount is money as the API writes it: in credits and in USD, as decimal strings.
+func Amount(n pricing.Nano, perDollar int64) map[string]string {
+	return map[string]string{"credits": pricing.FormatCredits(n, perDollar), "usd": pricing.FormatUSD(n)}
+}
