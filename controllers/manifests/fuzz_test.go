@@ -12,7 +12,7 @@ func FuzzObject(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, file string, raw []byte) {
-		l := newLoader(all)
+		l := newLoader(all, nil)
 		l.path = file
 		for _, doc := range documents(file, raw) {
 			if doc.err != nil {
@@ -22,8 +22,8 @@ func FuzzObject(f *testing.F) {
 				l.object(t.Context(), obj, doc.json)
 			}
 		}
-		if l.set.Len() != l.objects {
-			t.Errorf("%d objects kept, %d counted", l.set.Len(), l.objects)
+		if l.set.Len() != len(l.set.order) {
+			t.Errorf("%d objects kept, %d counted", l.set.Len(), len(l.set.order))
 		}
 	})
 }

@@ -32,21 +32,33 @@ type loader struct {
 	schemas schemas
 	set     Set
 	report  Report
-	// objects counts the good ones.
-	objects int
+	// last is what was good before; its lists may be empty.
+	last *Set
+	// broken holds the files of which not everything could be told apart.
+	broken map[string]bool
 	// path is the file that is read.
 	path string
 }
 
-func newLoader(s schemas) *loader {
-	return &loader{schemas: s, set: Set{Secrets: map[types.NamespacedName]map[string][]byte{}, Files: map[string]string{}}}
+func newLoader(s schemas, last *Set) *loader {
+	if last == nil {
+		last = &Set{}
+	}
+	return &loader{schemas: s, last: last, broken: map[string]bool{}, set: Set{
+		Secrets: map[types.NamespacedName]map[string][]byte{}, Namespaces: map[string]map[string]string{},
+		Files: map[string]string{}, stored: map[string]stored{},
+	}}
 }
 
 func (l *loader) warn(object, format string, args ...any) {
 	l.report.Warnings = append(l.report.Warnings, Finding{l.path, object, fmt.Sprintf(format, args...)})
 }
 
+// problem notes what is wrong; where the object is not known, whatever the file declared before may be meant.
 func (l *loader) problem(object, format string, args ...any) {
+	if object == "" {
+		l.broken[l.path] = true
+	}
 	l.report.Problems = append(l.report.Problems, Finding{l.path, object, fmt.Sprintf(format, args...)})
 }
 
@@ -55,6 +67,11 @@ func (l *loader) file(ctx context.Context, path string, raw []byte, err error) {
 	l.path = path
 	if err != nil {
 		l.problem("", "%v", err)
+		return
+	}
+	// Who writes a file may empty it first.
+	if len(raw) == 0 && l.declared(path) {
+		l.problem("", "the file is empty; remove it to remove what it declared")
 		return
 	}
 	for _, doc := range documents(path, raw) {
@@ -83,13 +100,15 @@ func (l *loader) object(ctx context.Context, obj map[string]any, doc []byte) {
 		l.custom(ctx, s, kind, obj)
 	case apiVersion == "v1" && kind == "Secret":
 		l.secret(doc)
+	case apiVersion == "v1" && kind == "Namespace":
+		l.namespace(doc)
 	case isList(apiVersion, kind):
 		l.list(ctx, obj)
 	case group == v1alpha1.GroupVersion.Group:
 		l.problem("", "no matches for kind %q in version %q", kind, apiVersion)
 	case group == "kustomize.config.k8s.io":
 	default:
-		l.warn(describe(kind, obj), "ignored, only Secrets and the kinds of %s are read", v1alpha1.GroupVersion.Group)
+		l.warn(describe(kind, obj), "ignored, only Secrets, Namespaces and the kinds of %s are read", v1alpha1.GroupVersion.Group)
 	}
 }
 
@@ -114,8 +133,8 @@ func (l *loader) list(ctx context.Context, obj map[string]any) {
 
 // custom checks one object of our kinds and keeps it.
 func (l *loader) custom(ctx context.Context, s *kindSchema, kind string, obj map[string]any) {
-	unknown, errs := s.admit(ctx, obj)
 	object := describe(kind, obj)
+	unknown, errs := s.admit(ctx, obj, l.last.stored[object].object)
 	slices.Sort(unknown)
 	for _, path := range slices.Compact(unknown) {
 		l.warn(object, "unknown field %q", path)
@@ -127,17 +146,24 @@ func (l *loader) custom(ctx context.Context, s *kindSchema, kind string, obj map
 	if !l.claim(object) {
 		return
 	}
-	if err := l.keep(kind, obj); err != nil {
-		l.problem(object, "%v", oneLine(err))
-		return
-	}
-	l.objects++
+	l.keep(object, kind, obj)
 }
 
+// refuse leaves an object out, or goes on with the version before.
 func (l *loader) refuse(object string, errs field.ErrorList) {
 	for _, e := range errs {
 		l.problem(object, "%v", oneLine(e))
 	}
+	l.keepLast(object)
+}
+
+// keep takes a good object.
+func (l *loader) keep(object, kind string, obj map[string]any) {
+	if err := l.add(kind, obj); err != nil {
+		l.problem(object, "%v", oneLine(err))
+		return
+	}
+	l.stored(object, stored{kind: kind, object: obj})
 }
 
 // claim refuses the second object of one name.
@@ -150,7 +176,7 @@ func (l *loader) claim(object string) bool {
 	return true
 }
 
-func (l *loader) keep(kind string, obj map[string]any) error {
+func (l *loader) add(kind string, obj map[string]any) error {
 	switch kind {
 	case "AIGateway":
 		return add(l, kind, &l.set.Gateways, obj)
@@ -179,7 +205,7 @@ func add[T any, P interface {
 	}
 	m := P(&v)
 	m.SetUID(types.UID(uuid.NewSHA1(uidSpace, []byte(kind+"/"+m.GetNamespace()+"/"+m.GetName())).String()))
-	m.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(l.objects) * time.Second)))
+	m.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(len(l.set.order)) * time.Second)))
 	m.SetGeneration(1)
 	*to = append(*to, v)
 	return nil
@@ -195,6 +221,7 @@ func (l *loader) secret(doc []byte) {
 	object := "Secret " + s.Namespace + "/" + s.Name
 	if err != nil {
 		l.problem(object, "%v", oneLine(err))
+		l.keepLast(object)
 		return
 	}
 	for _, e := range strict {
@@ -214,8 +241,51 @@ func (l *loader) secret(doc []byte) {
 	for k, v := range s.StringData {
 		data[k] = []byte(v)
 	}
-	l.set.Secrets[types.NamespacedName{Namespace: s.Namespace, Name: s.Name}] = data
-	l.objects++
+	l.keepSecret(object, types.NamespacedName{Namespace: s.Namespace, Name: s.Name}, data)
+}
+
+// stored notes that a good object is in the set.
+func (l *loader) stored(object string, s stored) {
+	l.set.stored[object] = s
+	l.set.order = append(l.set.order, object)
+}
+
+func (l *loader) keepSecret(object string, name types.NamespacedName, data map[string][]byte) {
+	l.set.Secrets[name] = data
+	l.stored(object, stored{kind: "Secret", data: data})
+}
+
+// namespace reads a v1 Namespace: its labels are what selectors of namespaces look at.
+func (l *loader) namespace(doc []byte) {
+	var n corev1.Namespace
+	strict, err := kjson.UnmarshalStrict(doc, &n)
+	n.Namespace = ""
+	object := "Namespace " + n.Name
+	if err != nil {
+		l.problem(object, "%v", oneLine(err))
+		l.keepLast(object)
+		return
+	}
+	for _, e := range strict {
+		l.warn(object, "%v", e)
+	}
+	if errs := metavalidation.ValidateObjectMeta(&n.ObjectMeta, false, metavalidation.ValidateNamespaceName, field.NewPath("metadata")); len(errs) > 0 {
+		l.refuse(object, errs)
+		return
+	}
+	if l.claim(object) {
+		l.keepNamespace(object, n.Name, n.Labels)
+	}
+}
+
+func (l *loader) keepNamespace(object, name string, labels map[string]string) {
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	// Each namespace of a cluster has it.
+	labels[corev1.LabelMetadataName] = name
+	l.set.Namespaces[name] = labels
+	l.stored(object, stored{kind: "Namespace", data: labels})
 }
 
 // describe names an object as well as its metadata allow.

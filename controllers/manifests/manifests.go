@@ -1,6 +1,6 @@
 // Package manifests is a folder of YAML as a source of objects. Each object passes what the API server would do to it:
 // strict decoding, pruning, structural defaulting, the OpenAPI schema, list types and CEL rules, from the same
-// CustomResourceDefinitions.
+// CustomResourceDefinitions. A folder that is read again is an update: rules that look at what was before hold too.
 package manifests
 
 import (
@@ -29,13 +29,27 @@ type Set struct {
 	APIKeys        []v1alpha1.APIKey
 	// Secrets holds the data of v1 Secrets, stringData merged in.
 	Secrets map[types.NamespacedName]map[string][]byte
+	// Namespaces holds the labels of v1 Namespaces.
+	Namespaces map[string]map[string]string
 	// Files holds the file of each object by "Kind namespace/name".
 	Files map[string]string
+
+	// stored holds each object as the API server would, by the same name; order has those names as they were taken.
+	stored map[string]stored
+	order  []string
 }
 
-// Len counts the objects, Secrets included.
+// stored is one good object.
+type stored struct {
+	kind string
+	// object is nil for what is none of our kinds; data is then what the Set holds.
+	object map[string]any
+	data   any
+}
+
+// Len counts the objects, Secrets and Namespaces included.
 func (s *Set) Len() int {
-	return len(s.Gateways) + len(s.Providers) + len(s.Models) + len(s.Tiers) + len(s.CreditPolicies) + len(s.APIKeys) + len(s.Secrets)
+	return len(s.Gateways) + len(s.Providers) + len(s.Models) + len(s.Tiers) + len(s.CreditPolicies) + len(s.APIKeys) + len(s.Secrets) + len(s.Namespaces)
 }
 
 // Finding is something to tell a person about one file.
@@ -66,11 +80,21 @@ type Report struct {
 // -f DIR` does). A bad object never blocks the rest: it is left out and stands in the report. The error is about the
 // folder itself.
 func Load(ctx context.Context, dir string) (Set, Report, error) {
-	return LoadFS(ctx, os.DirFS(dir), dir)
+	return read(ctx, os.DirFS(dir), dir, nil)
 }
 
 // LoadFS is Load for a folder that need not be on disk; dir is what the report calls it.
 func LoadFS(ctx context.Context, folder fs.FS, dir string) (Set, Report, error) {
+	return read(ctx, folder, dir, nil)
+}
+
+// Reload is Load for a folder that was read before. Of an object that is bad now the version of last goes on, and so does
+// all that a file declared that cannot be read any more; the report says so. An object that no file has is gone.
+func Reload(ctx context.Context, dir string, last *Set) (Set, Report, error) {
+	return read(ctx, os.DirFS(dir), dir, last)
+}
+
+func read(ctx context.Context, folder fs.FS, dir string, last *Set) (Set, Report, error) {
 	files, err := list(folder)
 	if err != nil {
 		return Set{}, Report{}, fmt.Errorf("reading the manifests in %s: %w", dir, err)
@@ -79,7 +103,7 @@ func LoadFS(ctx context.Context, folder fs.FS, dir string) (Set, Report, error) 
 	if err != nil {
 		return Set{}, Report{}, err
 	}
-	l := newLoader(schemas)
+	l := newLoader(schemas, last)
 	for _, name := range files {
 		if err := ctx.Err(); err != nil {
 			return Set{}, Report{}, fmt.Errorf("reading the manifests in %s: %w", dir, err)
@@ -87,5 +111,6 @@ func LoadFS(ctx context.Context, folder fs.FS, dir string) (Set, Report, error) 
 		raw, err := fs.ReadFile(folder, name)
 		l.file(ctx, filepath.Join(dir, name), raw, err)
 	}
+	l.keepBroken()
 	return l.set, l.report, nil
 }

@@ -70,13 +70,14 @@ func newKindSchema(v *apiextensionsv1.CustomResourceValidation) (*kindSchema, er
 	}, nil
 }
 
-// admit defaults and prunes obj in place and answers the paths of its unknown fields and what is wrong with it.
-func (k *kindSchema) admit(ctx context.Context, obj map[string]any) (unknown []string, errs field.ErrorList) {
+// admit defaults and prunes obj in place and answers the paths of its unknown fields and what is wrong with it, as an
+// update of old (nil: as a new object).
+func (k *kindSchema) admit(ctx context.Context, obj, old map[string]any) (unknown []string, errs field.ErrorList) {
 	unknown, err := k.coerce(obj)
 	if err != nil {
 		return unknown, field.ErrorList{err}
 	}
-	return unknown, k.validate(ctx, obj)
+	return unknown, k.validate(ctx, obj, old)
 }
 
 // coerce is what the API server does while it decodes.
@@ -108,7 +109,7 @@ func (k *kindSchema) coerce(obj map[string]any) ([]string, *field.Error) {
 	return unknown, nil
 }
 
-func (k *kindSchema) validate(ctx context.Context, obj map[string]any) field.ErrorList {
+func (k *kindSchema) validate(ctx context.Context, obj, old map[string]any) field.ErrorList {
 	errs := validateMeta(obj)
 	errs = append(errs, validation.ValidateCustomResource(nil, obj, k.openapi)...)
 	errs = append(errs, objectmeta.Validate(ctx, nil, obj, k.structural, false)...)
@@ -117,7 +118,11 @@ func (k *kindSchema) validate(ctx context.Context, obj map[string]any) field.Err
 	if blocks(errs) {
 		return errs
 	}
-	more, _ := k.rules.Validate(ctx, nil, k.structural, obj, nil, celconfig.RuntimeCELCostBudget)
+	var before any // an interface that holds a nil map is not nil
+	if old != nil {
+		before = old
+	}
+	more, _ := k.rules.Validate(ctx, nil, k.structural, obj, before, celconfig.RuntimeCELCostBudget)
 	return append(errs, more...)
 }
 
