@@ -56,8 +56,7 @@ type Rate struct {
 // Cap is a spend cap of one key. Spent in the window is a copy of the ledger's, as the balance is; holds of the key count.
 type Cap struct {
 	Amount pricing.Nano
-	// Period is "Day" or "Month", UTC; Window is its start in Redis time (the caller computes it from its own clock, the
-	// script answers ReloadCap with its own where they differ).
+	// Period is "Day" or "Month", UTC. The script takes its window from Redis TIME: see Decision.Window.
 	Period string
 }
 

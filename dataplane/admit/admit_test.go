@@ -135,24 +135,25 @@ func TestNumbers(t *testing.T) {
 	s.load(1000)
 	second := time.Second
 	full := Limit{Limit: 60, Remaining: 2, Reset: second}
-	same(t, "first", s.admit(request(10, limited(60, 3))), Decision{Now: s.now, Rate: full, Spendable: 1000})
+	same(t, "first", s.admit(request(10, limited(60, 3))), Decision{Now: s.now, Requests: full, Spendable: 1000})
 	same(t, "short of credits: the rate as it stays", s.admit(request(999, limited(60, 3))),
-		Decision{Outcome: InsufficientCredits, Now: s.now, Rate: full, Spendable: 1000, Reserved: 10})
+		Decision{Outcome: InsufficientCredits, Now: s.now, Requests: full, Spendable: 1000, Reserved: 10, Refusal: Refusal{Rule: RuleCredits, Limit: 1000, Used: 10}})
 	s.want(request(5, limited(60, 3)), Admitted)
 	same(t, "third", s.admit(request(1, limited(60, 3))), Decision{
-		Now: s.now, Rate: Limit{Limit: 60, Remaining: 0, Reset: 3 * second}, Spendable: 1000, Reserved: 15,
+		Now: s.now, Requests: Limit{Limit: 60, Remaining: 0, Reset: 3 * second}, Spendable: 1000, Reserved: 15,
 	})
 	s.pass(400 * time.Millisecond)
 	same(t, "limited", s.admit(request(1, limited(60, 3))), Decision{
 		Outcome: RateLimited, Now: s.now, RetryAfter: 600 * time.Millisecond,
-		Rate: Limit{Limit: 60, Remaining: 0, Reset: 2600 * time.Millisecond},
+		Requests: Limit{Limit: 60, Remaining: 0, Reset: 2600 * time.Millisecond},
+		Refusal:  Refusal{Rule: "RequestsPerMinute", Limit: 60, Used: 60, Reset: 2600 * time.Millisecond},
 	})
 	s.pass(600*time.Millisecond - time.Microsecond)
 	s.want(request(1, limited(60, 3)), RateLimited)
 	s.pass(time.Microsecond)
 	s.want(request(1, limited(60, 3)), Admitted)
-	same(t, "burst beyond the limit is not remaining", s.admit(request(1, limited(2, 50))).Rate.Remaining, int64(2))
-	same(t, "no limit", s.admit(request(1)).Rate, Limit{})
+	same(t, "burst beyond the limit is not remaining", s.admit(request(1, limited(2, 50))).Requests.Remaining, int64(2))
+	same(t, "no limit", s.admit(request(1)).Requests, Limit{})
 }
 
 func TestSameRequestAgain(t *testing.T) {
@@ -196,8 +197,8 @@ func TestRequestCheck(t *testing.T) {
 		"no key":          func(q *Request) { q.KeyDigest = "" },
 		"negative hold":   func(q *Request) { q.Hold = -1 },
 		"hold too large":  func(q *Request) { q.Hold = MaxNano + 1 },
-		"negative limit":  func(q *Request) { q.RequestsPerMinute = -1 },
-		"limit, no burst": func(q *Request) { q.RequestsPerMinute = 1 },
+		"negative limit":  limited(-1, 1),
+		"limit, no burst": limited(1, 0),
 		"no time":         func(q *Request) { q.HoldFor = 0 },
 	} {
 		before := s.dump()

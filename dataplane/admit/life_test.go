@@ -43,5 +43,5 @@ func TestIdleAccountIsLoadedAgain(t *testing.T) {
 	s.want(request(1, func(q *Request) { q.KeyDigest = "gone" }), KeyRefused)
 	must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
 	s.want(request(1), ReloadAccount)
-	same(t, "keys left", s.mini.Keys(), []string{stateKey("ns/acme", "digest"), stateKey("ns/acme", "gone")})
+	same(t, "keys left", s.mini.Keys(), []string{epochKey, stateKey("ns/acme", "digest"), stateKey("ns/acme", "gone")})
 }

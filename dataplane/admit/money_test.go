@@ -48,7 +48,10 @@ func lint(script string) (found []string) {
 }
 
 func TestScriptsKeepDigits(t *testing.T) {
-	for name, script := range map[string]string{"admit.lua": admitLua, "account.lua": accountLua, "key.lua": keyLua} {
+	for name, script := range map[string]string{
+		"span.lua": spanLua, "calendar.lua": calendarLua, "admit.lua": admitLua, "finish.lua": finishLua,
+		"account.lua": accountLua, "key.lua": keyLua, "epoch.lua": epochLua,
+	} {
 		if found := lint(script); found != nil {
 			t.Errorf("%s makes text of numbers other than by %%.0f: %q", name, found)
 		}

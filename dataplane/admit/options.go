@@ -15,6 +15,7 @@ import (
 const (
 	DefaultTimeout = time.Second
 	DefaultIdle    = 24 * time.Hour
+	DefaultKeyAge  = time.Minute
 )
 
 // Options says which Redis (6.2 or newer, alone or a cluster, `noeviction`) and how patient to be with it.
@@ -28,6 +29,9 @@ type Options struct {
 	// Idle is how long the copy of an account or a key lives after it was last loaded or confirmed; 0: DefaultIdle. After
 	// it the caller is asked to load it again. A revoked key's tombstone has no end.
 	Idle time.Duration
+	// KeyAge is how old the copy of a key may be to admit a request; 0: DefaultKeyAge. Where Redis loses a change of a key
+	// unnoticed, the change acts after this time.
+	KeyAge time.Duration
 }
 
 // client turns Options into the driver's own.
@@ -64,6 +68,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Idle <= 0 {
 		o.Idle = DefaultIdle
+	}
+	if o.KeyAge <= 0 {
+		o.KeyAge = DefaultKeyAge
 	}
 	return o
 }

@@ -15,7 +15,7 @@ func TestRateProperty(t *testing.T) {
 		s.load(0)
 		perMinute := rapid.Int64Range(1, 100_000).Draw(rt, "a minute")
 		burst := rapid.Int64Range(1, 10).Draw(rt, "burst")
-		every := interval(perMinute)
+		every := interval(perMinute) / 1_000_000
 		var passed []int64 // microseconds
 		for range rapid.IntRange(1, 60).Draw(rt, "requests") {
 			s.pass(time.Duration(rapid.Int64Range(0, 2*every).Draw(rt, "wait")) * time.Microsecond)
@@ -28,13 +28,13 @@ func TestRateProperty(t *testing.T) {
 				d = s.want(q, Admitted)
 			}
 			passed = append(passed, d.Now.UnixMicro())
-			if d.Rate.Remaining < 0 || d.Rate.Remaining >= burst || d.Rate.Remaining > perMinute {
-				rt.Fatalf("remaining %d with limit %d, burst %d", d.Rate.Remaining, perMinute, burst)
+			if d.Requests.Remaining < 0 || d.Requests.Remaining >= burst || d.Requests.Remaining > perMinute {
+				rt.Fatalf("remaining %d with limit %d, burst %d", d.Requests.Remaining, perMinute, burst)
 			}
 		}
 		for i := range passed {
 			for j := i; j < len(passed); j++ {
-				if count, window := int64(j-i+1), passed[j]-passed[i]; (count-burst)*minute > perMinute*window {
+				if count, window := int64(j-i+1), passed[j]-passed[i]; (count-burst)*60_000_000 > perMinute*window {
 					rt.Fatalf("%d requests in %d us with %d a minute, burst %d", count, window, perMinute, burst)
 				}
 			}
@@ -51,11 +51,11 @@ func TestRemainingIsTrue(t *testing.T) {
 		limit := limited(rapid.Int64Range(20, 1000).Draw(rt, "a minute"), burst)
 		s.want(request(0, limit), Admitted)
 		s.pass(time.Duration(rapid.Int64Range(0, 10_000_000).Draw(rt, "us")) * time.Microsecond)
-		left := s.want(request(0, limit), Admitted).Rate.Remaining
+		left := s.want(request(0, limit), Admitted).Requests.Remaining
 		for ; left > 0; left-- {
-			same(rt, "remaining", s.want(request(0, limit), Admitted).Rate.Remaining, left-1)
+			same(rt, "remaining", s.want(request(0, limit), Admitted).Requests.Remaining, left-1)
 		}
-		reset := s.want(request(0, limit), RateLimited).Rate.Reset
+		reset := s.want(request(0, limit), RateLimited).Requests.Reset
 		s.pass(reset)
 		for range burst {
 			s.want(request(0, limit), Admitted)
@@ -84,14 +84,15 @@ func TestLimitChanges(t *testing.T) {
 	}
 	d := s.want(request(0, limited(60, 2)), RateLimited) // a minute's worth is owed; two seconds are allowed
 	same(t, "retry after", d.RetryAfter, 59*time.Second)
-	same(t, "remaining", d.Rate.Remaining, int64(0))
+	same(t, "remaining", d.Requests.Remaining, int64(0))
 	s.want(request(0), Admitted)
-	s.want(request(0, limited(1_000_000_000, 1_000_000_000)), Admitted)
+	d = s.want(request(0, limited(MaxRate, MaxRate)), RateLimited) // so much that the minute is the whole of it
+	same(t, "retry after", d.RetryAfter, time.Microsecond)
 	s.want(request(0, limited(1, 1_000_000_000)), Admitted)
 }
 
 func TestInterval(t *testing.T) {
-	for perMinute, want := range map[int64]int64{0: 0, 1: minute, 60: 1_000_000, 7: 8_571_429, 1_000_000_000: 1} {
+	for perMinute, want := range map[int64]int64{1: minutePS, 60: 1_000_000_000_000, 7: 8_571_428_571_429, 1_000_000_000: 60_000, 999_999_999: 60_001} {
 		same(t, decimal(perMinute), interval(perMinute), want)
 	}
 }

@@ -25,6 +25,7 @@ type Redis struct {
 	driver  rueidis.ClientOption
 	dialing singleflight.Group
 	onClose func()
+	epoch   epoch
 
 	mu     sync.RWMutex
 	client rueidis.Client
@@ -38,7 +39,7 @@ func NewRedis(o Options) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{opts: o, driver: driver}, nil
+	return &Redis{opts: o, driver: driver, epoch: newEpoch()}, nil
 }
 
 // Close ends the connections, and the server of an embedded store.

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,67 +12,76 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-//go:embed lua/admit.lua
-var admitLua string
-
-//go:embed lua/account.lua
-var accountLua string
-
-//go:embed lua/key.lua
-var keyLua string
-
-// All are safe to repeat, so the driver may try again on a new connection until the deadline.
 var (
-	admitScript   = rueidis.NewLuaScriptRetryable(admitLua)
-	accountScript = rueidis.NewLuaScriptRetryable(accountLua)
-	keyScript     = rueidis.NewLuaScriptRetryable(keyLua)
+	//go:embed lua/span.lua
+	spanLua string
+	//go:embed lua/calendar.lua
+	calendarLua string
+	//go:embed lua/admit.lua
+	admitLua string
 )
+
+// The scripts are safe to repeat, so the driver may try again on a new connection until the deadline.
+var admitScript = rueidis.NewLuaScriptRetryable(spanLua + calendarLua + admitLua)
 
 // MaxNano bounds every amount that goes to Redis, in nano-USD: Lua counts in doubles, exact below it.
 const MaxNano pricing.Nano = 9_000_000_000_000_000
 
+// MaxRate bounds the value and the burst of a rate: what the scripts count exactly.
+const MaxRate int64 = 1_000_000_000
+
 // ErrRange says that a request cannot be put to the script: an amount beyond MaxNano, a missing id, a negative limit.
 var ErrRange = errors.New("out of range")
 
-// idsPerCall bounds the work of one call of account.lua.
-const idsPerCall = 500
-
-// minute in microseconds.
-const minute = int64(time.Minute / time.Microsecond)
+// Rules of a Refusal that are no rates.
+const (
+	RuleConcurrency = "MaxConcurrentRequests"
+	RuleCap         = "SpendCap"
+	RuleCredits     = "Credits"
+)
 
 // The keys of one account share its hash tag, so that a script touches one slot of a cluster.
 func accountKey(account string) string        { return "lyr:{" + account + "}:account" }
 func holdsKey(account string) string          { return "lyr:{" + account + "}:holds" }
 func expiryKey(account string) string         { return "lyr:{" + account + "}:expiry" }
+func runningKey(account string) string        { return "lyr:{" + account + "}:running" }
 func requestKey(account, id string) string    { return "lyr:{" + account + "}:request:" + id }
 func stateKey(account, digest string) string  { return "lyr:{" + account + "}:key:" + digest }
 func arriveKey(account, digest string) string { return "lyr:{" + account + "}:rate:" + digest }
+func spentKey(account, digest string) string  { return "lyr:{" + account + "}:spent:" + digest }
 
 // Admit decides one request. See Admitter.
 //
 // Holds that are past HoldFor count no more and go with the next admission: until owners hold leases, time is all that
 // tells a hold whose replica died from one whose request still runs.
 func (r *Redis) Admit(ctx context.Context, q Request) (Decision, error) {
+	return r.decide(ctx, "admitting", q, false)
+}
+
+// Preview answers what Admit would, and writes nothing. The id must be there; one that was admitted is answered with its
+// decision. Pieces of a request may be asked about one by one, to hear of each rule that would refuse.
+func (r *Redis) Preview(ctx context.Context, q Request) (Decision, error) {
+	return r.decide(ctx, "previewing an admission", q, true)
+}
+
+func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool) (Decision, error) {
 	if err := q.check(); err != nil {
-		return Decision{}, fmt.Errorf("admitting: %w", err)
+		return Decision{}, fmt.Errorf("%s: %w", what, err)
 	}
 	keys := []string{
 		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), arriveKey(q.Account, q.KeyDigest),
-		accountKey(q.Account), holdsKey(q.Account), expiryKey(q.Account),
-	}
-	unmetered := "0"
-	if q.Unmetered {
-		unmetered = "1"
-	}
-	args := []string{
-		q.ID, decimal(q.KeyVersion), decimal(interval(q.RequestsPerMinute)), decimal(q.Burst), decimal(q.RequestsPerMinute),
-		decimal(q.Hold), unmetered, decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()),
+		accountKey(q.Account), holdsKey(q.Account), expiryKey(q.Account), runningKey(q.Account), spentKey(q.Account, q.KeyDigest),
 	}
 	var d Decision
-	err := r.do(ctx, "admitting", func(ctx context.Context, c rueidis.Client) error {
-		text, err := admitScript.Exec(ctx, c, keys, args).ToString()
+	err := r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
+		epoch, err := r.epoch.now(ctx, c)
+		if err != nil {
+			return err
+		}
+		text, err := admitScript.Exec(ctx, c, keys, r.arguments(q, epoch, preview)).ToString()
 		if err == nil {
 			d, err = parseDecision(text)
 		}
@@ -82,151 +90,132 @@ func (r *Redis) Admit(ctx context.Context, q Request) (Decision, error) {
 	return d, err
 }
 
+// arguments are those of admit.lua.
+func (r *Redis) arguments(q Request, epoch int64, preview bool) []string {
+	amount, period := "", ""
+	if q.Cap != nil {
+		amount, period = decimal(q.Cap.Amount), q.Cap.Period
+	}
+	args := []string{
+		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(r.opts.KeyAge.Microseconds()),
+		decimal(q.Hold), flag(q.Unmetered), flag(preview), decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()),
+		decimal(q.MaxConcurrent), amount, period,
+	}
+	for _, rate := range q.Rates {
+		// A request larger than the whole room takes all of it, or it could never pass.
+		burst, most := rate.Burst, rate.Burst
+		if rate.Unit == snapshot.RequestsPerDay {
+			burst, most = 0, rate.Value
+		}
+		args = append(args, string(rate.Unit), decimal(rate.Value), decimal(burst), decimal(min(rate.Cost, most)))
+	}
+	return args
+}
+
 func (q Request) check() error {
 	switch {
-	case q.ID == "" || q.Account == "" || q.KeyDigest == "":
-		return fmt.Errorf("request id, account and key must be there: %w", ErrRange)
+	case q.ID == "" || q.Account == "" || q.KeyDigest == "" || strings.Contains(q.ID+q.KeyDigest, " "):
+		return fmt.Errorf("request id, account and key must be there, without spaces: %w", ErrRange)
 	case q.Hold < 0 || q.Hold > MaxNano:
 		return fmt.Errorf("hold %d: %w", q.Hold, ErrRange)
-	case q.RequestsPerMinute < 0 || q.RequestsPerMinute > 0 && q.Burst < 1:
-		return fmt.Errorf("limit %d a minute, burst %d: %w", q.RequestsPerMinute, q.Burst, ErrRange)
 	case q.HoldFor < time.Millisecond:
 		return fmt.Errorf("hold for %v: %w", q.HoldFor, ErrRange)
+	case q.MaxConcurrent < 0 || q.MaxConcurrent > MaxRate:
+		return fmt.Errorf("%d running requests: %w", q.MaxConcurrent, ErrRange)
+	case q.Cap != nil && (q.Cap.Amount < 0 || q.Cap.Amount > MaxNano || !isPeriod(q.Cap.Period)):
+		return fmt.Errorf("cap of %d a %q: %w", q.Cap.Amount, q.Cap.Period, ErrRange)
+	}
+	seen := map[snapshot.Unit]bool{}
+	for _, rate := range q.Rates {
+		if err := rate.check(); err != nil {
+			return err
+		}
+		if seen[rate.Unit] {
+			return fmt.Errorf("%s twice: %w", rate.Unit, ErrRange)
+		}
+		seen[rate.Unit] = true
 	}
 	return nil
 }
 
-// interval is the time between two requests in whole microseconds, rounded up: never more than the limit; 0: no limit.
-func interval(perMinute int64) int64 {
-	if perMinute == 0 {
-		return 0
+func (r Rate) check() error {
+	bad := r.Value < 1 || r.Value > MaxRate || r.Cost < 0
+	switch r.Unit {
+	case snapshot.RequestsPerMinute, snapshot.InputTokensPerMinute, snapshot.OutputTokensPerMinute:
+		bad = bad || r.Burst < 1 || r.Burst > MaxRate
+	case snapshot.RequestsPerDay:
+	default:
+		bad = true
 	}
-	return (minute + perMinute - 1) / perMinute
+	if bad {
+		return fmt.Errorf("%d %s, burst %d, cost %d: %w", r.Value, r.Unit, r.Burst, r.Cost, ErrRange)
+	}
+	return nil
+}
+
+func isPeriod(p string) bool { return p == "Day" || p == "Month" }
+
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
 }
 
 var outcomes = map[string]Outcome{
 	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "rate-limited": RateLimited,
-	"reload-account": ReloadAccount, "insufficient-credits": InsufficientCredits,
+	"too-many-concurrent": TooManyConcurrent, "reload-account": ReloadAccount, "reload-cap": ReloadCap,
+	"cap-reached": CapReached, "insufficient-credits": InsufficientCredits,
 }
 
-// parseDecision reads the script's reply: a word and seven integers.
+// parseDecision reads admit.lua's reply: ten words, then six for each rate.
 func parseDecision(text string) (Decision, error) {
 	words := strings.Split(text, " ")
 	outcome, ok := outcomes[words[0]]
-	if !ok || len(words) != 8 {
+	if !ok || len(words) < 10 || (len(words)-10)%6 != 0 {
 		return Decision{}, fmt.Errorf("admit.lua answered %q", text)
 	}
-	var n [7]int64
-	for i := range n {
-		var err error
-		if n[i], err = strconv.ParseInt(words[i+1], 10, 64); err != nil {
-			return Decision{}, fmt.Errorf("admit.lua answered %q: %w", text, err)
+	p := parser{words: words}
+	d := Decision{
+		Outcome: outcome, RetryAfter: p.micros(1), Now: time.UnixMicro(p.int(2)).UTC(),
+		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5),
+	}
+	if rule := words[6]; rule != "-" {
+		d.Refusal = Refusal{Rule: rule, Limit: p.int(7), Used: p.int(8), Reset: p.micros(9)}
+	}
+	for i := 10; i < len(words); i += 6 {
+		unit := snapshot.Unit(words[i])
+		l := measured(unit, p.int(i+1), p.int(i+2), p.int(i+4), p.int(i+5))
+		switch unit {
+		case snapshot.RequestsPerMinute, snapshot.RequestsPerDay:
+			d.Requests = tighter(d.Requests, l)
+		default:
+			d.Tokens = tighter(d.Tokens, l)
+		}
+		if d.Refusal.Rule == words[i] {
+			d.Refusal = Refusal{Rule: words[i], Limit: l.Limit, Used: l.Limit - l.Remaining, Reset: l.Reset}
 		}
 	}
-	return Decision{
-		Outcome:    outcome,
-		Rate:       Limit{Limit: n[0], Remaining: n[1], Reset: time.Duration(n[2]) * time.Microsecond},
-		RetryAfter: time.Duration(n[3]) * time.Microsecond,
-		Now:        time.UnixMicro(n[4]).UTC(),
-		Spendable:  n[5],
-		Reserved:   n[6],
-	}, nil
+	if p.err != nil {
+		return Decision{}, fmt.Errorf("admit.lua answered %q: %w", text, p.err)
+	}
+	return d, nil
 }
 
-// Confirm ends the holds of settled requests. A hold that is not there is no error; a copy that is not there is made, as
-// by LoadAccount. Accounts go one by one, pipelined: an error may leave some of them done, and calling again is safe.
-func (r *Redis) Confirm(ctx context.Context, cs []Confirmation) error {
-	calls, err := r.confirmations(cs)
-	if err != nil {
-		return fmt.Errorf("confirming: %w", err)
-	}
-	if len(calls) == 0 {
-		return nil
-	}
-	return r.do(ctx, "confirming", func(ctx context.Context, c rueidis.Client) error {
-		var errs []error
-		for _, res := range accountScript.ExecMulti(ctx, c, calls...) {
-			errs = append(errs, res.Error())
-		}
-		return errors.Join(errs...)
-	})
+// parser reads integers among words and keeps the first error.
+type parser struct {
+	words []string
+	err   error
 }
 
-// confirmations makes one call of account.lua for each account (more if it has very many), with the newest balance.
-func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
-	newest, ids := map[string]Confirmation{}, map[string][]string{}
-	var order []string
-	for _, c := range cs {
-		if err := checkAccount(c.Account, c.Balance, c.Version); err != nil {
-			return nil, err
-		}
-		if was, ok := newest[c.Account]; !ok {
-			order = append(order, c.Account)
-			newest[c.Account] = c
-		} else if c.Version > was.Version {
-			newest[c.Account] = c
-		}
-		if c.RequestID != "" {
-			ids[c.Account] = append(ids[c.Account], c.RequestID)
-		}
+func (p *parser) int(i int) int64 {
+	n, err := strconv.ParseInt(p.words[i], 10, 64)
+	if err != nil && p.err == nil {
+		p.err = err
 	}
-	var calls []rueidis.LuaExec
-	for _, account := range order {
-		c := newest[account]
-		if len(ids[account]) == 0 {
-			calls = append(calls, r.accountCall(account, decimal(c.Balance), decimal(c.Version), nil))
-		}
-		for part := range slices.Chunk(ids[account], idsPerCall) {
-			calls = append(calls, r.accountCall(account, decimal(c.Balance), decimal(c.Version), part))
-		}
-	}
-	return calls, nil
+	return n
 }
 
-func (r *Redis) accountCall(account, balance, version string, ids []string) rueidis.LuaExec {
-	return rueidis.LuaExec{
-		Keys: []string{accountKey(account), holdsKey(account), expiryKey(account)},
-		Args: append([]string{balance, version, decimal(r.opts.Idle.Milliseconds())}, ids...),
-	}
-}
-
-func checkAccount(account string, balance pricing.Nano, version int64) error {
-	if account == "" || balance > MaxNano || balance < -MaxNano || version < 0 || version > MaxNano {
-		return fmt.Errorf("account %q, balance %d, version %d: %w", account, balance, version, ErrRange)
-	}
-	return nil
-}
-
-// Release ends one hold; one that is not there is no error.
-func (r *Redis) Release(ctx context.Context, account, requestID string) error {
-	if account == "" || requestID == "" {
-		return fmt.Errorf("releasing: account and request id must be there: %w", ErrRange)
-	}
-	return r.account(ctx, "releasing a hold", r.accountCall(account, "", "", []string{requestID}))
-}
-
-// LoadAccount copies a committed row; an older version never wins.
-func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
-	if err := checkAccount(account, balance, version); err != nil {
-		return fmt.Errorf("loading an account: %w", err)
-	}
-	return r.account(ctx, "loading an account", r.accountCall(account, decimal(balance), decimal(version), nil))
-}
-
-func (r *Redis) account(ctx context.Context, what string, call rueidis.LuaExec) error {
-	return r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
-		return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
-	})
-}
-
-// LoadKey copies a key's state; an older version never wins, but KeyRevoked, whatever its version, wins over all, for good.
-func (r *Redis) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
-	known := state == KeyActive || state == KeyDisabled || state == KeyRevoked
-	if account == "" || digest == "" || !known || version < 0 || version > MaxNano {
-		return fmt.Errorf("loading a key of account %q, state %q, version %d: %w", account, state, version, ErrRange)
-	}
-	return r.do(ctx, "loading a key", func(ctx context.Context, c rueidis.Client) error {
-		args := []string{state, decimal(version), decimal(r.opts.Idle.Milliseconds())}
-		return keyScript.Exec(ctx, c, []string{stateKey(account, digest)}, args).Error()
-	})
+func (p *parser) micros(i int) time.Duration {
+	return micros(p.int(i))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/rueidis"
 
+	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/hack/testenv"
 )
 
@@ -54,9 +56,10 @@ func newServer(tb testing.TB) *store {
 	return &store{tb: tb, Redis: open(tb, testenv.Redis(tb))}
 }
 
+// open makes a client for which no key state is too old; the tests of age have their own.
 func open(tb tester, url string) *Redis {
 	tb.Helper()
-	r, err := NewRedis(Options{URL: url, Timeout: 20 * time.Second})
+	r, err := NewRedis(Options{URL: url, Timeout: 20 * time.Second, KeyAge: 1000 * time.Hour})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,11 +93,23 @@ func (s *store) count(args ...string) int64 {
 	return n
 }
 
-// dump answers all that the store holds, byte by byte, and when each key goes, to a second.
+// dump answers all that the store holds, byte by byte, and when each key goes. Beats, which tell the store's identity once
+// a second whatever is decided, are left out.
 func (s *store) dump() map[string]string {
 	s.tb.Helper()
 	if s.mini != nil {
-		return map[string]string{"": s.mini.Dump()}
+		kept := []string{}
+		for key := range strings.SplitSeq(s.mini.Dump(), "\n- ") {
+			if !strings.Contains(key, "lyr:{epoch}:") {
+				kept = append(kept, key)
+			}
+		}
+		for _, k := range s.mini.Keys() {
+			if !strings.HasPrefix(k, "lyr:{epoch}:") {
+				kept = append(kept, fmt.Sprint(k, s.mini.TTL(k)))
+			}
+		}
+		return map[string]string{"": strings.Join(kept, "\n")}
 	}
 	all := map[string]string{}
 	keys, err := s.raw("KEYS", "*").AsStrSlice()
@@ -102,6 +117,9 @@ func (s *store) dump() map[string]string {
 		s.tb.Fatal(err)
 	}
 	for _, k := range keys {
+		if strings.HasPrefix(k, "lyr:{epoch}:") {
+			continue
+		}
 		v, err := s.raw("DUMP", k).ToString()
 		if err != nil {
 			s.tb.Fatal(err)
@@ -127,15 +145,44 @@ func (s *store) sum(account string) (said, counted string) {
 		said = "0"
 	}
 	delete(all, "")
+	sums, ofKey := map[string]int64{}, map[string]int64{}
+	for field, v := range all {
+		if strings.HasPrefix(field, "key ") {
+			var one int64
+			if _, err := fmt.Sscan(v, &one); err != nil {
+				s.tb.Fatal(err)
+			}
+			sums[field] = one
+			delete(all, field)
+		}
+	}
 	var n int64
 	for v := range maps.Values(all) {
-		var one int64
-		if _, err := fmt.Sscan(v, &one); err != nil {
-			s.tb.Fatal(err)
-		}
-		n += one
+		h := heldValue(s.tb, v)
+		n += h.amount
+		ofKey["key "+h.digest] += h.amount
 	}
+	for field, want := range ofKey {
+		if want == 0 {
+			delete(ofKey, field)
+		}
+	}
+	same(s.tb, "sums of the keys", sums, ofKey)
 	return said, decimal(n)
+}
+
+// heldHold is a hold as the store writes it.
+type heldHold struct {
+	amount, until, running int64
+	digest                 string
+}
+
+func heldValue(tb tester, v string) (h heldHold) {
+	tb.Helper()
+	if _, err := fmt.Sscan(v, &h.amount, &h.until, &h.running, &h.digest); err != nil {
+		tb.Fatal(err)
+	}
+	return h
 }
 
 // load makes account "ns/acme" with key "digest", version 1.
@@ -183,7 +230,12 @@ func request(hold int64, change ...func(*Request)) Request {
 }
 
 func limited(perMinute, burst int64) func(*Request) {
-	return func(q *Request) { q.RequestsPerMinute, q.Burst = perMinute, burst }
+	return rated(Rate{Unit: snapshot.RequestsPerMinute, Value: perMinute, Burst: burst, Cost: 1})
+}
+
+// rated adds a rate.
+func rated(r Rate) func(*Request) {
+	return func(q *Request) { q.Rates = append(q.Rates, r) }
 }
 
 func must(t tester, err error) {

@@ -1,10 +1,9 @@
--- Ends holds and moves the copy of an account forward, never back. Any part may be empty; the same call again changes
--- nothing.
+-- Ends holds, moves the copy of an account forward, never back, and the copies of what one of its keys has spent. Any
+-- part may be empty; the same call again changes nothing.
 --
--- KEYS  1 copy of the account (hash b, v)   2 holds   3 holds by expiry
--- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copy, ms   4... request ids
-local SUM = '' -- as in admit.lua
-
+-- KEYS  1 copy of the account (hash b, v)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
+-- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 how many spends; for
+--       each its period, start, spent and the oldest start to keep; then request ids
 if ARGV[2] ~= '' then
   local stored = redis.call('HGET', KEYS[1], 'v')
   if not stored or tonumber(stored) < tonumber(ARGV[2]) then
@@ -13,23 +12,52 @@ if ARGV[2] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 
-local ids = {unpack(ARGV, 4)}
-if #ids == 0 then return 0 end
+local function forget(period, oldest)
+  for _, field in ipairs(redis.call('HKEYS', KEYS[5])) do
+    local of, start = string.match(field, '^([A-Za-z]+) ([0-9]+)$')
+    if of == period and tonumber(start) < oldest then redis.call('HDEL', KEYS[5], field) end
+  end
+end
+
+local function spend(period, start, spent, oldest)
+  local field = string.format('%s %s', period, start)
+  local stored = redis.call('HGET', KEYS[5], field)
+  if not stored then forget(period, tonumber(oldest)) end
+  if not stored or tonumber(stored) < tonumber(spent) then redis.call('HSET', KEYS[5], field, spent) end
+  redis.call('PEXPIRE', KEYS[5], ARGV[3])
+end
+
+local last = 4 + 4 * tonumber(ARGV[4])
+for i = 5, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+if #ARGV == last then return 0 end
+
 local sum = tonumber(redis.call('HGET', KEYS[2], SUM) or 0)
-local ended = 0
-for _, id in ipairs(ids) do
-  local amount = redis.call('HGET', KEYS[2], id)
-  if amount then
-    sum = sum - tonumber(amount)
+local ended, ended_of = 0, {}
+for i = last + 1, #ARGV do
+  local id = ARGV[i]
+  local value = redis.call('HGET', KEYS[2], id)
+  if value then
+    local h = read_hold(value)
+    sum = sum - h.amount
     ended = ended + 1
+    ended_of[h.digest] = (ended_of[h.digest] or 0) + h.amount
     redis.call('HDEL', KEYS[2], id)
     redis.call('ZREM', KEYS[3], id)
+    redis.call('ZREM', KEYS[4], slot(h.digest, h.ends, id))
   end
 end
 if ended == 0 then return 0 end
+for digest, amount in pairs(ended_of) do
+  local left = tonumber(redis.call('HGET', KEYS[2], key_field(digest)) or 0) - amount
+  if left > 0 then
+    redis.call('HSET', KEYS[2], key_field(digest), int(left))
+  else
+    redis.call('HDEL', KEYS[2], key_field(digest))
+  end
+end
 if redis.call('HLEN', KEYS[2]) == 1 then
-  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 else
-  redis.call('HSET', KEYS[2], SUM, string.format('%.0f', sum))
+  redis.call('HSET', KEYS[2], SUM, int(sum))
 end
 return ended

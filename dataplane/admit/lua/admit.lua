@@ -1,103 +1,239 @@
 -- Decides one request: every check before any write; a refusal changes no key.
 --
--- KEYS  1 record of this request id   2 key state (hash s, v)      3 theoretical arrival time of this key's requests
---       4 copy of the account (hash b, v)  5 holds (hash id -> amount, and their sum)  6 holds by expiry (zset)
--- ARGV  1 request id   2 key version   3 emission interval, us (0: no limit)   4 burst   5 limit a minute
---       6 hold, nano-USD   7 '1' if unmetered   8 life of the hold, us   9 least life of the holds' keys, ms
+-- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 rates of this key (hash)   4 copy of the account (hash b, v)
+--       5 holds (hash)   6 holds by expiry (zset)   7 running requests (zset)   8 what this key has spent (hash 'Period start' -> nano-USD)
+-- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 hold, nano-USD
+--       7 '1' if unmetered   8 '1' to decide only   9 life of the hold, us   10 least life of the holds' keys, ms
+--       11 running requests of the key at most (0: no limit)   12 spend cap, nano-USD, or ''   13 its period
+--       14... for each rate its unit, value, burst (0: a day) and cost
 --
--- Money and microseconds are doubles: exact below 9e15. Their text is not, unless %.0f writes it, so they become text in
--- no other way. The sum of the holds stands beside them under the empty id, so that they are lost together or not at all.
---
--- A reply, which is also the record of an admission: outcome, limit, remaining, reset us, retry after us, now us,
--- spendable, reserved.
-local SUM = ''
+-- A reply, which is also the record of an admission, is words with one space between: outcome, retry after us, now us,
+-- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us; then for each rate its
+-- unit, value, burst, cost and, after the decision, its debt in us and ps, or the day's count and reset us.
 local BATCH = 500
 
 local known = redis.call('GET', KEYS[1])
 if known then return known end
 
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
+local clock = redis.call('TIME')
+local second = tonumber(clock[1])
+local now = second * 1000000 + tonumber(clock[2])
+local id, digest, epoch, hold = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[6])
+local metered, preview = ARGV[7] ~= '1', ARGV[8] == '1'
+local ends = int(now + tonumber(ARGV[9]))
+local spendable, reserved, retry = 0, 0, 0
+local window, window_ends = 0, 0
+if ARGV[12] ~= '' then window, window_ends = window_of(ARGV[13], second) end
 
-local interval, burst, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local hold, metered = tonumber(ARGV[6]), ARGV[7] ~= '1'
--- 4e15 us are 126 years: a longer window is no limit, and sums with now stay exact.
-local window = math.min(interval * burst, 4000000000000000)
-local tat = now
-local rated, retry, spendable, reserved = false, 0, 0, 0
-
-local function reply(outcome)
-  local remaining, reset = 0, 0
-  if rated then
-    reset = tat - now
-    remaining = math.max(0, math.min(limit, math.floor((window - reset) / interval)))
-  end
-  return string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f',
-    outcome, rated and limit or 0, remaining, reset, retry, now, spendable, reserved)
+local rates, fields = {}, {}
+local measured = {} -- the rates, once they are checked
+for i = 14, #ARGV, 4 do
+  local unit = ARGV[i]
+  rates[#rates + 1] = {
+    unit = unit, value = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]), cost = tonumber(ARGV[i + 3]),
+    us = 0, ps = 0, wait = 0,
+  }
+  fields[#fields + 1] = at_field(unit)
+  fields[#fields + 1] = more_field(unit)
 end
 
--- The key. A tombstone always wins; a disabled row wins over a caller who knows an older one.
-local key = redis.call('HMGET', KEYS[2], 's', 'v')
+local function reply(outcome, rule, limit, used, reset)
+  local words = {
+    outcome, int(retry), int(now), int(spendable), int(reserved), int(window), rule or '-', int(limit or 0), int(used or 0), int(reset or 0),
+  }
+  for _, r in ipairs(measured) do
+    for _, word in ipairs({r.unit, int(r.value), int(r.burst), int(r.cost), int(r.us), int(r.ps)}) do words[#words + 1] = word end
+  end
+  return table.concat(words, ' ')
+end
+
+-- The rates: what each has, what it would have after this request, and how long that is too early.
+local function bucket(r, at, more)
+  r.us, r.ps = debt(at, more, now)
+  local one_us, one_ps = interval(r.value)
+  local full_us, full_ps = times(r.burst, one_us, one_ps)
+  local cost_us, cost_ps = times(r.cost, one_us, one_ps)
+  r.next_us, r.next_ps = r.us + cost_us, r.ps + cost_ps
+  if r.next_ps >= 1000000 then r.next_us, r.next_ps = r.next_us + 1, r.next_ps - 1000000 end
+  if longer(r.next_us, r.next_ps, full_us, full_ps) then
+    r.wait = r.next_us - full_us
+    if r.next_ps > full_ps then r.wait = r.wait + 1 end
+  end
+  r.at, r.more, r.life = now + r.next_us, r.next_ps, r.next_us + math.min(1, r.next_ps)
+end
+
+local function daily(r, at, more)
+  -- After a clock was set back over midnight, the later day goes on.
+  local today = math.max(window_of('Day', second), tonumber(at or 0))
+  local tomorrow = (today + DAY) * 1000000 - now
+  if at and tonumber(at) == today then r.us = tonumber(more) end
+  r.next_us, r.next_ps, r.ps = r.us + r.cost, tomorrow, tomorrow
+  if r.next_us > r.value then r.wait = tomorrow end
+  r.at, r.more, r.life = today, r.next_us, tomorrow
+end
+
+local function check_rates()
+  local stored, worst = redis.call('HMGET', KEYS[3], unpack(fields)), nil
+  for i, r in ipairs(rates) do
+    local measure = r.burst == 0 and daily or bucket
+    measure(r, stored[2 * i - 1], stored[2 * i])
+    if r.wait > 0 and (not worst or r.wait > worst.wait) then worst = r end
+  end
+  measured = rates
+  return worst
+end
+
+local function take_rates()
+  for _, r in ipairs(rates) do r.us, r.ps = r.next_us, r.next_ps end
+end
+
+local function write_rates()
+  local values, life = {}, 0
+  for _, r in ipairs(rates) do
+    if r.cost > 0 then
+      for _, word in ipairs({at_field(r.unit), int(r.at), more_field(r.unit), int(r.more)}) do values[#values + 1] = word end
+      life = math.max(life, math.ceil(r.life / 1000))
+    end
+  end
+  if #values == 0 then return end
+  redis.call('HSET', KEYS[3], unpack(values))
+  if redis.call('PTTL', KEYS[3]) < life then redis.call('PEXPIRE', KEYS[3], int(life)) end
+end
+
+-- The key. A tombstone always wins; a disabled row wins over a caller who knows an older one. A state from before the
+-- store was set back or lost data, or too old a one, is read again.
+local key = redis.call('HMGET', KEYS[2], 's', 'v', 'at', 'e')
 if not key[1] then return reply('reload-key') end
-local stored, asked = tonumber(key[2]), tonumber(ARGV[2])
+local stored, asked, age = tonumber(key[2]), tonumber(ARGV[3]), now - tonumber(key[3] or 0)
 if key[1] == 'revoked' or (key[1] ~= 'active' and stored >= asked) then return reply('key-refused') end
-if stored ~= asked then return reply('reload-key') end
+if stored ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return reply('reload-key') end
 
--- Requests per minute, by GCRA.
-local after = now
-if interval > 0 then
-  rated = true
-  tat = math.max(now, tonumber(redis.call('GET', KEYS[3]) or 0))
-  after = tat + interval
-  if after - now > window then
-    retry = after - now - window
-    return reply('rate-limited')
+-- Rates. The one that takes longest says when the request passes.
+if #rates > 0 then
+  local worst = check_rates()
+  if worst then
+    retry = worst.wait
+    return reply('rate-limited', worst.unit)
   end
 end
 
--- Credits. Holds past their time count no more; an admission takes away those that it saw.
+-- Concurrency: the requests of the key that run and are not past their time.
+local most = tonumber(ARGV[11])
+if most > 0 then
+  local first, last = string.format('[%s %s', digest, int(now + 1)), string.format('(%s :', digest)
+  local running = redis.call('ZLEXCOUNT', KEYS[7], first, last)
+  if running >= most then
+    local function left(member) return tonumber(string.match(string.sub(member, #digest + 2), '^[0-9]+')) - now end
+    retry = left(redis.call('ZRANGEBYLEX', KEYS[7], first, last, 'LIMIT', int(running - most), 1)[1])
+    local longest = redis.call('ZREVRANGEBYLEX', KEYS[7], last, first, 'LIMIT', 0, 1)[1]
+    return reply('too-many-concurrent', 'MaxConcurrentRequests', most, running, left(longest))
+  end
+end
+
 local account = redis.call('HGET', KEYS[4], 'b')
 if not account then return reply('reload-account') end
 spendable = tonumber(account)
-local sum = tonumber(redis.call('HGET', KEYS[5], SUM) or 0)
-local dead, freed = {}, 0
+
+-- Holds past their time count no more; an admission takes away those that it saw.
+local sums = redis.call('HMGET', KEYS[5], SUM, key_field(digest))
+local sum, key_sum = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
+local dead, freed, freed_of = {}, 0, {[digest] = 0}
+local more = true
 
 local function look()
-  local ids = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', string.format('%.0f', now), 'LIMIT', #dead, BATCH)
-  if #ids == 0 then return 0 end
-  local amounts = redis.call('HMGET', KEYS[5], unpack(ids))
-  for i, id in ipairs(ids) do
-    dead[#dead + 1] = id
-    freed = freed + tonumber(amounts[i] or 0)
+  local ids = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', int(now), 'LIMIT', #dead, BATCH)
+  more = #ids == BATCH
+  if #ids == 0 then return end
+  local values = redis.call('HMGET', KEYS[5], unpack(ids))
+  for i, one in ipairs(ids) do
+    local h = read_hold(values[i] or '')
+    h.id = one
+    dead[#dead + 1] = h
+    freed = freed + h.amount
+    freed_of[h.digest] = (freed_of[h.digest] or 0) + h.amount
   end
-  return #ids
 end
 
-local more = look()
-while metered and spendable - (sum - freed) < hold and more == BATCH do more = look() end
+look()
+
+-- The cap.
+if metered and ARGV[12] ~= '' then
+  local cap = tonumber(ARGV[12])
+  local spent = redis.call('HGET', KEYS[8], string.format('%s %s', ARGV[13], int(window)))
+  if not spent then return reply('reload-cap') end
+  spent = tonumber(spent)
+  while spent + key_sum - freed_of[digest] + hold > cap and more do look() end
+  local used = spent + key_sum - freed_of[digest]
+  if used + hold > cap then
+    reserved = sum - freed
+    retry = window_ends * 1000000 - now
+    return reply('cap-reached', 'SpendCap', cap, used, retry)
+  end
+end
+
+-- Credits.
+while metered and spendable - (sum - freed) < hold and more do look() end
 reserved = sum - freed
-if metered and spendable - reserved < hold then return reply('insufficient-credits') end
+if metered and spendable - reserved < hold then
+  return reply('insufficient-credits', 'Credits', spendable, reserved)
+end
+take_rates()
+local decision = reply('admitted')
+if preview then return decision end
 
 -- All passed: from here on only writes.
-tat = after
-if interval > 0 then
-  redis.call('SET', KEYS[3], string.format('%.0f', tat), 'PX', string.format('%.0f', math.ceil((tat - now) / 1000)))
+write_rates()
+
+local function remove_dead()
+  for first = 1, #dead, BATCH do
+    local ids, slots = {}, {}
+    for i = first, math.min(first + BATCH - 1, #dead) do
+      ids[#ids + 1] = dead[i].id
+      slots[#slots + 1] = slot(dead[i].digest, dead[i].ends, dead[i].id)
+    end
+    redis.call('HDEL', KEYS[5], unpack(ids))
+    redis.call('ZREM', KEYS[6], unpack(ids))
+    redis.call('ZREM', KEYS[7], unpack(slots))
+  end
+  for of, amount in pairs(freed_of) do
+    if amount > 0 then
+      local left = tonumber(redis.call('HGET', KEYS[5], key_field(of)) or 0) - amount
+      if left > 0 then
+        redis.call('HSET', KEYS[5], key_field(of), int(left))
+      else
+        redis.call('HDEL', KEYS[5], key_field(of))
+      end
+    end
+  end
+  sum, key_sum = sum - freed, key_sum - freed_of[digest]
 end
-for first = 1, #dead, BATCH do
-  local last = math.min(first + BATCH - 1, #dead)
-  redis.call('HDEL', KEYS[5], unpack(dead, first, last))
-  redis.call('ZREM', KEYS[6], unpack(dead, first, last))
-end
-local amount = metered and hold or 0
+
 -- A record may age a moment before its hold is seen as dead: the same id again takes the old hold's place.
-local old = tonumber(redis.call('HGET', KEYS[5], ARGV[1]) or 0)
-redis.call('HSET', KEYS[5], ARGV[1], string.format('%.0f', amount), SUM, string.format('%.0f', reserved - old + amount))
-redis.call('ZADD', KEYS[6], string.format('%.0f', now + tonumber(ARGV[8])), ARGV[1])
-local life = math.max(tonumber(ARGV[9]), math.ceil(tonumber(ARGV[8]) / 1000))
-if redis.call('PTTL', KEYS[5]) < life then
-  redis.call('PEXPIRE', KEYS[5], string.format('%.0f', life))
-  redis.call('PEXPIRE', KEYS[6], string.format('%.0f', life))
+local function remove_old()
+  local value = redis.call('HGET', KEYS[5], id)
+  if not value then return end
+  local h = read_hold(value)
+  redis.call('ZREM', KEYS[7], slot(h.digest, h.ends, id))
+  sum = sum - h.amount
+  if h.digest == digest then
+    key_sum = key_sum - h.amount
+  elseif h.amount > 0 then
+    local left = tonumber(redis.call('HGET', KEYS[5], key_field(h.digest)) or 0) - h.amount
+    redis.call('HSET', KEYS[5], key_field(h.digest), int(left))
+  end
 end
-local decision = reply('admitted')
-redis.call('SET', KEYS[1], decision, 'PX', string.format('%.0f', math.ceil(tonumber(ARGV[8]) / 1000)))
+
+if #dead > 0 then remove_dead() end
+remove_old()
+local amount = metered and hold or 0
+redis.call('HSET', KEYS[5], id, write_hold(int(amount), ends, '1', digest), SUM, int(sum + amount))
+if key_sum + amount > 0 then redis.call('HSET', KEYS[5], key_field(digest), int(key_sum + amount)) end
+redis.call('ZADD', KEYS[6], ends, id)
+redis.call('ZADD', KEYS[7], 0, slot(digest, ends, id))
+local held_for = math.ceil(tonumber(ARGV[9]) / 1000)
+local life = math.max(tonumber(ARGV[10]), held_for)
+if redis.call('PTTL', KEYS[5]) < life then
+  for i = 5, 7 do redis.call('PEXPIRE', KEYS[i], int(life)) end
+end
+redis.call('SET', KEYS[1], decision, 'PX', int(held_for))
 return decision

@@ -1,11 +1,14 @@
 -- Copies a key's state; an older version never wins, but a revocation, whatever its version, wins over all, for good.
 --
--- KEYS  1 key state (hash s, v)
--- ARGV  1 state   2 version   3 life of the copy, ms (a tombstone has none)
-local key = redis.call('HMGET', KEYS[1], 's', 'v')
+-- KEYS  1 key state (hash s, v, at: when it was copied, us, e: the epoch in which)
+-- ARGV  1 state   2 version   3 life of the copy, ms (a tombstone has none)   4 epoch
+local key = redis.call('HMGET', KEYS[1], 's', 'v', 'e')
 if key[1] == 'revoked' then return 0 end
 if ARGV[1] ~= 'revoked' and key[2] and tonumber(key[2]) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 's', ARGV[1], 'v', ARGV[2])
+local clock = redis.call('TIME')
+-- A caller that has not heard of the newest epoch does not take it back: its row is no older than the one that is there.
+local epoch = math.max(tonumber(ARGV[4]), tonumber(key[3] or 0))
+redis.call('HSET', KEYS[1], 's', ARGV[1], 'v', ARGV[2], 'at', int(tonumber(clock[1]) * 1000000 + tonumber(clock[2])), 'e', int(epoch))
 if ARGV[1] == 'revoked' then
   redis.call('PERSIST', KEYS[1])
 else

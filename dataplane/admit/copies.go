@@ -1,0 +1,212 @@
+package admit
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+var (
+	//go:embed lua/finish.lua
+	finishLua string
+	//go:embed lua/account.lua
+	accountLua string
+	//go:embed lua/key.lua
+	keyLua string
+)
+
+var (
+	finishScript  = rueidis.NewLuaScriptRetryable(spanLua + finishLua)
+	accountScript = rueidis.NewLuaScriptRetryable(spanLua + accountLua)
+	keyScript     = rueidis.NewLuaScriptRetryable(spanLua + keyLua)
+)
+
+// idsPerCall bounds the work of one call of account.lua.
+const idsPerCall = 500
+
+// keepWindows says for how many seconds before a window the copies of older ones stay: a clock that is a little behind
+// still asks for the one before.
+var keepWindows = map[string]int64{"Day": 2 * 86_400, "Month": 62 * 86_400}
+
+// Finish makes the hold its request's actual cost and frees its slot. Tokens above the whole bucket count as the bucket,
+// as the estimate did. Once the decision of the request is no longer kept (HoldFor), or after Confirm, nothing changes.
+func (r *Redis) Finish(ctx context.Context, f Finish) error {
+	if f.RequestID == "" || f.Account == "" || f.KeyDigest == "" || f.Actual < 0 || f.Actual > MaxNano ||
+		f.InputTokens < 0 || f.InputTokens > MaxNano || f.OutputTokens < 0 || f.OutputTokens > MaxNano {
+		return fmt.Errorf("finishing: actual %d, tokens %d and %d; request id, account and key must be there: %w",
+			f.Actual, f.InputTokens, f.OutputTokens, ErrRange)
+	}
+	keys := []string{
+		requestKey(f.Account, f.RequestID), arriveKey(f.Account, f.KeyDigest), holdsKey(f.Account), runningKey(f.Account),
+	}
+	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens)}
+	return r.do(ctx, "finishing", func(ctx context.Context, c rueidis.Client) error {
+		return finishScript.Exec(ctx, c, keys, args).Error()
+	})
+}
+
+// Confirm ends the holds of settled requests. A hold that is not there is no error; a copy that is not there is made, as
+// by LoadAccount and LoadSpend. Keys of accounts go one by one, pipelined, each with its spends in one step: an error may
+// leave some of them done, and calling again is safe.
+func (r *Redis) Confirm(ctx context.Context, cs []Confirmation) error {
+	calls, err := r.confirmations(cs)
+	if err != nil {
+		return fmt.Errorf("confirming: %w", err)
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	return r.do(ctx, "confirming", func(ctx context.Context, c rueidis.Client) error {
+		var errs []error
+		for _, res := range accountScript.ExecMulti(ctx, c, calls...) {
+			errs = append(errs, res.Error())
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// settled is what confirmations say of one key of an account.
+type settled struct {
+	newest Confirmation
+	spends map[Spend]pricing.Nano // by window, Spent being 0 there
+	ids    []string
+}
+
+// confirmations makes one call of account.lua for each key (more if it has very many requests), with the newest balance.
+func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
+	type of struct{ account, digest string }
+	all := map[of]*settled{}
+	var order []*settled
+	for _, c := range cs {
+		if err := c.check(); err != nil {
+			return nil, err
+		}
+		s := all[of{c.Account, c.KeyDigest}]
+		if s == nil {
+			s = &settled{newest: c, spends: map[Spend]pricing.Nano{}}
+			all[of{c.Account, c.KeyDigest}], order = s, append(order, s)
+		}
+		s.add(c)
+	}
+	var calls []rueidis.LuaExec
+	for _, s := range order {
+		balance, version := decimal(s.newest.Balance), decimal(s.newest.Version)
+		spends := make([]Spend, 0, len(s.spends))
+		for w, spent := range s.spends {
+			spends = append(spends, Spend{w.Period, w.Window, spent})
+		}
+		if len(s.ids) == 0 {
+			calls = append(calls, r.accountCall(s.newest.Account, s.newest.KeyDigest, balance, version, spends, nil))
+		}
+		for part := range slices.Chunk(s.ids, idsPerCall) {
+			calls = append(calls, r.accountCall(s.newest.Account, s.newest.KeyDigest, balance, version, spends, part))
+		}
+	}
+	return calls, nil
+}
+
+func (s *settled) add(c Confirmation) {
+	if c.Version > s.newest.Version {
+		s.newest = c
+	}
+	for _, sp := range c.Spends {
+		w := Spend{Period: sp.Period, Window: sp.Window}
+		s.spends[w] = max(s.spends[w], sp.Spent)
+	}
+	if c.RequestID != "" {
+		s.ids = append(s.ids, c.RequestID)
+	}
+}
+
+func (c Confirmation) check() error {
+	if err := checkAccount(c.Account, c.Balance, c.Version); err != nil {
+		return err
+	}
+	for _, s := range c.Spends {
+		if err := s.check(c.KeyDigest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Spend) check(digest string) error {
+	if digest == "" || !isPeriod(s.Period) || s.Window < 0 || s.Window > MaxNano || s.Spent < 0 || s.Spent > MaxNano {
+		return fmt.Errorf("%d spent in the %q from %d: %w", s.Spent, s.Period, s.Window, ErrRange)
+	}
+	return nil
+}
+
+func (r *Redis) accountCall(account, digest, balance, version string, spends []Spend, ids []string) rueidis.LuaExec {
+	args := []string{balance, version, decimal(r.opts.Idle.Milliseconds()), decimal(len(spends))}
+	for _, s := range spends {
+		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
+	}
+	return rueidis.LuaExec{
+		Keys: []string{accountKey(account), holdsKey(account), expiryKey(account), runningKey(account), spentKey(account, digest)},
+		Args: append(args, ids...),
+	}
+}
+
+func checkAccount(account string, balance pricing.Nano, version int64) error {
+	if account == "" || balance > MaxNano || balance < -MaxNano || version < 0 || version > MaxNano {
+		return fmt.Errorf("account %q, balance %d, version %d: %w", account, balance, version, ErrRange)
+	}
+	return nil
+}
+
+// Release ends one hold; one that is not there is no error. What it took of the rates stays taken.
+func (r *Redis) Release(ctx context.Context, account, requestID string) error {
+	if account == "" || requestID == "" {
+		return fmt.Errorf("releasing: account and request id must be there: %w", ErrRange)
+	}
+	return r.account(ctx, "releasing a hold", r.accountCall(account, "", "", "", nil, []string{requestID}))
+}
+
+// LoadAccount copies a committed row; an older version never wins.
+func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
+	if err := checkAccount(account, balance, version); err != nil {
+		return fmt.Errorf("loading an account: %w", err)
+	}
+	return r.account(ctx, "loading an account", r.accountCall(account, "", decimal(balance), decimal(version), nil, nil))
+}
+
+// LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.
+func (r *Redis) LoadSpend(ctx context.Context, account, digest string, s Spend) error {
+	if err := s.check(digest); err != nil || account == "" {
+		return fmt.Errorf("loading what a key of account %q has spent: %w", account, errors.Join(err, ErrRange))
+	}
+	return r.account(ctx, "loading what a key has spent", r.accountCall(account, digest, "", "", []Spend{s}, nil))
+}
+
+func (r *Redis) account(ctx context.Context, what string, call rueidis.LuaExec) error {
+	return r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
+		return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
+	})
+}
+
+// LoadKey copies a key's state; an older version never wins, but KeyRevoked, whatever its version, wins over all, for good.
+func (r *Redis) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
+	known := state == KeyActive || state == KeyDisabled || state == KeyRevoked
+	if account == "" || digest == "" || strings.Contains(digest, " ") || !known || version < 0 || version > MaxNano {
+		return fmt.Errorf("loading a key of account %q, state %q, version %d: %w", account, state, version, ErrRange)
+	}
+	return r.do(ctx, "loading a key", func(ctx context.Context, c rueidis.Client) error {
+		var epoch int64 // a tombstone needs none
+		if state != KeyRevoked {
+			var err error
+			if epoch, err = r.epoch.now(ctx, c); err != nil {
+				return err
+			}
+		}
+		args := []string{state, decimal(version), decimal(r.opts.Idle.Milliseconds()), decimal(epoch)}
+		return keyScript.Exec(ctx, c, []string{stateKey(account, digest)}, args).Error()
+	})
+}

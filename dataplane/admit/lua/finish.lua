@@ -1,0 +1,51 @@
+-- Makes a hold its request's actual cost, frees its slot and corrects the token buckets, once; an unknown id changes
+-- nothing.
+--
+-- KEYS  1 record of the request id   2 rates of its key   3 holds   4 running requests
+-- ARGV  1 request id   2 actual cost, nano-USD   3 input tokens   4 output tokens
+local id, actual = ARGV[1], tonumber(ARGV[2])
+local value = redis.call('HGET', KEYS[3], id)
+if not value then return 0 end
+local h = read_hold(value)
+if h.running == '0' then return 0 end
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+
+redis.call('ZREM', KEYS[4], slot(h.digest, h.ends, id))
+local sums = redis.call('HMGET', KEYS[3], SUM, key_field(h.digest))
+local key_sum = tonumber(sums[2] or 0) - h.amount + actual
+redis.call('HSET', KEYS[3], id, write_hold(int(actual), h.ends, '0', h.digest), SUM, int(tonumber(sums[1]) - h.amount + actual))
+if key_sum > 0 then
+  redis.call('HSET', KEYS[3], key_field(h.digest), int(key_sum))
+else
+  redis.call('HDEL', KEYS[3], key_field(h.digest))
+end
+
+-- A bucket gets back what was estimated too much, and gives what was estimated too little, until it is empty.
+local function correct(unit, limit, burst, estimated, used)
+  local one_us, one_ps = interval(limit)
+  local full_us, full_ps = times(burst, one_us, one_ps)
+  local stored = redis.call('HMGET', KEYS[2], at_field(unit), more_field(unit))
+  local us, ps = debt(stored[1], stored[2], now)
+  local by_us, by_ps = times(math.abs(used - estimated), one_us, one_ps)
+  if used < estimated then
+    if longer(by_us, by_ps, us, ps) then by_us, by_ps = us, ps end
+    us, ps = span(us - by_us, ps - by_ps)
+  elseif not longer(us, ps, full_us, full_ps) then -- it may owe more already, from a larger burst before
+    us, ps = span(us + by_us, ps + by_ps)
+    if longer(us, ps, full_us, full_ps) then us, ps = full_us, full_ps end
+  end
+  redis.call('HSET', KEYS[2], at_field(unit), int(now + us), more_field(unit), int(ps))
+  local life = math.ceil((us + math.min(1, ps)) / 1000)
+  if redis.call('PTTL', KEYS[2]) < life then redis.call('PEXPIRE', KEYS[2], int(life)) end
+end
+
+local record = redis.call('GET', KEYS[1])
+if not record then return 1 end
+local tokens = {InputTokensPerMinute = tonumber(ARGV[3]), OutputTokensPerMinute = tonumber(ARGV[4])}
+for unit, limit, burst, estimated in string.gmatch(record, '([A-Za-z]+PerMinute) ([0-9]+) ([0-9]+) ([0-9]+)') do
+  local used, reserved = tokens[unit], tonumber(estimated)
+  if used and used ~= reserved then correct(unit, tonumber(limit), tonumber(burst), reserved, used) end
+end
+return 1

@@ -1,0 +1,56 @@
+-- What the scripts share; it stands before each of those that need it.
+--
+-- Numbers are doubles: exact below 9e15. Their text is not, unless %.0f writes it, so they become text in no other way.
+local function int(n) return string.format('%.0f', n) end
+
+-- A span of time is two numbers, whole microseconds and picoseconds below a million: a token of a billion a minute takes
+-- 60 ns. 4e15 us are 126 years: more counts as that, and sums with the time of day stay exact.
+local FOREVER = 4000000000000000
+
+local function span(us, ps)
+  local carry = math.floor(ps / 1000000)
+  us, ps = us + carry, ps - carry * 1000000
+  if us >= FOREVER then return FOREVER, 0 end
+  return us, ps
+end
+
+-- The time that one of value a minute takes, rounded up: never more than the limit.
+local function interval(value)
+  return span(math.floor(60000000 / value), math.ceil(60000000 % value * 1000000 / value))
+end
+
+local function times(n, us, ps) return span(n * us, n * ps) end
+
+local function longer(us, ps, than_us, than_ps)
+  return us > than_us or (us == than_us and ps > than_ps)
+end
+
+-- What a bucket owes now; it is full when it owes nothing. at and more are when it will be full.
+local function debt(at, more, now)
+  at, more = tonumber(at or 0), tonumber(more or 0)
+  if at < now then return 0, 0 end
+  return span(at - now, more)
+end
+
+-- The two fields of a rule in the hash of a key's rates: of a bucket, when it will be full, in us and ps; of a day, its
+-- start in seconds and its count.
+local function at_field(unit) return string.format('%s.at', unit) end
+local function more_field(unit) return string.format('%s.more', unit) end
+
+-- A hold: 'amount until running digest'; running is 1 until Finish. The sum of all of them stands beside them under the
+-- empty id, and those of each key under 'key digest', so that they are lost together or not at all.
+local SUM = ''
+local function key_field(digest) return string.format('key %s', digest) end
+
+local function write_hold(amount, ends, running, digest)
+  return string.format('%s %s %s %s', amount, ends, running, digest)
+end
+
+local function read_hold(value)
+  local amount, ends, running, digest = string.match(value, '^([0-9]+) ([0-9]+) ([01]) (.+)$')
+  return {amount = tonumber(amount or 0), ends = ends or '', running = running or '0', digest = digest or ''}
+end
+
+-- A member of the running requests, all with score 0: those of a key stand together, in the order in which they end
+-- (microseconds have 16 digits until the year 2286).
+local function slot(digest, ends, id) return string.format('%s %s %s', digest, ends, id) end
