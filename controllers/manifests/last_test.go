@@ -93,7 +93,7 @@ func TestReload(t *testing.T) {
 		},
 		"an immutable field": {
 			change:   map[string]string{"k.yaml": strings.Replace(key, "acme", "other", 1)},
-			problems: []string{"k.yaml: APIKey default/k: spec.account: Invalid value: account is immutable", "k.yaml: APIKey default/k" + goesOn},
+			problems: []string{"k.yaml: APIKey default/k: spec.account: Invalid value: \"other\": account is immutable", "k.yaml: APIKey default/k" + goesOn},
 		},
 		"no YAML": {
 			change: map[string]string{"a.yaml": demo + "---\n{\n", "k.yaml": strings.Replace(key, "acme,", "acme, state: Disabled,", 1)},
