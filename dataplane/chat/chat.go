@@ -22,6 +22,9 @@ type Request struct {
 	Stream, IncludeUsage bool
 	// MaxOutputTokens is what the client asked for, for each choice; 0: nothing.
 	MaxOutputTokens int64
+	// ExtraOutputTokens are output tokens that the body may cause beside MaxOutputTokens, for each choice: reasoning that has
+	// a budget of its own, a prediction that does not come true.
+	ExtraOutputTokens int64
 	// Choices is OpenAI's n, at least 1.
 	Choices int64
 	// Needs are the capabilities (api/v1alpha1.Capability) that the body asks for, each once.

@@ -26,12 +26,13 @@ type exchange struct {
 	r   *http.Request
 	rec *observe.Record
 	*caller
-	req     *chat.Request
-	target  *snapshot.Model
-	price   *pricing.Price // nil in demo mode
-	worst   pricing.Nano   // what it may cost at most; 0 without a price
-	inBound int64          // input tokens, at most
-	guess   limits.Estimate
+	req      *chat.Request
+	target   *snapshot.Model
+	price    *pricing.Price // nil in demo mode
+	worst    pricing.Nano   // what it may cost at most; 0 without a price
+	inBound  int64          // input tokens, at most
+	outBound int64          // output tokens of all choices, at most
+	guess    limits.Estimate
 
 	tally   tally
 	ended   bool
@@ -129,29 +130,41 @@ func (e *exchange) bound() error {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "max_tokens is too large for the model '"+e.target.PublicName+"', which writes at most "+
 			strconv.FormatInt(limit.MaxOutputTokens, 10)+" tokens.")
 	}
-	e.guess = limits.NewEstimate(e.req.InputBytes, limit.ContextTokens, e.req.MaxOutputTokens, limit.MaxOutputTokens, e.req.Choices)
+	if !e.tokens() {
+		return errRequest("max_tokens_too_large", "n", "This request may cost more than any account can hold.")
+	}
 	if e.demo() || e.target.Price == nil {
 		return nil
 	}
 	p := e.target.Price
 	e.price = &pricing.Price{Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion, CacheWrite: p.CacheWritePerMillion}
-	e.inBound = limit.ContextTokens
-	if !e.req.Opaque {
-		e.inBound = min(e.inBound, e.req.InputBytes)
-	}
-	out := limit.MaxOutputTokens
-	if e.req.MaxOutputTokens > 0 {
-		out = e.req.MaxOutputTokens
-	}
-	if out > math.MaxInt64/max(e.req.Choices, 1) {
-		return errRequest("max_tokens_too_large", "n", "This request may cost more than any account can hold.")
-	}
-	worst, err := pricing.Worst(e.inBound, out*max(e.req.Choices, 1), *e.price)
+	worst, err := pricing.Worst(e.inBound, e.outBound, *e.price)
 	if err != nil || worst > admit.MaxNano {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
 	}
 	e.worst = worst
 	return nil
+}
+
+// tokens estimates and bounds what the request reads and writes; false: the bound is no number any more.
+func (e *exchange) tokens() bool {
+	limit, req := e.target.Limits, e.req
+	e.guess = limits.NewEstimate(req.InputBytes, limit.ContextTokens, req.MaxOutputTokens, limit.MaxOutputTokens, req.Choices)
+	e.inBound = limit.ContextTokens
+	if !req.Opaque {
+		e.inBound = min(e.inBound, req.InputBytes)
+	}
+	out := limit.MaxOutputTokens
+	if req.MaxOutputTokens > 0 {
+		out = req.MaxOutputTokens
+	}
+	choices := max(req.Choices, 1)
+	if out > math.MaxInt64-req.ExtraOutputTokens || out+req.ExtraOutputTokens > math.MaxInt64/choices {
+		return false
+	}
+	// A prediction's lost tokens come on top of the model's own limit; so may reasoning, where an upstream counts it apart.
+	e.outBound = (out + req.ExtraOutputTokens) * choices
+	return true
 }
 
 // capabilityParam is the field of a request that asks for a capability.

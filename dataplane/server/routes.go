@@ -32,12 +32,19 @@ func (s *Server) api() http.Handler {
 		"/v1/chat/completions": {http.MethodPost: completions},
 		"/api/v1/chat":         {http.MethodPost: completions, http.MethodGet: health, http.MethodHead: health},
 		"/v1/models":           {http.MethodGet: list, http.MethodHead: list},
+		"/v1/estimate":         {http.MethodPost: s.handle("estimate", s.estimate)},
 	}
-	model := methods{http.MethodGet: one, http.MethodHead: one}
+	receipt := s.handle("usage", s.usage)
+	below := map[string]methods{
+		modelsPath: {http.MethodGet: one, http.MethodHead: one},
+		usagePath:  {http.MethodGet: receipt, http.MethodHead: receipt},
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, ok := routes[r.URL.Path]
-		if !ok && strings.HasPrefix(r.URL.Path, modelsPath) && len(r.URL.Path) > len(modelsPath) {
-			found, ok = model, true
+		for prefix, m := range below {
+			if strings.HasPrefix(r.URL.Path, prefix) && len(r.URL.Path) > len(prefix) {
+				found, ok = m, true
+			}
 		}
 		switch h := found[r.Method]; {
 		case !ok:

@@ -56,8 +56,8 @@ func (p *parser) parse() error {
 	}
 	for i, r := range rules {
 		raw := p.values[i]
-		if r.refused != "" && !jsonscan.IsNull(raw) {
-			return refuse(r.name, "unsupported_parameter", "Unsupported parameter: '%s': %s.", r.name, r.refused)
+		if r.Effect == Refused && !jsonscan.IsNull(raw) {
+			return refuse(r.Name, "unsupported_parameter", "Unsupported parameter: '%s': %s.", r.Name, r.Why)
 		}
 		if r.read == nil {
 			continue
@@ -75,7 +75,7 @@ func (p *parser) collect() error {
 		i, ok := exact[m.Name]
 		if !ok {
 			if i := like(m.Name); i >= 0 {
-				return refuse(rules[i].name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", m.Name, rules[i].name)
+				return refuse(rules[i].Name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), rules[i].Name)
 			}
 			continue
 		}

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		"stream":                 {body(`"stream":true`), known{Model: "m", Choices: 1, Stream: true, Needs: []string{"Streaming"}}},
 		"usage":                  {body(`"stream_options":{"include_usage":true,"include_obfuscation":false},"stream":true`), known{Model: "m", Choices: 1, Stream: true, IncludeUsage: true, Needs: []string{"Streaming"}}},
 		"no usage":               {body(`"stream":true,"stream_options":{"include_usage":false}`), known{Model: "m", Choices: 1, Stream: true, Needs: []string{"Streaming"}}},
-		"nulls":                  {body(`"stream":null,"stream_options":null,"max_tokens":null,"n":null,"tools":null,"audio":null,"service_tier":null,"models":null,"response_format":null,"reasoning":null,"modalities":null,"functions":null,"reasoning_effort":null`), known{Model: "m", Choices: 1}},
+		"nulls":                  {body(`"stream":null,"stream_options":null,"max_tokens":null,"n":null,"tools":null,"audio":null,"service_tier":null,"models":null,"response_format":null,"reasoning":null,"thinking":null,"prediction":null,"best_of":null,"speed":null,"background":null,"cache_control":null,"thinking_budget":null,"modalities":null,"functions":null,"reasoning_effort":null`), known{Model: "m", Choices: 1}},
 		"limits":                 {body(`"max_tokens":10,"n":3`), known{Model: "m", Max: 10, Choices: 3}},
 		"the larger limit":       {body(`"max_tokens":10,"max_completion_tokens":20`), known{Model: "m", Max: 20, Choices: 1}},
 		"tools":                  {body(`"tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"}]`), known{Model: "m", Choices: 1, Needs: []string{"Tools"}}},
@@ -58,12 +58,10 @@ func TestParse(t *testing.T) {
 		"image":                  {withContent(`[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x"}}]`), known{Model: "m", Choices: 1, Opaque: true, Needs: []string{"Vision"}}},
 		"image, responses style": {withContent(`[{"type":"input_image"},{"type":"input_image"}]`), known{Model: "m", Choices: 1, Opaque: true, Needs: []string{"Vision"}}},
 		"file":                   {withContent(`[{"type":"file","file":{}}]`), known{Model: "m", Choices: 1, Opaque: true}},
-		"audio part":             {withContent(`[{"type":"input_audio"}]`), known{Model: "m", Choices: 1, Opaque: true}},
 		"part without type":      {withContent(`[{"image_url":{}}]`), known{Model: "m", Choices: 1, Opaque: true}},
 		"one part, no array":     {withContent(`{"type":"image_url"}`), known{Model: "m", Choices: 1, Opaque: true, Needs: []string{"Vision"}}},
 		"part with two types":    {withContent(`[{"type":"image_url","type":"text"}]`), known{Model: "m", Choices: 1, Opaque: true, Needs: []string{"Vision"}}},
 		"content twice":          {`{"model":"m","messages":[{"CONTENT":[{"TYPE":"image_url"}],"content":"x"}]}`, known{Model: "m", Choices: 1, Opaque: true, Needs: []string{"Vision"}}},
-		"spoken answer":          {`{"model":"m","messages":[{"role":"assistant","audio":{"id":"a"}}]}`, known{Model: "m", Choices: 1, Opaque: true}},
 		"tool call history":      {`{"model":"m","messages":[{"role":"assistant","content":null,"audio":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"}]}`, known{Model: "m", Choices: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,18 +147,18 @@ func TestParseRefuses(t *testing.T) {
 func TestParseRefusesByName(t *testing.T) {
 	seen := 0
 	for _, r := range rules {
-		if r.refused == "" {
+		if r.Effect != Refused {
 			continue
 		}
 		seen++
 		for _, value := range []string{`{}`, `[]`, `"x"`, `false`, `0`} {
-			_, e := Parse("", []byte(body(`"`+r.name+`":`+value)))
-			if e == nil || e.Param != r.name || e.Code != "unsupported_parameter" || !strings.Contains(e.Message, r.refused) {
-				t.Errorf("%s: %s gives %v", r.name, value, e)
+			_, e := Parse("", []byte(body(`"`+r.Name+`":`+value)))
+			if e == nil || e.Param != r.Name || e.Code != "unsupported_parameter" || !strings.Contains(e.Message, r.Why) {
+				t.Errorf("%s: %s gives %v", r.Name, value, e)
 			}
 		}
-		if _, e := Parse("", []byte(body(`"`+r.name+`":null`))); e != nil {
-			t.Errorf("%s: null gives %v", r.name, e)
+		if _, e := Parse("", []byte(body(`"`+r.Name+`":null`))); e != nil {
+			t.Errorf("%s: null gives %v", r.Name, e)
 		}
 	}
 	if seen < 10 {

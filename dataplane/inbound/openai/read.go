@@ -98,28 +98,6 @@ func integer(param string, raw []byte, least int64) (int64, error) {
 	return n, nil
 }
 
-// tools needs an array whose tools run at the client. Others, such as web searches, run at the upstream for a price.
-func (p *parser) tools(raw []byte) error {
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	if raw[0] != '[' {
-		return wrongType("tools", "an array", raw)
-	}
-	for tool := range jsonscan.Elements(raw) {
-		p.need(needTools)
-		for name, value := range jsonscan.Members(tool) {
-			if name != "type" {
-				continue
-			}
-			if kind, ok := jsonscan.String(value); !ok || kind != "function" && kind != "custom" {
-				return refuse("tools", "unsupported_parameter", "Unsupported parameter: 'tools': only the types 'function' and 'custom' are priced by this gateway.")
-			}
-		}
-	}
-	return nil
-}
-
 func (p *parser) functions(raw []byte) error {
 	if jsonscan.IsNull(raw) {
 		return nil
@@ -157,54 +135,6 @@ func (p *parser) reasoningEffort(raw []byte) error {
 	}
 	if effort != "none" {
 		p.need(needThinking)
-	}
-	return nil
-}
-
-// reasoning is the form of OpenRouter and Vercel: {enabled, effort, max_tokens}.
-func (p *parser) reasoning(raw []byte) error {
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	if raw[0] != '{' {
-		return wrongType("reasoning", "an object", raw)
-	}
-	if on, ok := jsonscan.Bool(jsonscan.Field(raw, "enabled")); ok && !on {
-		return nil
-	}
-	if effort, _ := jsonscan.String(jsonscan.Field(raw, "effort")); effort == "none" {
-		return nil
-	}
-	p.need(needThinking)
-	return nil
-}
-
-// serviceTier refuses the tiers that have prices of their own.
-func (p *parser) serviceTier(raw []byte) error {
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	tier, ok := jsonscan.String(raw)
-	if !ok {
-		return wrongType("service_tier", "a string", raw)
-	}
-	if tier != "auto" && tier != "default" {
-		return refuse("service_tier", "unsupported_value", "Unsupported value: 'service_tier' does not support %q with this gateway, which prices 'auto' and 'default'.", tier)
-	}
-	return nil
-}
-
-func (p *parser) modalities(raw []byte) error {
-	if jsonscan.IsNull(raw) {
-		return nil
-	}
-	if raw[0] != '[' {
-		return wrongType("modalities", "an array", raw)
-	}
-	for m := range jsonscan.Elements(raw) {
-		if kind, ok := jsonscan.String(m); !ok || kind != "text" {
-			return refuse("modalities", "unsupported_value", "Unsupported value: 'modalities' does not support anything but 'text' with this gateway, which prices no other.")
-		}
 	}
 	return nil
 }

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/server/limits"
+	"github.com/layers-dev/layers/dataplane/server/observe"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// estimate is the body of POST /v1/estimate.
+type estimate struct {
+	Object string `json:"object"`
+	Model  string `json:"model"`
+	// Route are the backends by priority, the heaviest first: within a priority each request draws by weight.
+	Route []stop `json:"route"`
+	// Price is absent in demo mode.
+	Price *priceList `json:"price,omitempty"`
+	// Tokens are estimated, WorstTokens are what the hold is for.
+	Tokens      tokenPair `json:"estimated_tokens"`
+	WorstTokens tokenPair `json:"worst_tokens"`
+	// Cost is of the estimated tokens, Hold what is reserved while the request runs; its charge is of what it really used.
+	Cost      map[string]string `json:"estimated_cost"`
+	Hold      map[string]string `json:"hold"`
+	Balance   map[string]string `json:"balance,omitempty"`
+	Unmetered bool              `json:"unmetered"`
+	// Admitted says that the request would be admitted now, Refusal is the error that it would get, Status its status.
+	Admitted bool            `json:"admitted"`
+	Status   int             `json:"status"`
+	Refusal  json.RawMessage `json:"refusal,omitempty"`
+	// Limits are the rules that the request counts against, each with what it would take.
+	Limits []limitOf `json:"limits"`
+}
+
+type stop struct {
+	Backend  string `json:"backend"`
+	Provider string `json:"provider"`
+	Priority int32  `json:"priority"`
+	Weight   int32  `json:"weight"`
+}
+
+type priceList struct {
+	Version    string `json:"version"`
+	Input      string `json:"input_usd_per_million"`
+	CacheRead  string `json:"cache_read_usd_per_million"`
+	CacheWrite string `json:"cache_write_usd_per_million"`
+	Output     string `json:"output_usd_per_million"`
+}
+
+type tokenPair struct {
+	Input  int64 `json:"input"`
+	Output int64 `json:"output"`
+}
+
+type limitOf struct {
+	Object string `json:"object"`
+	Rule   string `json:"rule"`
+	Limit  any    `json:"limit"`
+	Takes  any    `json:"takes"`
+}
+
+// estimate is POST /v1/estimate: the body of a chat completion, judged as one, and what it would cost and meet. It calls no
+// provider, holds nothing and takes nothing of any limit. A body that a chat completion would refuse is refused the same
+// way; a limit or a balance that would refuse it is told in the answer.
+func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error {
+	e, release, err := s.exchange(w, r, rec)
+	defer release()
+	if err != nil {
+		return err
+	}
+	q := e.question(s.o.Admitter.Preview)
+	q.heard = e.tell
+	d, err := q.decide()
+	w.before = nil
+	if err != nil {
+		return err
+	}
+	out := e.estimateOf(d)
+	if refused := e.refusal(d, q.spent); refused != nil {
+		told := asError(refused)
+		out.Admitted, out.Status, out.Refusal = false, told.Status, errorObject(told)
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	s.writeJSON(w, body)
+	return nil
+}
+
+func (e *exchange) estimateOf(d admit.Decision) estimate {
+	perDollar := e.x.CreditsPerDollar
+	out := estimate{
+		Object: "estimate", Model: e.target.PublicName, Route: stops(e.target.Backends), Unmetered: e.unmetered,
+		Tokens: tokenPair{e.guess.Input, e.guess.Output}, WorstTokens: tokenPair{e.inBound, e.outBound},
+		Cost: limits.Amount(0, perDollar), Hold: limits.Amount(e.holds(), perDollar),
+		Admitted: true, Status: http.StatusOK, Limits: e.limitsOf(),
+	}
+	if e.price == nil {
+		return out
+	}
+	out.Price = pricesOf(*e.price)
+	if cost, _, err := pricing.Cost(pricing.Usage{Input: e.guess.Input, Output: e.guess.Output}, *e.price); err == nil {
+		out.Cost = limits.Amount(cost, perDollar)
+	}
+	if !e.unmetered && (d.Outcome == admit.Admitted || d.Outcome == admit.InsufficientCredits) {
+		out.Balance = limits.Amount(d.Spendable, perDollar)
+	}
+	return out
+}
+
+// stops are the backends that take requests, in the order that is likeliest.
+func stops(backends []snapshot.Backend) []stop {
+	out := make([]stop, 0, len(backends))
+	for _, b := range backends {
+		if b.Weight > 0 {
+			out = append(out, stop{Backend: b.Name, Provider: b.Provider, Priority: b.Priority, Weight: b.Weight})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b stop) int {
+		if a.Priority != b.Priority {
+			return int(a.Priority) - int(b.Priority)
+		}
+		return int(b.Weight) - int(a.Weight)
+	})
+	return out
+}
+
+func pricesOf(p pricing.Price) *priceList {
+	optional := func(n *pricing.Nano) string {
+		if n == nil {
+			return pricing.FormatUSD(p.Input)
+		}
+		return pricing.FormatUSD(*n)
+	}
+	return &priceList{
+		Version: p.Version, Input: pricing.FormatUSD(p.Input), Output: pricing.FormatUSD(p.Output),
+		CacheRead: optional(p.CacheRead), CacheWrite: optional(p.CacheWrite),
+	}
+}
+
+// limitsOf are the rules that e counts against.
+func (e *exchange) limitsOf() []limitOf {
+	out := []limitOf{}
+	for _, r := range limits.Rates(e.tier, e.guess) {
+		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: string(r.Unit), Limit: r.Value, Takes: r.Cost})
+	}
+	if e.tier != nil && e.tier.MaxConcurrent > 0 {
+		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: "MaxConcurrentRequests", Limit: e.tier.MaxConcurrent, Takes: 1})
+	}
+	if e.unmetered {
+		return out
+	}
+	hold := limits.Amount(e.holds(), e.x.CreditsPerDollar)
+	if e.key.CapAmount > 0 {
+		out = append(out, limitOf{Object: "APIKey " + e.key.Name, Rule: "SpendCap", Limit: limits.Amount(e.key.CapAmount, e.x.CreditsPerDollar), Takes: hold})
+	}
+	return append(out, limitOf{Object: "Account " + e.key.Account, Rule: "Credits", Limit: nil, Takes: hold})
+}
+
+// errorObject is the error as the chat completion would answer it, without the envelope.
+func errorObject(e *chat.Error) json.RawMessage {
+	var envelope struct {
+		Error json.RawMessage `json:"error"`
+	}
+	_ = json.Unmarshal(openai.ErrorBody(e), &envelope) // it was just written
+	return envelope.Error
+}
