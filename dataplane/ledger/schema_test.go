@@ -102,6 +102,11 @@ func TestCheckFinds(t *testing.T) {
 		"INSERT INTO ledger_tx (idem_key, kind, created_at) VALUES ('settle:x', 'settle', 0)":          "transaction settle:x: 0 entries, expected at least 2",
 		"UPDATE usage_logs SET charged = 6":                                                            "request req_1: charged 6, but its entry says 5",
 		"UPDATE credit_grants SET amount = 99":                                                         "grant grant:start default/a: amount 99, but its entry says 100",
+		"UPDATE key_windows SET spent = 6 WHERE period = 'Day'":                                        "key and day key_1 1699920000: the window says 6, but its usage sums to 5",
+		"DELETE FROM key_windows WHERE period = 'Day'":                                                 "key and day key_1 1699920000: the window says 0, but its usage sums to 5",
+		"INSERT INTO key_windows VALUES ('key_2', 'Day', 0, 86400, 7)":                                 "key and day key_2 0: the window says 7, but its usage sums to 0",
+		"UPDATE key_windows SET spent = 6 WHERE period = 'Month'":                                      "key and month key_1 1698796800: the window says 6, but its days sum to 5",
+		"DELETE FROM key_windows WHERE period = 'Month'":                                               "key and day key_1 1699920000: 5 spent, but no month has it (0)",
 	} {
 		t.Run(want, func(t *testing.T) {
 			onEach(t, func(t *testing.T, e env) {

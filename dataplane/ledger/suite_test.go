@@ -19,8 +19,9 @@ import (
 // env is one migrated ledger and a raw connection to its database.
 type env struct {
 	ledger.Ledger
-	url string
-	raw *sql.DB
+	url     string
+	raw     *sql.DB
+	dialect string // the folder of its migrations
 }
 
 // onEach runs a test on SQLite, on PostgreSQL and through PgBouncer, on a fresh migrated ledger each.
@@ -45,6 +46,10 @@ func onEachEmpty(t *testing.T, test func(t *testing.T, e env)) {
 		at := testenv.Postgres(t)
 		test(t, open(t, at, "pgx", at))
 	})
+	t.Run("pgbouncer", func(t *testing.T) {
+		at := testenv.Postgres(t)
+		test(t, open(t, testenv.PgBouncer(t, at), "pgx", at))
+	})
 }
 
 func open(t *testing.T, at, driver, dsn string) env {
@@ -59,7 +64,7 @@ func open(t *testing.T, at, driver, dsn string) env {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { raw.Close() })
-	return env{l, at, raw}
+	return env{l, at, raw, map[string]string{"sqlite": "sqlite", "pgx": "postgres"}[driver]}
 }
 
 // number reads one number from the database.

@@ -1,5 +1,6 @@
-// Package testenv gives tests real stores: a private redis-server and a private PostgreSQL on free ports of 127.0.0.1,
-// without persistence, gone when the test (Redis) or the test process (PostgreSQL) ends, even if it is killed.
+// Package testenv gives tests real stores: a private redis-server, a private PostgreSQL and PgBouncer before it, on free
+// ports of 127.0.0.1, without persistence, gone when the test (Redis, PgBouncer) or the test process (PostgreSQL) ends, even
+// if it is killed.
 //
 // The programs are looked for in PATH and in /usr/lib/postgresql/*/bin. Where they are missing, a root user with apt-get
 // gets Debian's packages installed (`go run ./hack/testenv/ensure` does the same ahead of the tests); anybody else

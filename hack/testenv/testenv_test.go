@@ -90,12 +90,67 @@ func TestPostgresDatabasesAreFresh(t *testing.T) {
 	}
 }
 
+// TestPgBouncerMultiplexes: transactions of one client run on several connections of the server, and no session state of
+// one is promised to the next.
+func TestPgBouncerMultiplexes(t *testing.T) {
+	direct := testenv.Postgres(t)
+	through := testenv.PgBouncer(t, direct)
+	if through == direct {
+		t.Fatal("the same URL")
+	}
+	connect := func(url string) *pgx.Conn {
+		config, err := pgx.ParseConfig(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.DefaultQueryExecMode = pgx.QueryExecModeExec
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		return conn
+	}
+	pid := func(q interface {
+		QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	}) (pid int) {
+		t.Helper()
+		if err := q.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	a, b := connect(through), connect(through)
+	tx, err := a.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := pid(tx)
+	if other := pid(b); other == held {
+		t.Error("two clients on one connection at the same time")
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tx, err = b.Begin(t.Context()) // takes the connection that was used last, a's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if pid(tx) == held == (pid(a) == held) {
+		t.Error("a connection belongs to one client")
+	}
+	if name := connect(direct); pid(name) == held {
+		t.Error("the direct connection is one of the pool")
+	}
+}
+
 // TestServersEndWithTheProcess starts this test binary as a child that starts servers and is killed, then waits until their
 // folders, which the watchdog removes last, are gone.
 func TestServersEndWithTheProcess(t *testing.T) {
 	if os.Getenv("TESTENV_CHILD") != "" {
 		testenv.Redis(t)
-		testenv.Postgres(t)
+		testenv.PgBouncer(t, testenv.Postgres(t))
 		os.Stdout.WriteString("serving\n")
 		select {}
 	}
@@ -124,7 +179,7 @@ func TestServersEndWithTheProcess(t *testing.T) {
 			t.Fatalf("the child ended: %s", said.String())
 		}
 	}
-	if dirs, _ := filepath.Glob(filepath.Join(tmp, "layers-*")); len(dirs) != 2 {
+	if dirs, _ := filepath.Glob(filepath.Join(tmp, "layers-*")); len(dirs) != 3 {
 		t.Fatalf("servers' folders: %v", dirs)
 	}
 	if err := child.Process.Kill(); err != nil {

@@ -1,4 +1,4 @@
-// Command ensure makes sure that the stores which tests need, redis-server and PostgreSQL, are installed, and says what it
+// Command ensure makes sure that the stores which tests need, redis-server, PostgreSQL and PgBouncer, are installed, and says what it
 // found or did. `make test` runs it before the tests, so that no test has to wait for a download.
 package main
 
@@ -25,8 +25,9 @@ func run(out, log io.Writer) error {
 	}{
 		{testenv.EnvRedisURL, testenv.FindRedis},
 		{testenv.EnvPostgresURL, testenv.FindPostgres},
+		{"", testenv.FindPgBouncer}, // always a private one, before whichever PostgreSQL
 	} {
-		if os.Getenv(s.env) != "" {
+		if s.env != "" && os.Getenv(s.env) != "" {
 			fmt.Fprintf(out, "testenv: the server that %s names\n", s.env)
 			continue
 		}
