@@ -1,11 +1,72 @@
 package admit
 
 import (
+	"fmt"
 	"math/big"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
+
+var outcomes = map[string]Outcome{
+	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "rate-limited": RateLimited,
+	"too-many-concurrent": TooManyConcurrent, "reload-account": ReloadAccount, "reload-cap": ReloadCap,
+	"cap-reached": CapReached, "insufficient-credits": InsufficientCredits,
+}
+
+// parseDecision reads admit.lua's reply: ten words, then six for each rate.
+func parseDecision(text string) (Decision, error) {
+	words := strings.Split(text, " ")
+	outcome, ok := outcomes[words[0]]
+	if !ok || len(words) < 10 || (len(words)-10)%6 != 0 {
+		return Decision{}, fmt.Errorf("admit.lua answered %q", text)
+	}
+	p := parser{words: words}
+	d := Decision{
+		Outcome: outcome, RetryAfter: p.micros(1), Now: time.UnixMicro(p.int(2)).UTC(),
+		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5),
+	}
+	if rule := words[6]; rule != "-" {
+		d.Refusal = Refusal{Rule: rule, Limit: p.int(7), Used: p.int(8), Reset: p.micros(9)}
+	}
+	for i := 10; i < len(words); i += 6 {
+		unit := snapshot.Unit(words[i])
+		l := measured(unit, p.int(i+1), p.int(i+2), p.int(i+4), p.int(i+5))
+		switch unit {
+		case snapshot.RequestsPerMinute, snapshot.RequestsPerDay:
+			d.Requests = tighter(d.Requests, l)
+		default:
+			d.Tokens = tighter(d.Tokens, l)
+		}
+		if d.Refusal.Rule == words[i] {
+			d.Refusal = Refusal{Rule: words[i], Limit: l.Limit, Used: l.Limit - l.Remaining, Reset: l.Reset}
+		}
+	}
+	if p.err != nil {
+		return Decision{}, fmt.Errorf("admit.lua answered %q: %w", text, p.err)
+	}
+	return d, nil
+}
+
+// parser reads integers among words and keeps the first error.
+type parser struct {
+	words []string
+	err   error
+}
+
+func (p *parser) int(i int) int64 {
+	n, err := strconv.ParseInt(p.words[i], 10, 64)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return n
+}
+
+func (p *parser) micros(i int) time.Duration {
+	return micros(p.int(i))
+}
 
 // minutePS is a minute in picoseconds.
 const minutePS = int64(time.Minute/time.Microsecond) * 1_000_000
