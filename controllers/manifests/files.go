@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,26 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
+
+// Content writes the names and contents of a folder's manifests to w, so that two states of it can be told apart. The
+// error is about the folder itself, or w's.
+func Content(dir string, w io.Writer) error {
+	folder := os.DirFS(dir)
+	files, err := list(folder)
+	if err != nil {
+		return fmt.Errorf("reading the manifests in %s: %w", dir, err)
+	}
+	for _, name := range files {
+		raw, err := fs.ReadFile(folder, name)
+		if err != nil {
+			raw = []byte(err.Error())
+		}
+		if _, err := fmt.Fprintf(w, "%q %d\n%s\n", name, len(raw), raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // list names the manifests of a folder, sorted.
 func list(folder fs.FS) ([]string, error) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -38,6 +39,10 @@ type Options struct {
 	Version string
 	// Random is where generated keys come from; nil: crypto/rand.
 	Random io.Reader
+	// poll is how often manifests are looked at where no event comes; 0: pollTime.
+	poll time.Duration
+	// getenv is os.Getenv but in tests.
+	getenv func(string) string
 }
 
 // NewCommand is `layers up`.
@@ -47,6 +52,7 @@ func NewCommand() *cobra.Command {
 		Use:   "up",
 		Short: "Serve a folder of manifests from one process, with embedded stores",
 		Long: `Serve a folder of manifests from one process: no cluster, no Redis and no PostgreSQL is needed.
+A change of the manifests takes effect at once; of an object that is wrong then, the version before goes on.
 Without --manifests it is a demo: a built-in model, any key that begins with lyr_live_, nothing charged, nothing stored.
 When it serves, one line of JSON on stdout says where; everything else goes to stderr.`,
 		Args: cobra.NoArgs,
@@ -82,6 +88,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader
+	}
+	if o.poll == 0 {
+		o.poll = pollTime
+	}
+	if o.getenv == nil {
+		o.getenv = os.Getenv
 	}
 	return o
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // Whose rows they are: all that `layers up` makes in one ledger belong to one cluster, called up.
@@ -29,36 +32,57 @@ type rows struct {
 	ledger    ledger.Ledger
 	admission admission
 	files     keyFiles
+	now       func() time.Time
 }
 
-// declared is one key and the digest that it has now.
+// declared is one key, the digest that it has now, and its rows in the ledger.
 type declared struct {
 	compile.Key
 	digest, prefix string
+	have           []ledger.Key
 }
 
 // sync revokes the rows of keys that are declared no more, makes the others so, and answers what went wrong with single
-// keys. The error is about a store.
+// keys. The error is about a store; calling it again goes on where it stopped.
 func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
-	digests := map[string]bool{}
+	have, err := r.ledger.KeysBySource(ctx, rowSource, rowOwner)
+	if err != nil {
+		return nil, fmt.Errorf("listing keys: %w", err)
+	}
+	byObject := map[string][]ledger.Key{}
+	for _, row := range have {
+		byObject[row.ObjectName] = append(byObject[row.ObjectName], row)
+	}
 	list := make([]declared, 0, len(want))
+	keep := map[string]bool{}
 	for _, k := range want {
-		d, err := r.resolve(k)
+		d, err := r.resolve(k, byObject[k.Object.String()])
 		if err != nil {
 			return nil, err
 		}
-		digests[d.digest] = true
 		list = append(list, d)
+		keep[d.digest] = true
+		for _, row := range d.have {
+			keep[row.Digest] = keep[row.Digest] || r.overlaps(d, row)
+		}
 	}
 	// Denied first: whatever fails after it, no key works that is declared no more.
-	known, err := r.revokeOthers(ctx, digests)
-	if err != nil {
-		return nil, err
+	for _, row := range have {
+		if keep[row.Digest] {
+			continue
+		}
+		if _, err := keys.Revoke(ctx, r.ledger, r.admission, r.admission, row.Digest); err != nil {
+			return nil, fmt.Errorf("revoking key %s: %w", row.ID, err)
+		}
 	}
+	return r.upsertAll(ctx, list)
+}
+
+func (r rows) upsertAll(ctx context.Context, list []declared) ([]note, error) {
 	var notes []note
 	for _, d := range list {
 		// Its account would be made without the first grant, which no later start would make up for.
-		if d.Unresolved && !known[d.digest] {
+		if d.Unresolved && len(d.have) == 0 {
 			continue
 		}
 		if err := r.upsert(ctx, d); errors.Is(err, ledger.ErrConflict) {
@@ -70,53 +94,100 @@ func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 	return notes, nil
 }
 
-// resolve finds the digest of a key, making the key if need be.
-func (r rows) resolve(k compile.Key) (declared, error) {
+// resolve finds the digest of a key. A generated one is made if need be: when it has no file yet, and when the file's key
+// was made for a lower rotation.
+func (r rows) resolve(k compile.Key, have []ledger.Key) (declared, error) {
+	d := declared{Key: k, digest: k.SHA256, have: have}
 	if k.SHA256 != "" {
-		return declared{Key: k, digest: k.SHA256}, nil
+		return d, nil
 	}
-	plain, err := r.files.get(types.NamespacedName{Namespace: k.Object.Namespace, Name: k.SecretName})
+	plain, err := r.files.get(secretOf(k))
+	if err == nil && r.outdated(k, keys.Digest(plain), have) {
+		plain, err = r.files.generate(secretOf(k))
+	}
 	if err != nil {
 		return declared{}, fmt.Errorf("APIKey %s: %w", k.Object, err)
 	}
-	return declared{k, keys.Digest(plain), keys.Prefix(plain)}, nil
+	d.digest, d.prefix = keys.Digest(plain), keys.Prefix(plain)
+	return d, nil
 }
 
-// revokeOthers ends the live rows that have none of the digests, and answers the digests of those that stay.
-func (r rows) revokeOthers(ctx context.Context, keep map[string]bool) (map[string]bool, error) {
-	have, err := r.ledger.KeysBySource(ctx, rowSource, rowOwner)
-	if err != nil {
-		return nil, fmt.Errorf("listing keys: %w", err)
-	}
-	known := map[string]bool{}
+// outdated says whether a digest was made for a lower rotation than the declared one.
+func (r rows) outdated(k compile.Key, digest string, have []ledger.Key) bool {
 	for _, row := range have {
-		if keep[row.Digest] {
-			known[row.Digest] = true
+		if row.Digest == digest {
+			return rotation(row) < k.Rotation
+		}
+	}
+	return false
+}
+
+// overlaps says whether a row is of a key that was rotated away and is still honoured. One of the declared rotation is
+// not: its file was removed to be rid of it.
+func (r rows) overlaps(d declared, row ledger.Key) bool {
+	if d.SHA256 != "" || rotation(row) >= d.Rotation {
+		return false
+	}
+	return r.end(d, row) > r.now().UnixMicro()
+}
+
+// end is when a key that was rotated away ends. The overlap begins when the key after it has no row yet; from then on
+// nothing moves it.
+func (r rows) end(d declared, row ledger.Key) int64 {
+	if row.ExpiresAt > 0 && holds(d.have, d.digest) {
+		return row.ExpiresAt
+	}
+	end := r.now().Add(time.Duration(d.OverlapSeconds) * time.Second).UnixMicro()
+	if row.ExpiresAt > 0 {
+		end = min(end, row.ExpiresAt)
+	}
+	return end
+}
+
+// holds says whether a digest has a row.
+func holds(have []ledger.Key, digest string) bool {
+	return slices.ContainsFunc(have, func(row ledger.Key) bool { return row.Digest == digest })
+}
+
+// rotation of a row; rows of older builds have none.
+func rotation(row ledger.Key) int64 { return max(row.Rotation, 1) }
+
+func secretOf(k compile.Key) types.NamespacedName {
+	return types.NamespacedName{Namespace: k.Object.Namespace, Name: k.SecretName}
+}
+
+// upsert writes the rows of one key, those that were rotated away first: their end must be known before the key after
+// them is. A generated key whose digest was revoked, because the key was not declared for a while, is made anew; a declared
+// digest stays revoked (ledger.ErrConflict).
+func (r rows) upsert(ctx context.Context, d declared) error {
+	for _, row := range d.have {
+		if row.Digest == d.digest || !r.overlaps(d, row) {
 			continue
 		}
-		row, err := r.ledger.RevokeKey(ctx, row.Digest)
-		if err != nil {
-			return nil, fmt.Errorf("revoking key %s: %w", row.ID, err)
+		// What is said of the object holds for it, too: it can be disabled while it overlaps.
+		old := upsertOf(d)
+		old.Digest, old.Prefix, old.Rotation, old.ExpiresAt = row.Digest, row.Prefix, row.Rotation, r.end(d, row)
+		if d.ExpiresAt > 0 {
+			old.ExpiresAt = min(old.ExpiresAt, d.ExpiresAt)
 		}
-		if err := keys.Publish(ctx, r.admission, r.admission, row); err != nil {
-			return nil, err
+		if err := r.write(ctx, d, old); err != nil {
+			return err
 		}
 	}
-	return known, nil
+	err := r.write(ctx, d, upsertOf(d))
+	if !errors.Is(err, ledger.ErrConflict) || d.SHA256 != "" {
+		return err
+	}
+	plain, err := r.files.generate(secretOf(d.Key))
+	if err != nil {
+		return err
+	}
+	d.digest, d.prefix = keys.Digest(plain), keys.Prefix(plain)
+	return r.write(ctx, d, upsertOf(d))
 }
 
-// upsert writes one row. A generated key whose digest was revoked, because the key was not declared for a while, is
-// made anew; a declared digest stays revoked (ledger.ErrConflict).
-func (r rows) upsert(ctx context.Context, d declared) error {
-	row, err := r.ledger.UpsertKey(ctx, upsertOf(d))
-	if errors.Is(err, ledger.ErrConflict) && d.SHA256 == "" {
-		plain, gerr := r.files.generate(types.NamespacedName{Namespace: d.Object.Namespace, Name: d.SecretName})
-		if gerr != nil {
-			return gerr
-		}
-		d.digest, d.prefix = keys.Digest(plain), keys.Prefix(plain)
-		row, err = r.ledger.UpsertKey(ctx, upsertOf(d))
-	}
+func (r rows) write(ctx context.Context, d declared, u ledger.KeyUpsert) error {
+	row, err := r.ledger.UpsertKey(ctx, u)
 	if err != nil {
 		return fmt.Errorf("writing the key of APIKey %s: %w", d.Object, err)
 	}
@@ -132,6 +203,8 @@ func upsertOf(d declared) ledger.KeyUpsert {
 		Key: ledger.Key{
 			Digest: d.digest, Prefix: d.prefix, Name: d.Object.String(),
 			Account: d.Account, Tier: d.Tier, Policy: d.Policy, State: state,
+			Scopes: d.Scopes, Models: d.Models, CapAmount: pricing.Nano(d.CapNano), CapPeriod: d.CapPeriod,
+			ExpiresAt: d.ExpiresAt, Rotation: d.Rotation,
 			Source: rowSource, ClusterUID: rowOwner, GatewayUID: rowOwner,
 			ObjectUID: d.Object.String(), ObjectName: d.Object.String(),
 		},

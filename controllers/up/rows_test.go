@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,7 +34,7 @@ func newRows(t *testing.T) rows {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Close)
-	return rows{ledger: l, admission: a, files: keyFiles{filepath.Join(dir, "keys"), rand.Reader}}
+	return rows{ledger: l, admission: a, files: keyFiles{filepath.Join(dir, "keys"), rand.Reader}, now: time.Now}
 }
 
 func key(name string, change ...func(*compile.Key)) compile.Key {

@@ -59,9 +59,7 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 	if ledgerURL != "" {
 		t.line("  Ledger   " + ledgerURL + "   (layers grant ACCOUNT CREDITS --ledger " + ledgerURL + " --reason TEXT)")
 	}
-	if devFile != "" {
-		t.line("\nThe folder declares no APIKey, so there is one that is not metered:\n\n  export LAYERS_API_KEY=$(cat " + quote(devFile) + ")")
-	}
+	t.devKey(devFile)
 	if len(models) > 0 {
 		t.line("\nTry it:\n\n" + curl(p.API, key, models[0].PublicName, false) + "\n\nOr as a stream:\n\n" + curl(p.API, key, models[0].PublicName, true))
 	}
@@ -69,6 +67,26 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 		t.line("\nTo serve your own models, keys and prices: layers up --manifests DIR")
 	}
 	t.line("")
+}
+
+// devKey says how to use the development key; an empty name: there is none.
+func (t teller) devKey(file string) {
+	if file != "" {
+		t.line("\nThe folder declares no APIKey, so there is one that is not metered:\n\n  export LAYERS_API_KEY=$(cat " + quote(file) + ")")
+	}
+}
+
+// reloaded says that the manifests were read again.
+func (t teller) reloaded(w *world, devFile string, hadDevKey bool) {
+	models, keys := len(w.out.Snapshot.Models), len(w.out.Keys)
+	if t.json {
+		t.log.Info("Reloaded", "models", models, "keys", keys, "keyFile", devFile)
+		return
+	}
+	t.line(fmt.Sprintf("Reloaded. Models: %d, keys: %d.", models, keys))
+	if !hadDevKey {
+		t.devKey(devFile)
+	}
 }
 
 // curl is a request to paste. A model's name needs no quoting (see PublicName in api/v1alpha1).

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/gateway"
@@ -20,6 +21,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	t := teller{o.Stderr, o.LogFormat == "json", log}
+	mark := ""
+	if o.Manifests != "" {
+		// From before it is read: what changes meanwhile is read again. Where it cannot be, reading says why.
+		mark, _ = fingerprint(o.Manifests)
+	}
 	w, err := readWorld(ctx, o.Manifests)
 	if w != nil {
 		t.notes(w.notes)
@@ -36,11 +42,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	// Serve closes them too; until it does, an early end must.
 	defer closeAll(listeners)
-	return serve(ctx, o, w, listeners, t, log)
+	return serve(ctx, o, w, mark, listeners, t, log)
 }
 
 // serve opens the stores, brings the keys into the ledger and runs the data plane on all of it.
-func serve(ctx context.Context, o Options, w *world, listeners server.Listeners, t teller, log *slog.Logger) error {
+func serve(ctx context.Context, o Options, w *world, mark string, listeners server.Listeners, t teller, log *slog.Logger) error {
 	if !w.demo() {
 		if err := prepareData(&o); err != nil {
 			return err
@@ -54,25 +60,38 @@ func serve(ctx context.Context, o Options, w *world, listeners server.Listeners,
 	parts := gateway.Parts{
 		Admission: s.admission, Listeners: listeners, Drain: server.Drain{Timeout: w.drain()}, Log: log, Version: o.Version,
 	}
-	var devFile string
 	if !w.demo() {
 		parts.Books = s.ledger
-		var notes []note
-		if devFile, notes, err = s.syncKeys(ctx, o, w); err != nil {
+		if err := s.pin(ctx, w.out.Snapshot.CreditsPerDollar); err != nil {
 			return err
 		}
-		t.notes(notes)
 	}
+	devFile, notes, err := s.syncKeys(ctx, o, w)
+	if err != nil {
+		return err
+	}
+	t.notes(notes)
+	w.notes = append(w.notes, notes...)
 	memory := source.NewMemory(log, time.Now)
 	if err := memory.Publish(w.out.Snapshot); err != nil {
 		return fmt.Errorf("serving what the manifests say: %w", err)
 	}
 	parts.Source = memory
+	// What follows changes ends when serving does, and before the stores close.
+	background, stop := context.WithCancel(ctx)
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	defer stop()
 	parts.Ready = func(b gateway.Bound) {
 		p := place{API: "http://" + reachable(b.API), Admin: "http://" + reachable(b.Admin)}
 		t.serving(p, w, devFile, s.ledgerURL)
 		if err := ready(o.Stdout, p); err != nil {
 			log.Error("Writing the ready line", "error", err)
+		}
+		if o.Manifests != "" {
+			r := newReloader(o, t, log, memory, w, mark)
+			r.sync = func(ctx context.Context, w *world) (string, []note, error) { return s.syncKeys(ctx, o, w) }
+			jobs.Go(func() { r.run(background) })
 		}
 	}
 	return gateway.Serve(ctx, parts)

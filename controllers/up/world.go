@@ -37,6 +37,8 @@ const drainTimeout = 30 * time.Second
 type world struct {
 	gateway *v1alpha1.AIGateway
 	out     compile.Output
+	// set is what the folder declares, as far as it is good.
+	set manifests.Set
 	// devSecret is the Secret name of the development key; empty where the folder declares keys of its own.
 	devSecret types.NamespacedName
 	notes     []note
@@ -55,27 +57,40 @@ func readWorld(ctx context.Context, dir string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{}
-	for _, f := range report.Warnings {
-		w.notes = append(w.notes, note{text: f.String()})
-	}
-	for _, f := range report.Problems {
-		w.notes = append(w.notes, note{f.String(), true})
-	}
 	if set.Len() == 0 {
-		return w, emptyFolder(dir, len(report.Problems))
+		return &world{notes: reported(report)}, emptyFolder(dir, len(report.Problems))
 	}
+	w := newWorld(set)
+	w.notes = append(reported(report), w.notes...)
+	return w, nil
+}
+
+// newWorld compiles what a folder declares.
+func newWorld(set manifests.Set) *world {
+	w := &world{set: set}
 	w.gateway = w.chooseGateway(&set)
 	if w.gateway.Spec.Mode != v1alpha1.ModeDemo && len(set.APIKeys) == 0 {
 		w.addDevKey(&set)
 	}
 	w.out = compile.Compile(compile.Input{
-		Gateway: w.gateway, Gateways: []string{w.gateway.Name}, Local: true,
+		Gateway: w.gateway, Gateways: []string{w.gateway.Name}, Local: true, Namespaces: set.Namespaces,
 		Providers: set.Providers, Models: set.Models, Tiers: set.Tiers, CreditPolicies: set.CreditPolicies,
 		APIKeys: set.APIKeys, Secrets: set.Secrets,
 	})
-	w.noteConditions(set.Files)
-	return w, nil
+	w.noteConditions()
+	return w
+}
+
+// reported are the notes of a report.
+func reported(report manifests.Report) []note {
+	var notes []note
+	for _, f := range report.Warnings {
+		notes = append(notes, note{text: f.String()})
+	}
+	for _, f := range report.Problems {
+		notes = append(notes, note{f.String(), true})
+	}
+	return notes
 }
 
 func readSet(ctx context.Context, dir string) (manifests.Set, manifests.Report, error) {
@@ -125,19 +140,27 @@ func (w *world) addDevKey(set *manifests.Set) {
 }
 
 // noteConditions tells what a cluster would show in the objects' status.
-func (w *world) noteConditions(files map[string]string) {
-	objects := slices.SortedFunc(maps.Keys(w.out.Conditions), func(a, b compile.ObjectKey) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	for _, k := range objects {
-		object := k.Kind + " " + k.Namespace + "/" + k.Name
+func (w *world) noteConditions() {
+	for _, k := range slices.SortedFunc(maps.Keys(w.out.Conditions), compareKeys) {
 		for _, c := range w.out.Conditions[k] {
 			if c.Status == metav1.ConditionFalse {
-				w.notes = append(w.notes, note{fmt.Sprintf("%s: %s: %s=%s %s: %s", files[object], object, c.Type, c.Status, c.Reason, c.Message), true})
+				w.notes = append(w.notes, note{w.sentence(k, c), true})
 			}
 		}
 	}
 }
+
+func compareKeys(a, b compile.ObjectKey) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// sentence names file, object and condition.
+func (w *world) sentence(k compile.ObjectKey, c compile.Condition) string {
+	object := objectName(k)
+	return fmt.Sprintf("%s: %s: %s=%s %s: %s", w.set.Files[object], object, c.Type, c.Status, c.Reason, c.Message)
+}
+
+func objectName(k compile.ObjectKey) string { return k.Kind + " " + k.Namespace + "/" + k.Name }
 
 func (w *world) demo() bool { return w.out.Snapshot.Mode == snapshot.Demo }
 
