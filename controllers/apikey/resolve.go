@@ -13,15 +13,13 @@ import (
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
-	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/index"
-	"github.com/layers-dev/layers/dataplane/keys"
 )
 
 // resolve compiles this one key with all that decides about it: its gateway, its Tier and CreditPolicy, and the keys that
 // claim the same. So a key costs the same however many there are.
 func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
-	namespace := s.object.Namespace
+	namespace, refs := compile.KeyGateway(s.object)
 	var gateways v1alpha1.AIGatewayList
 	if err := r.Client.List(ctx, &gateways, client.InNamespace(namespace)); err != nil {
 		return fmt.Errorf("listing gateways: %w", err)
@@ -29,10 +27,6 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	in := compile.Input{Gateway: &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}}
 	for i := range gateways.Items {
 		in.Gateways = append(in.Gateways, gateways.Items[i].Name)
-	}
-	var refs []v1alpha1.LocalRef
-	if s.object.Spec.GatewayRef != nil {
-		refs = append(refs, *s.object.Spec.GatewayRef)
 	}
 	names, _ := compile.Attach(refs, in.Gateways)
 	for i := range gateways.Items {
@@ -44,15 +38,18 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	if err := r.references(ctx, s.object, &in); err != nil {
 		return err
 	}
+	if err := r.peersOf(ctx, s.object, &in); err != nil {
+		return err
+	}
 	s.take(compile.Compile(in))
 	return nil
 }
 
-// references reads the objects that the key, or its gateway for it, names.
+// references reads the objects that the key, or its gateway for it, names: all in the gateway's namespace.
 func (r *Reconciler) references(ctx context.Context, object *v1alpha1.APIKey, in *compile.Input) error {
 	for _, ref := range []*v1alpha1.LocalRef{object.Spec.TierRef, in.Gateway.Spec.Defaults.TierRef} {
 		tier := v1alpha1.Tier{}
-		found, err := r.get(ctx, object.Namespace, ref, &tier)
+		found, err := r.get(ctx, in.Gateway.Namespace, ref, &tier)
 		if err != nil {
 			return err
 		}
@@ -62,7 +59,7 @@ func (r *Reconciler) references(ctx context.Context, object *v1alpha1.APIKey, in
 	}
 	for _, ref := range []*v1alpha1.LocalRef{object.Spec.CreditPolicyRef, in.Gateway.Spec.Defaults.CreditPolicyRef} {
 		policy := v1alpha1.CreditPolicy{}
-		found, err := r.get(ctx, object.Namespace, ref, &policy)
+		found, err := r.get(ctx, in.Gateway.Namespace, ref, &policy)
 		if err != nil {
 			return err
 		}
@@ -70,13 +67,43 @@ func (r *Reconciler) references(ctx context.Context, object *v1alpha1.APIKey, in
 			in.CreditPolicies = append(in.CreditPolicies, policy)
 		}
 	}
+	return nil
+}
+
+// peersOf reads the keys that claim the same, the key itself among them, and the labels of their namespaces. A Secret is
+// claimed within its namespace, a digest wherever it stands.
+func (r *Reconciler) peersOf(ctx context.Context, object *v1alpha1.APIKey, in *compile.Input) error {
 	var peers v1alpha1.APIKeyList
-	err := r.Client.List(ctx, &peers, client.InNamespace(object.Namespace), client.MatchingFields{index.KeyClaim: index.KeyClaimOf(object)})
-	if err != nil {
+	if err := r.Client.List(ctx, &peers, claim(object.Namespace, index.KeyClaimOf(object))...); err != nil {
 		return fmt.Errorf("listing keys of one claim: %w", err)
 	}
 	in.APIKeys = peers.Items
+	in.Namespaces = map[string]map[string]string{}
+	for i := range peers.Items {
+		name := peers.Items[i].Namespace
+		if _, have := in.Namespaces[name]; have {
+			continue
+		}
+		namespace := &metav1.PartialObjectMetadata{}
+		namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+		err := r.Client.Get(ctx, types.NamespacedName{Name: name}, namespace)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading Namespace %q: %w", name, err)
+		}
+		if err == nil {
+			in.Namespaces[name] = namespace.Labels
+		}
+	}
 	return nil
+}
+
+// claim lists the keys of one claim: a Secret's in its namespace, a digest's in all.
+func claim(namespace, value string) []client.ListOption {
+	opts := []client.ListOption{client.MatchingFields{index.KeyClaim: value}}
+	if index.ClaimsSecret(value) {
+		opts = append(opts, client.InNamespace(namespace))
+	}
+	return opts
 }
 
 func (r *Reconciler) get(ctx context.Context, namespace string, ref *v1alpha1.LocalRef, into client.Object) (bool, error) {
@@ -113,65 +140,7 @@ func (s *scope) take(out compile.Output) {
 		}
 	}
 	if s.key == nil {
+		s.forget()
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonPending, "The object is not accepted.")
 	}
-}
-
-// material finds the digest: the declared one, or that of the key in the Secret, which is made once. What is in the
-// Secret already is the key; a Secret that is not ours is never read and never touched.
-func (r *Reconciler) material(ctx context.Context, s *scope) error {
-	if s.key.SecretName == "" {
-		s.digest = s.key.SHA256
-		return nil
-	}
-	name := types.NamespacedName{Namespace: s.object.Namespace, Name: s.key.SecretName}
-	secret := &corev1.Secret{}
-	err := r.Secrets.Live.Get(ctx, name, secret)
-	switch {
-	case apierrors.IsNotFound(err):
-		if secret, err = r.generate(ctx, s); err != nil {
-			return err
-		}
-	case err != nil:
-		return fmt.Errorf("reading Secret %q: %w", name.Name, err)
-	case !metav1.IsControlledBy(secret, s.object):
-		s.unresolved(v1alpha1.ReasonNotOwned, fmt.Sprintf("Secret %q exists and is not owned by this object.", name.Name))
-		return nil
-	}
-	plain := string(secret.Data[SecretDataKey])
-	if keys.Parse(plain) != nil {
-		s.unresolved(v1alpha1.ReasonSecretKeyMissing, fmt.Sprintf("Secret %q holds no key under %q; delete it to have another made.", name.Name, SecretDataKey))
-		return nil
-	}
-	s.digest, s.prefix, s.secretName = keys.Digest(plain), keys.Prefix(plain), name.Name
-	return nil
-}
-
-// unresolved ends the phases: there is no key to make a row of.
-func (s *scope) unresolved(reason, message string) {
-	s.resolved = condition(v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, reason, message)
-	s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, reason, "There is no key to make a row of.")
-	s.key = nil
-}
-
-// generate makes the key and its Secret. It creates, never applies: of two writers one fails, so that no key is lost
-// after its digest is in the ledger.
-func (r *Reconciler) generate(ctx context.Context, s *scope) (*corev1.Secret, error) {
-	plain, err := keys.Generate(r.Random)
-	if err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
-	}
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.object.Namespace, Name: s.key.SecretName,
-			Labels:          map[string]string{desired.LabelManagedBy: desired.ManagedBy},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s.object, v1alpha1.GroupVersion.WithKind(compile.KindAPIKey))},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: map[string][]byte{SecretDataKey: []byte(plain)},
-	}
-	if err := r.Client.Create(ctx, secret, client.FieldOwner("layers-operator")); err != nil {
-		return nil, fmt.Errorf("creating Secret %q: %w", secret.Name, err)
-	}
-	return secret, nil
 }

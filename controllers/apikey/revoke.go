@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/stores"
@@ -14,27 +14,28 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-// revoked is a row that the ledger has ended, and the stores that Redis is to be told in.
-type revoked struct {
-	stores *stores.Stores
-	row    ledger.Key
-}
-
-// revokeAll ends every row of an object that is gone. Nothing says which gateway it belonged to, so all of the namespace
-// are looked at; an error brings it back until it is done.
+// revokeAll ends every row of an object that is gone. Nothing says which gateway it belonged to, so all that it may have
+// belonged to are looked at; an error brings it back until it is done.
 func (r *Reconciler) revokeAll(ctx context.Context, name types.NamespacedName) error {
 	var gateways v1alpha1.AIGatewayList
-	if err := r.Client.List(ctx, &gateways, client.InNamespace(name.Namespace)); err != nil {
+	if err := r.Client.List(ctx, &gateways); err != nil {
 		return fmt.Errorf("listing gateways: %w", err)
 	}
-	errs := []error{r.retry(ctx, name)}
+	there := map[string]bool{}
 	for i := range gateways.Items {
-		errs = append(errs, r.revokeIn(ctx, name, &gateways.Items[i]))
+		there[string(gateways.Items[i].UID)] = true
+	}
+	var errs []error
+	for i := range gateways.Items {
+		gw := &gateways.Items[i]
+		if gw.Namespace == name.Namespace || gw.Spec.APIKeys.From != v1alpha1.NamespacesSame {
+			errs = append(errs, r.revokeIn(ctx, name, gw, there))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-func (r *Reconciler) revokeIn(ctx context.Context, name types.NamespacedName, gw *v1alpha1.AIGateway) error {
+func (r *Reconciler) revokeIn(ctx context.Context, name types.NamespacedName, gw *v1alpha1.AIGateway, there map[string]bool) error {
 	open, err := r.Stores.Get(ctx, gw)
 	if err != nil || open == nil {
 		return err
@@ -43,51 +44,22 @@ func (r *Reconciler) revokeIn(ctx context.Context, name types.NamespacedName, gw
 	if err != nil {
 		return stores.Unavailable(err)
 	}
-	return r.revoke(ctx, name, open, rows)
-}
-
-// revoke ends rows, deny first: Redis is told before the ledger, so that no request passes after this began, and again
-// after it, with the version that the ledger gave. A Redis that cannot be told does not keep the ledger from being.
-func (r *Reconciler) revoke(ctx context.Context, name types.NamespacedName, open *stores.Stores, rows []ledger.Key) error {
 	var errs []error
 	for _, row := range rows {
-		tombstone := row
-		tombstone.State, tombstone.Version = ledger.KeyRevoked, row.Version+1
-		errs = append(errs, keys.Publish(ctx, open.Redis, open.Redis, tombstone))
-		ended, err := open.Ledger.RevokeKey(ctx, row.Digest)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if err := keys.Publish(ctx, open.Redis, open.Redis, ended); err != nil {
-			errs = append(errs, err)
-			r.remember(name, revoked{open, ended})
+		// Another gateway's Redis is not this one's: that one's turn comes, unless it is gone too.
+		if row.GatewayUID == string(gw.UID) || !there[row.GatewayUID] {
+			errs = append(errs, revoke(ctx, open, row))
 		}
 	}
-	return stores.Unavailable(errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
-// retry tells Redis of rows that it could not be told of: they are no longer found by their object.
-func (r *Reconciler) retry(ctx context.Context, name types.NamespacedName) error {
-	r.mu.Lock()
-	pending := r.unpublished[name]
-	delete(r.unpublished, name)
-	r.mu.Unlock()
-	var errs []error
-	for _, p := range pending {
-		if err := keys.Publish(ctx, p.stores.Redis, p.stores.Redis, p.row); err != nil {
-			errs = append(errs, err)
-			r.remember(name, p)
-		}
+// revoke ends a row, deny first. Redis that could not be told hears of it from the outbox.
+func revoke(ctx context.Context, open *stores.Stores, row ledger.Key) error {
+	_, err := keys.Revoke(ctx, open.Ledger, open.Redis, open.Redis, row.Digest)
+	if errors.Is(err, keys.ErrUntold) {
+		log.FromContext(ctx).Info("A key is revoked, and Redis will be told when it answers", "key", row.ID)
+		return nil
 	}
-	return stores.Unavailable(errors.Join(errs...))
-}
-
-func (r *Reconciler) remember(name types.NamespacedName, p revoked) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.unpublished == nil {
-		r.unpublished = map[types.NamespacedName][]revoked{}
-	}
-	r.unpublished[name] = append(r.unpublished[name], p)
+	return stores.Unavailable(err)
 }

@@ -3,11 +3,7 @@ package apikey
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -32,36 +28,49 @@ func (r *Reconciler) peers(ctx context.Context, obj client.Object) []reconcile.R
 
 // secretUsers wakes the keys that are generated into the Secret, whoever owns it.
 func (r *Reconciler) secretUsers(ctx context.Context, secret client.Object) []reconcile.Request {
-	claim := index.KeyClaimOf(&v1alpha1.APIKey{Spec: v1alpha1.APIKeySpec{
+	value := index.KeyClaimOf(&v1alpha1.APIKey{Spec: v1alpha1.APIKeySpec{
 		Key: v1alpha1.KeySource{Generate: &v1alpha1.KeyGenerate{SecretName: secret.GetName()}},
 	}})
-	return r.claimants(ctx, secret.GetNamespace(), claim)
+	return r.claimants(ctx, secret.GetNamespace(), value)
 }
 
-func (r *Reconciler) claimants(ctx context.Context, namespace, claim string) []reconcile.Request {
-	return r.list(ctx, namespace, func(*v1alpha1.APIKey) bool { return true }, client.MatchingFields{index.KeyClaim: claim})
+func (r *Reconciler) claimants(ctx context.Context, namespace, value string) []reconcile.Request {
+	return r.list(ctx, anyKey, claim(namespace, value)...)
 }
 
 // tierUsers wakes the keys that name the Tier, and those that name none and may get it from their gateway.
 func (r *Reconciler) tierUsers(ctx context.Context, tier client.Object) []reconcile.Request {
-	return r.list(ctx, tier.GetNamespace(), func(k *v1alpha1.APIKey) bool { return mayUse(k.Spec.TierRef, tier.GetName()) })
+	return r.list(ctx, func(k *v1alpha1.APIKey) bool { return mayUse(k.Spec.TierRef, tier.GetName()) }, ofGatewaysIn(tier.GetNamespace()))
 }
 
 // policyUsers does the same for a CreditPolicy.
 func (r *Reconciler) policyUsers(ctx context.Context, policy client.Object) []reconcile.Request {
-	return r.list(ctx, policy.GetNamespace(), func(k *v1alpha1.APIKey) bool { return mayUse(k.Spec.CreditPolicyRef, policy.GetName()) })
+	return r.list(ctx, func(k *v1alpha1.APIKey) bool { return mayUse(k.Spec.CreditPolicyRef, policy.GetName()) }, ofGatewaysIn(policy.GetNamespace()))
 }
 
 func mayUse(ref *v1alpha1.LocalRef, name string) bool { return ref == nil || ref.Name == name }
 
-// gatewayUsers wakes every key of the namespace: which gateway is the only one may have changed.
+// gatewayUsers wakes every key of the namespace's gateways: which gateway is the only one may have changed.
 func (r *Reconciler) gatewayUsers(ctx context.Context, gw client.Object) []reconcile.Request {
-	return r.list(ctx, gw.GetNamespace(), func(*v1alpha1.APIKey) bool { return true })
+	return r.list(ctx, anyKey, ofGatewaysIn(gw.GetNamespace()))
 }
 
-func (r *Reconciler) list(ctx context.Context, namespace string, want func(*v1alpha1.APIKey) bool, opts ...client.ListOption) []reconcile.Request {
+// namespaceKeys wakes the keys of a namespace whose labels changed that belong to a gateway of another: only they depend
+// on what its labels say.
+func (r *Reconciler) namespaceKeys(ctx context.Context, namespace client.Object) []reconcile.Request {
+	abroad := func(k *v1alpha1.APIKey) bool { return index.GatewayNamespaceOf(k) != k.Namespace }
+	return r.list(ctx, abroad, client.InNamespace(namespace.GetName()))
+}
+
+func anyKey(*v1alpha1.APIKey) bool { return true }
+
+func ofGatewaysIn(namespace string) client.ListOption {
+	return client.MatchingFields{index.KeyGatewayNamespace: namespace}
+}
+
+func (r *Reconciler) list(ctx context.Context, want func(*v1alpha1.APIKey) bool, opts ...client.ListOption) []reconcile.Request {
 	var keys v1alpha1.APIKeyList
-	if err := r.Client.List(ctx, &keys, append(opts, client.InNamespace(namespace))...); err != nil {
+	if err := r.Client.List(ctx, &keys, opts...); err != nil {
 		return nil
 	}
 	var out []reconcile.Request
@@ -71,23 +80,4 @@ func (r *Reconciler) list(ctx context.Context, namespace string, want func(*v1al
 		}
 	}
 	return out
-}
-
-// gatewayChanged passes a change of the spec, and of what StoresReady says: keys that waited for the stores go on.
-func gatewayChanged() predicate.Predicate {
-	stores := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return storesReady(e.ObjectOld) != storesReady(e.ObjectNew)
-	}}
-	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Predicate(stores))
-}
-
-func storesReady(obj client.Object) metav1.ConditionStatus {
-	gw, ok := obj.(*v1alpha1.AIGateway)
-	if !ok {
-		return ""
-	}
-	if c := meta.FindStatusCondition(gw.Status.Conditions, v1alpha1.ConditionStoresReady); c != nil {
-		return c.Status
-	}
-	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -49,14 +50,9 @@ type mark struct {
 func (a *Applier) Owned(ctx context.Context, owner, live client.Object, want runtime.ApplyConfiguration) error {
 	kind, name := kindOf(a.Client, live), live.GetName()
 	key := kind + "/" + live.GetNamespace() + "/" + name
-	err := a.Client.Get(ctx, client.ObjectKeyFromObject(live), live)
-	exists := err == nil
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return fmt.Errorf("reading %s %q: %w", kind, name, err)
-	case !metav1.IsControlledBy(live, owner):
-		return &NotOwnedError{Kind: kind, Name: name}
+	exists, err := a.read(ctx, owner, live)
+	if err != nil {
+		return err
 	}
 	raw, err := json.Marshal(want)
 	if err != nil {
@@ -71,6 +67,38 @@ func (a *Applier) Owned(ctx context.Context, owner, live client.Object, want run
 	}
 	a.remember(key, m)
 	return nil
+}
+
+// Gone deletes the object of live's kind, namespace and name, and what it owns, if owner controls it. One that belongs to
+// something else is none of ours and stays.
+func (a *Applier) Gone(ctx context.Context, owner, live client.Object) error {
+	exists, err := a.read(ctx, owner, live)
+	if notOwned := (*NotOwnedError)(nil); errors.As(err, &notOwned) {
+		return nil
+	}
+	if err != nil || !exists || !live.GetDeletionTimestamp().IsZero() {
+		return err
+	}
+	uid := live.GetUID()
+	err = a.Client.Delete(ctx, live, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting %s %q: %w", kindOf(a.Client, live), live.GetName(), err)
+	}
+	return nil
+}
+
+// read fills live in, if there is one; the error is a *NotOwnedError if owner does not control it.
+func (a *Applier) read(ctx context.Context, owner, live client.Object) (exists bool, err error) {
+	err = a.Client.Get(ctx, client.ObjectKeyFromObject(live), live)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("reading %s %q: %w", kindOf(a.Client, live), live.GetName(), err)
+	case !metav1.IsControlledBy(live, owner):
+		return true, &NotOwnedError{Kind: kindOf(a.Client, live), Name: live.GetName()}
+	}
+	return true, nil
 }
 
 func (a *Applier) same(key string, m mark) bool {

@@ -5,10 +5,10 @@ package desired
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
 	"regexp"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -22,8 +22,9 @@ const (
 	PortAdmin = 9090
 	// PortAck answers the operator which snapshot the replica runs.
 	PortAck = 8082
-	// PortService is the Service's.
-	PortService = 80
+	// PortService is the Service's, PortServiceTLS where the API has a certificate.
+	PortService    = 80
+	PortServiceTLS = 443
 )
 
 // Labels that the operator reads back.
@@ -34,6 +35,8 @@ const (
 	ManagedBy = "layers-operator"
 	// LabelInstance holds the short name of the gateway (see base).
 	LabelInstance = "app.kubernetes.io/instance"
+
+	labelComponent = "app.kubernetes.io/component"
 )
 
 // maxBase leaves room for the suffixes in a name of 63 characters, the most that a Service and a label value take.
@@ -52,7 +55,7 @@ func base(gateway string) string {
 	return "g-" + short + "-" + hex.EncodeToString(sum[:4])
 }
 
-// Name is the name of the Deployment, Service, ServiceAccount, Role and RoleBinding of a gateway.
+// Name is the name of every object of a gateway but its snapshot and its migrations.
 func Name(gateway string) string { return base(gateway) + "-gateway" }
 
 // SnapshotName is the name of a gateway's snapshot Secret.
@@ -60,23 +63,36 @@ func SnapshotName(gateway string) string { return base(gateway) + "-snapshot" }
 
 // Address is the base URL of a gateway inside the cluster.
 func Address(gw *v1alpha1.AIGateway) string {
-	return "http://" + Name(gw.Name) + "." + gw.Namespace + ".svc"
+	return apiPort(gw) + "://" + Name(gw.Name) + "." + gw.Namespace + ".svc"
+}
+
+// apiPort is the name of the port that serves the API, and the scheme that it speaks.
+func apiPort(gw *v1alpha1.AIGateway) string {
+	if gw.Spec.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // Selector is what the pods of one gateway have and no other pods of the namespace; it never changes.
 func Selector(gateway string) map[string]string {
 	return map[string]string{
-		"app.kubernetes.io/name":      "layers",
-		"app.kubernetes.io/component": "gateway",
-		LabelInstance:                 base(gateway),
+		"app.kubernetes.io/name": "layers",
+		labelComponent:           "gateway",
+		LabelInstance:            base(gateway),
 	}
+}
+
+// SelectorText is Selector as the scale subresource wants it.
+func SelectorText(gateway string) string {
+	return labels.SelectorFromSet(Selector(gateway)).String()
 }
 
 // Labels are on everything that belongs to a gateway.
 func Labels(gateway string) map[string]string {
-	labels := maps.Clone(Selector(gateway))
-	labels[LabelManagedBy] = ManagedBy
-	return labels
+	out := Selector(gateway)
+	out[LabelManagedBy] = ManagedBy
+	return out
 }
 
 // Owner refers to the gateway as the one controller of an object.

@@ -1,34 +1,48 @@
-// Package gateway makes the cluster objects of each AIGateway: ServiceAccount, Role, RoleBinding, Service, Deployment. It
-// says Available, the replicas wanted and ready, and the address; what they serve is for other controllers.
+// Package gateway makes the cluster objects of each AIGateway: ServiceAccount, Role, RoleBinding, Service, NetworkPolicy,
+// Deployment, HorizontalPodAutoscaler, PodDisruptionBudget; and takes away those that are no longer wanted. It says
+// Available, the replicas wanted and ready, and the address; what they serve is for other controllers.
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/apply"
 	"github.com/layers-dev/layers/controllers/desired"
+	"github.com/layers-dev/layers/controllers/index"
+	"github.com/layers-dev/layers/controllers/secrets"
 	"github.com/layers-dev/layers/controllers/status"
+	"github.com/layers-dev/layers/controllers/stores"
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=services;serviceaccounts,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch
 
@@ -36,14 +50,21 @@ import (
 type Reconciler struct {
 	Client  client.Client
 	Applier *apply.Applier
-	Status  *status.Writer
-	Facts   desired.Facts
+	Secrets *secrets.Reader
+	// Stores says which migration a Deployment waits for, and which ports the stores have.
+	Stores *stores.Cache
+	Status *status.Writer
+	Facts  desired.Facts
+
+	mu sync.Mutex
+	// handedOver are the Deployments whose number of replicas this process knows to be the autoscaler's.
+	handedOver map[types.UID]bool
 }
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options) error {
-	if r.Client == nil || r.Applier == nil || r.Status == nil || r.Facts.Image == "" {
-		return errors.New("gateway controller: client, applier, status writer and image are required")
+	if r.Client == nil || r.Applier == nil || r.Secrets == nil || r.Stores == nil || r.Status == nil || r.Facts.Image == "" {
+		return errors.New("gateway controller: client, applier, secrets, stores, status writer and image are required")
 	}
 	err := ctrl.NewControllerManagedBy(mgr).Named("gateway").WithOptions(opts).
 		For(&v1alpha1.AIGateway{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -52,7 +73,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&rbacv1.Role{}).
 		Owns(&rbacv1.RoleBinding{}).
-		Complete(r)
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
+		Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&batchv1.Job{}).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(index.SecretUsers(r.Client))).
+		Complete(apply.Quietly(r))
 	if err != nil {
 		return fmt.Errorf("setting up the gateway controller: %w", err)
 	}
@@ -66,6 +92,10 @@ type scope struct {
 	deployment appsv1.Deployment
 	// inTheWay is the first object that is not ours.
 	inTheWay *apply.NotOwnedError
+	// refused is what the API server does not accept of what the spec asks for.
+	refused string
+	// waits says why there is no new Deployment yet.
+	waits string
 }
 
 // Reconcile applies everything that the gateway needs and says how far it is. One object that cannot be applied does not
@@ -82,49 +112,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, errors.Join(err, r.Status.Write(ctx, report(s)))
 }
 
-// applyAll applies the objects in the order in which they need each other.
-func (r *Reconciler) applyAll(ctx context.Context, s *scope) error {
-	gw := s.gateway
-	meta := metav1.ObjectMeta{Namespace: gw.Namespace, Name: desired.Name(gw.Name)}
-	s.deployment.ObjectMeta = meta
-	steps := []struct {
-		live client.Object
-		want runtime.ApplyConfiguration
-	}{
-		{&corev1.ServiceAccount{ObjectMeta: meta}, desired.ServiceAccount(gw)},
-		{&rbacv1.Role{ObjectMeta: meta}, desired.Role(gw)},
-		{&rbacv1.RoleBinding{ObjectMeta: meta}, desired.RoleBinding(gw)},
-		{&corev1.Service{ObjectMeta: meta}, desired.Service(gw)},
-		{&s.deployment, desired.Deployment(gw, r.Facts)},
-	}
-	var errs []error
-	for _, step := range steps {
-		err := r.Applier.Owned(ctx, gw, step.live, step.want)
-		if conflict := (*apply.NotOwnedError)(nil); errors.As(err, &conflict) {
-			s.inTheWay = cmp.Or(s.inTheWay, conflict)
-			continue
-		}
-		errs = append(errs, err)
-	}
-	if !metav1.IsControlledBy(&s.deployment, gw) {
-		s.deployment = appsv1.Deployment{}
-	}
-	return errors.Join(errs...)
-}
-
 // report is the status of what the phases saw.
 func report(s *scope) status.Change {
 	return status.Change{
 		Object:     s.gateway,
 		Conditions: []metav1.Condition{available(s)},
 		Fields: map[string]any{
-			"address": desired.Address(s.gateway),
+			"address":  desired.Address(s.gateway),
+			"selector": desired.SelectorText(s.gateway.Name),
 			"replicas": map[string]any{
-				"desired": int64(desired.Replicas(s.gateway)),
+				"desired": int64(wanted(s)),
 				"ready":   int64(s.deployment.Status.ReadyReplicas),
 			},
 		},
 	}
+}
+
+// wanted is the number of replicas that the autoscaler has set, where there is one; else the spec's.
+func wanted(s *scope) int32 {
+	if n := s.deployment.Spec.Replicas; n != nil && desired.Autoscaled(s.gateway) {
+		return *n
+	}
+	return desired.Replicas(s.gateway)
 }
 
 func available(s *scope) metav1.Condition {
@@ -134,6 +143,10 @@ func available(s *scope) metav1.Condition {
 		c.Reason, c.Message = v1alpha1.ReasonNotOwned, s.inTheWay.Error()+"."
 	case s.deployment.Status.ReadyReplicas > 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonAvailable, "At least one replica is ready."
+	case s.refused != "":
+		c.Reason, c.Message = v1alpha1.ReasonInvalid, s.refused
+	case s.waits != "":
+		c.Reason, c.Message = v1alpha1.ReasonNoReadyReplicas, "No replica is ready: "+s.waits
 	default:
 		c.Reason, c.Message = v1alpha1.ReasonNoReadyReplicas, "No replica is ready."
 	}

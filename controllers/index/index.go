@@ -4,18 +4,21 @@ package index
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 )
 
-// Names of the indexes. A value is looked up within one namespace.
+// Names of the indexes. A value is looked up within one namespace unless it says otherwise.
 const (
 	// ProviderSecret finds Providers by the name of their credential's Secret.
 	ProviderSecret = "provider.secret"
-	// GatewaySecret finds AIGateways by the names of their stores' Secrets.
+	// GatewaySecret finds AIGateways by the names of the Secrets that they take stores' URLs and certificates from.
 	GatewaySecret = "aigateway.secret"
+	// KeyGatewayNamespace finds APIKeys, in any namespace, by the namespace of the gateway that they belong to.
+	KeyGatewayNamespace = "apikey.gateway-namespace"
 	// KeyClaim finds APIKeys by what two of them cannot share (see KeyClaimOf).
 	KeyClaim = "apikey.claim"
 )
@@ -29,6 +32,7 @@ func Setup(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&v1alpha1.Provider{}, ProviderSecret, providerSecret},
 		{&v1alpha1.AIGateway{}, GatewaySecret, gatewaySecret},
+		{&v1alpha1.APIKey{}, KeyGatewayNamespace, keyGatewayNamespace},
 		{&v1alpha1.APIKey{}, KeyClaim, keyClaim},
 	} {
 		if err := indexer.IndexField(ctx, i.object, i.name, i.extract); err != nil {
@@ -52,12 +56,35 @@ func gatewaySecret(obj client.Object) []string {
 		return nil
 	}
 	var names []string
-	for _, store := range []*v1alpha1.GatewayStore{gw.Spec.Redis, gw.Spec.Ledger} {
-		if store != nil {
-			names = append(names, store.URLSecretRef.Name)
+	if gw.Spec.Redis != nil {
+		names = append(names, gw.Spec.Redis.URLSecretRef.Name)
+	}
+	if l := gw.Spec.Ledger; l != nil {
+		names = append(names, l.URLSecretRef.Name)
+		if l.AdminURLSecretRef != nil {
+			names = append(names, l.AdminURLSecretRef.Name)
 		}
 	}
+	if gw.Spec.TLS != nil {
+		names = append(names, gw.Spec.TLS.SecretRef.Name)
+	}
 	return names
+}
+
+func keyGatewayNamespace(obj client.Object) []string {
+	k, ok := obj.(*v1alpha1.APIKey)
+	if !ok {
+		return nil
+	}
+	return []string{GatewayNamespaceOf(k)}
+}
+
+// GatewayNamespaceOf is the namespace of the gateway that an APIKey names, or means by naming none.
+func GatewayNamespaceOf(k *v1alpha1.APIKey) string {
+	if ref := k.Spec.GatewayRef; ref != nil && ref.Namespace != "" {
+		return ref.Namespace
+	}
+	return k.Namespace
 }
 
 func keyClaim(obj client.Object) []string {
@@ -68,11 +95,17 @@ func keyClaim(obj client.Object) []string {
 	return []string{KeyClaimOf(k)}
 }
 
+// ClaimsSecret says whether a value of KeyClaim is that of a Secret, which is claimed within its namespace.
+func ClaimsSecret(value string) bool { return strings.HasPrefix(value, claimSecret) }
+
+// claimSecret begins the claim of a Secret.
+const claimSecret = "secret/"
+
 // KeyClaimOf is what an APIKey claims for itself: its digest, or the Secret that it is generated into. The value carries
 // which of both, so that a Secret named like a digest wakes nobody.
 func KeyClaimOf(k *v1alpha1.APIKey) string {
 	if g := k.Spec.Key.Generate; g != nil {
-		return "secret/" + g.SecretName
+		return claimSecret + g.SecretName
 	}
 	return "sha256/" + k.Spec.Key.SHA256
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -33,19 +34,26 @@ import (
 	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/gateway"
 	"github.com/layers-dev/layers/controllers/index"
+	"github.com/layers-dev/layers/controllers/outbox"
 	"github.com/layers-dev/layers/controllers/programmed"
 	"github.com/layers-dev/layers/controllers/publisher"
 	"github.com/layers-dev/layers/controllers/secrets"
 	"github.com/layers-dev/layers/controllers/status"
 	"github.com/layers-dev/layers/controllers/stores"
+	"github.com/layers-dev/layers/controllers/sweep"
 )
 
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete,namespace=layers-system
 
 // leaderElectionID names the Lease.
 const leaderElectionID = "operator.layers.dev"
+
+// eventSource is who tells of what happened.
+const eventSource = "layers-operator"
 
 // retryMin and retryMax bound the wait before a reconcile that failed is tried again: a store that was away for an hour
 // is not to be missed for another quarter of one.
@@ -62,8 +70,13 @@ type Options struct {
 	GatewayImage string
 	// Namespaces to watch; none: all.
 	Namespaces []string
-	// MetricsAddress and ProbeAddress to listen at; "0": not at all.
+	// Namespace is where the operator's own pods are; empty: it runs outside of the cluster.
+	Namespace string
+	// MetricsAddress and ProbeAddress to listen at; "0": not at all. Metrics are served over TLS, to whom the API server
+	// lets GET /metrics.
 	MetricsAddress, ProbeAddress string
+	// MetricsCertDir holds tls.crt and tls.key of the metrics; empty: a certificate made at start.
+	MetricsCertDir string
 	// LeaderElect lets only one of several operators write, by a Lease in LeaderElectionNamespace (empty: the pod's own).
 	LeaderElect             bool
 	LeaderElectionNamespace string
@@ -100,6 +113,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := setup(mgr, o, open, cluster); err != nil {
 		return err
 	}
+	if err := mgr.Add(&outbox.Runner{Stores: open, Log: o.Logger.WithName("outbox")}); err != nil {
+		return fmt.Errorf("adding the outbox: %w", err)
+	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return fmt.Errorf("adding health checks: %w", err)
 	}
@@ -121,7 +137,7 @@ func managerOptions(o Options, scheme *runtime.Scheme) ctrl.Options {
 	opts := ctrl.Options{
 		Scheme:                        scheme,
 		Logger:                        o.Logger,
-		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
+		Metrics:                       metricsOptions(o),
 		HealthProbeBindAddress:        o.ProbeAddress,
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              leaderElectionID,
@@ -147,6 +163,13 @@ func managerOptions(o Options, scheme *runtime.Scheme) ctrl.Options {
 	return opts
 }
 
+func metricsOptions(o Options) server.Options {
+	return server.Options{
+		BindAddress: o.MetricsAddress, SecureServing: true, CertDir: o.MetricsCertDir,
+		FilterProvider: filters.WithAuthenticationAndAuthorization,
+	}
+}
+
 // clusterUID is the UID of namespace kube-system, which outlives everything but the cluster.
 func clusterUID(ctx context.Context, reader client.Reader) (string, error) {
 	ns := &corev1.Namespace{}
@@ -170,10 +193,12 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 	if prober == nil {
 		prober = programmed.NewHTTPProber()
 	}
+	facts := desired.Facts{Image: o.GatewayImage, OperatorNamespace: o.Namespace}
+	applier, events := &apply.Applier{Client: c}, mgr.GetEventRecorder(eventSource)
 	one, many := controllerOptions(1), controllerOptions(4)
 	return errors.Join(
 		(&gateway.Reconciler{
-			Client: c, Applier: &apply.Applier{Client: c}, Status: writer("gateway"), Facts: desired.Facts{Image: o.GatewayImage},
+			Client: c, Applier: applier, Secrets: secretReader(mgr), Stores: open, Status: writer("gateway"), Facts: facts,
 		}).SetupWithManager(mgr, one),
 		(&publisher.Reconciler{
 			Client: c, Secrets: secretReader(mgr), Status: writer("publisher"), Now: time.Now, Token: token,
@@ -181,10 +206,17 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 		(&programmed.Reconciler{
 			Client: c, Secrets: secretReader(mgr), Status: writer("programmed"), Prober: prober, Now: time.Now,
 		}).SetupWithManager(mgr, many),
-		(&stores.Reconciler{Client: c, Cache: open, Status: writer("stores")}).SetupWithManager(mgr, many),
-		(&apikey.Reconciler{
-			Client: c, Secrets: secretReader(mgr), Stores: open, Status: writer("apikey"), ClusterUID: cluster, Random: rand.Reader,
+		(&stores.Reconciler{
+			Client: c, Cache: open, Applier: applier, Status: writer("stores"), Events: events, Facts: facts, Now: time.Now,
 		}).SetupWithManager(mgr, many),
+		(&apikey.Reconciler{
+			Client: c, Secrets: secretReader(mgr), Stores: open, Status: writer("apikey"), Events: events,
+			ClusterUID: cluster, Random: rand.Reader, Now: time.Now,
+		}).SetupWithManager(mgr, many),
+		(&sweep.Reconciler{
+			Client: c, Live: mgr.GetAPIReader(), Stores: open, Status: writer("sweep"), Events: events,
+			ClusterUID: cluster, Namespaces: o.Namespaces,
+		}).SetupWithManager(mgr, one),
 	)
 }
 

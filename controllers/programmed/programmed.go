@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/apply"
 	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/secrets"
@@ -76,7 +77,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(namespaceOf),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	}
-	if err := b.Complete(r); err != nil {
+	if err := b.Complete(apply.Quietly(r)); err != nil {
 		return fmt.Errorf("setting up the programmed controller: %w", err)
 	}
 	return nil
@@ -106,8 +107,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var errs []error
 	wait, published := false, ""
 	for _, s := range states {
-		c := s.programmed(compile.KindAIGateway)
-		wait = wait || (c.Status != metav1.ConditionTrue && len(s.acks) > 0)
+		c := s.programmed(compile.KindAIGateway, w.defaults(s.gateway))
+		wait = wait || s.current() < len(s.acks) // what is not published yet wakes us when it is
 		published += s.hash + " "
 		errs = append(errs, r.Status.Write(ctx, status.Change{
 			Object: s.gateway, Conditions: []metav1.Condition{c},
@@ -116,7 +117,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	for _, obj := range w.objects() {
 		c := w.programmed(obj, states)
-		wait = wait || c.Reason == v1alpha1.ReasonReplicasBehind || c.Reason == v1alpha1.ReasonReplicasUnreachable
 		errs = append(errs, r.Status.Write(ctx, status.Change{Object: obj.object, Conditions: []metav1.Condition{c}}))
 	}
 	return ctrl.Result{RequeueAfter: r.next(req.Name, wait, published, len(states))}, errors.Join(errs...)

@@ -84,46 +84,59 @@ func (s *state) current() int {
 	return n
 }
 
-// unreachable says whether a ready replica did not answer.
-func (s *state) unreachable() bool {
+// silent counts the ready replicas that did not answer.
+func (s *state) silent() int {
+	n := 0
 	for _, ack := range s.acks {
 		if ack == nil {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
-// reference is an object with its kind.
+// reference is an object with its kind and name; nil: nothing has that name.
 type reference struct {
-	kind   string
-	object client.Object
+	kind, name string
+	object     client.Object
 }
 
-// serves says how far the ready replicas are with an object and with what it refers to.
-func (s *state) serves(object reference, refersTo []reference) metav1.Condition {
+// published says what of an object and of what it refers to is not in the published snapshot; nil: all is there. A
+// reference without an object (nil) is one that names nothing.
+func (s *state) published(object reference, refersTo []reference) *metav1.Condition {
 	published := s.history.byHash[s.hash]
 	if !published.has(object.kind, object.object) {
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
+		c := condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
+		return &c
 	}
-	need := []reference{object}
 	for _, ref := range refersTo {
-		// A broken reference is in no snapshot; ResolvedRefs tells of it.
-		if _, found := published[identify(ref.kind, ref.object)]; found {
-			need = append(need, ref)
+		if ref.object == nil || !published.has(ref.kind, ref.object) {
+			c := condition(metav1.ConditionFalse, v1alpha1.ReasonPending,
+				fmt.Sprintf("%s %q, which it refers to, is not in the published snapshot as it is now.", ref.kind, ref.name))
+			return &c
 		}
+	}
+	return nil
+}
+
+// serves says how far the ready replicas are with an object and with what it refers to. That a replica is behind is the
+// gateway's to tell; here the object only waits.
+func (s *state) serves(object reference, refersTo []reference) metav1.Condition {
+	if missing := s.published(object, refersTo); missing != nil {
+		return *missing
 	}
 	name := s.gateway.Name
 	if len(s.acks) == 0 {
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", name))
+		return noReplicas(name)
 	}
+	need := append([]reference{object}, refersTo...)
 	for _, ack := range s.acks {
 		if ack != nil && !hasAll(s.history.byHash[ack.Hash], need) {
-			return condition(metav1.ConditionFalse, v1alpha1.ReasonReplicasBehind,
-				fmt.Sprintf("Not all ready replicas of AIGateway %q run this generation.", name))
+			return condition(metav1.ConditionFalse, v1alpha1.ReasonPending,
+				fmt.Sprintf("Not all ready replicas of AIGateway %q run this generation yet.", name))
 		}
 	}
-	if s.unreachable() {
+	if s.silent() > 0 {
 		return unreachable(name)
 	}
 	return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run this generation.")
@@ -138,21 +151,28 @@ func hasAll(c contents, need []reference) bool {
 	return true
 }
 
-// programmed is the gateway's own condition. It does not stay: here is where a replica that falls behind shows.
-func (s *state) programmed(kind string) metav1.Condition {
+// programmed is the gateway's own condition. It does not stay: here, and here alone, is where a replica that falls behind
+// shows. One that is known to be behind outweighs one that does not answer.
+func (s *state) programmed(kind string, refersTo []reference) metav1.Condition {
 	name := s.gateway.Name
-	switch {
-	case !s.history.byHash[s.hash].has(kind, s.gateway):
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
+	if missing := s.published(reference{kind, s.gateway.Name, s.gateway}, refersTo); missing != nil {
+		return *missing
+	}
+	silent := s.silent()
+	switch current := s.current(); {
 	case len(s.acks) == 0:
-		return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", name))
-	case s.current() == len(s.acks):
+		return noReplicas(name)
+	case current == len(s.acks):
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run the published snapshot.")
-	case s.unreachable():
+	case current+silent == len(s.acks):
 		return unreachable(name)
 	}
 	return condition(metav1.ConditionFalse, v1alpha1.ReasonReplicasBehind,
 		fmt.Sprintf("Not all ready replicas of AIGateway %q run the published snapshot.", name))
+}
+
+func noReplicas(gateway string) metav1.Condition {
+	return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", gateway))
 }
 
 func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {

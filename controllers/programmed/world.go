@@ -35,16 +35,16 @@ func (r *Reconciler) load(ctx context.Context, namespace string) (*world, error)
 func (w *world) objects() []reference {
 	var out []reference
 	for i := range w.providers.Items {
-		out = append(out, reference{compile.KindProvider, &w.providers.Items[i]})
+		out = append(out, reference{compile.KindProvider, w.providers.Items[i].Name, &w.providers.Items[i]})
 	}
 	for i := range w.models.Items {
-		out = append(out, reference{compile.KindModel, &w.models.Items[i]})
+		out = append(out, reference{compile.KindModel, w.models.Items[i].Name, &w.models.Items[i]})
 	}
 	for i := range w.tiers.Items {
-		out = append(out, reference{compile.KindTier, &w.tiers.Items[i]})
+		out = append(out, reference{compile.KindTier, w.tiers.Items[i].Name, &w.tiers.Items[i]})
 	}
 	for i := range w.policies.Items {
-		out = append(out, reference{compile.KindCreditPolicy, &w.policies.Items[i]})
+		out = append(out, reference{compile.KindCreditPolicy, w.policies.Items[i].Name, &w.policies.Items[i]})
 	}
 	return out
 }
@@ -84,11 +84,36 @@ func (w *world) refersTo(obj reference) []reference {
 		return nil
 	}
 	var out []reference
-	for i := range w.providers.Items {
-		p := client.Object(&w.providers.Items[i])
-		if slices.ContainsFunc(m.Spec.Backends, func(b v1alpha1.ModelBackend) bool { return b.ProviderRef.Name == p.GetName() }) {
-			out = append(out, reference{compile.KindProvider, p})
+	for _, b := range m.Spec.Backends {
+		ref := reference{kind: compile.KindProvider, name: b.ProviderRef.Name}
+		if !slices.ContainsFunc(out, func(o reference) bool { return o.name == ref.name }) {
+			out = append(out, find(ref, w.providers.Items))
 		}
 	}
 	return out
+}
+
+// defaults are the Tier and the CreditPolicy that a gateway names.
+func (w *world) defaults(gw *v1alpha1.AIGateway) []reference {
+	var out []reference
+	if ref := gw.Spec.Defaults.TierRef; ref != nil {
+		out = append(out, find(reference{kind: compile.KindTier, name: ref.Name}, w.tiers.Items))
+	}
+	if ref := gw.Spec.Defaults.CreditPolicyRef; ref != nil {
+		out = append(out, find(reference{kind: compile.KindCreditPolicy, name: ref.Name}, w.policies.Items))
+	}
+	return out
+}
+
+// find fills in the object that a reference names, if there is one.
+func find[T any, P interface {
+	*T
+	client.Object
+}](ref reference, items []T) reference {
+	for i := range items {
+		if o := P(&items[i]); o.GetName() == ref.name {
+			ref.object = o
+		}
+	}
+	return ref
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
+	"github.com/layers-dev/layers/controllers/index"
 )
 
 // world is one namespace: everything that its gateways are compiled from, as the informers have it.
@@ -25,10 +26,14 @@ type world struct {
 // load reads the namespace.
 func (r *Reconciler) load(ctx context.Context, namespace string) (*world, error) {
 	w := &world{secrets: map[types.NamespacedName]map[string][]byte{}}
-	for _, list := range []client.ObjectList{&w.gateways, &w.providers, &w.models, &w.tiers, &w.policies, &w.keys} {
+	for _, list := range []client.ObjectList{&w.gateways, &w.providers, &w.models, &w.tiers, &w.policies} {
 		if err := r.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return nil, fmt.Errorf("listing namespace %q: %w", namespace, err)
 		}
+	}
+	// Keys may be of other namespaces than their gateway.
+	if err := r.Client.List(ctx, &w.keys, client.MatchingFields{index.KeyGatewayNamespace: namespace}); err != nil {
+		return nil, fmt.Errorf("listing the keys of namespace %q: %w", namespace, err)
 	}
 	for i := range w.providers.Items {
 		auth := w.providers.Items[i].Spec.Auth
@@ -93,10 +98,7 @@ func (w *world) objects() map[compile.ObjectKey]client.Object {
 func (w *world) attachedKeys(gateway string) int {
 	n := 0
 	for i := range w.keys.Items {
-		var refs []v1alpha1.LocalRef
-		if ref := w.keys.Items[i].Spec.GatewayRef; ref != nil {
-			refs = append(refs, *ref)
-		}
+		_, refs := compile.KeyGateway(&w.keys.Items[i])
 		n += attachedTo(gateway, refs, w.names())
 	}
 	return n

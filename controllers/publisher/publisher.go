@@ -60,12 +60,14 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.secretUsers))
 	for _, kind := range []client.Object{
 		&v1alpha1.AIGateway{}, &v1alpha1.Provider{}, &v1alpha1.Model{},
-		&v1alpha1.Tier{}, &v1alpha1.CreditPolicy{}, &v1alpha1.APIKey{},
+		&v1alpha1.Tier{}, &v1alpha1.CreditPolicy{},
 	} {
 		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(namespaceOf),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	}
-	if err := b.Complete(r); err != nil {
+	b = b.Watches(&v1alpha1.APIKey{}, handler.EnqueueRequestsFromMapFunc(gatewayNamespaceOf),
+		builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	if err := b.Complete(apply.Quietly(r)); err != nil {
 		return fmt.Errorf("setting up the publisher: %w", err)
 	}
 	return nil
@@ -73,6 +75,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 
 func namespaceOf(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: obj.GetNamespace()}}}
+}
+
+// gatewayNamespaceOf wakes the namespace of a key's gateway, which counts its keys.
+func gatewayNamespaceOf(_ context.Context, obj client.Object) []reconcile.Request {
+	key, ok := obj.(*v1alpha1.APIKey)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: index.GatewayNamespaceOf(key)}}}
 }
 
 // secretUsers wakes the namespace of a Secret that a Provider names or that holds a snapshot. A Secret's generation does

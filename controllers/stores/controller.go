@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,9 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/apply"
+	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/index"
 	"github.com/layers-dev/layers/controllers/status"
 )
@@ -25,6 +29,8 @@ import (
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 
 // How soon the stores are looked at again.
 const (
@@ -34,39 +40,31 @@ const (
 
 // Reconciler opens each gateway's stores and says StoresReady.
 type Reconciler struct {
-	Client client.Client
-	Cache  *Cache
-	Status *status.Writer
+	Client  client.Client
+	Cache   *Cache
+	Applier *apply.Applier
+	Status  *status.Writer
+	Events  events.EventRecorder
+	// Facts has the image that a ledger is migrated for where the gateway names none.
+	Facts desired.Facts
+	// Now is the clock.
+	Now func() time.Time
 }
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options) error {
-	if r.Client == nil || r.Cache == nil || r.Status == nil {
-		return errors.New("stores controller: client, cache and status writer are required")
+	if r.Client == nil || r.Cache == nil || r.Applier == nil || r.Status == nil || r.Events == nil || r.Facts.Image == "" || r.Now == nil {
+		return errors.New("stores controller: client, cache, applier, status writer, events, image and clock are required")
 	}
 	err := ctrl.NewControllerManagedBy(mgr).Named("stores").WithOptions(opts).
 		For(&v1alpha1.AIGateway{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.secretUsers)).
-		Complete(r)
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(index.SecretUsers(r.Client))).
+		Owns(&batchv1.Job{}).
+		Complete(apply.Quietly(r))
 	if err != nil {
 		return fmt.Errorf("setting up the stores controller: %w", err)
 	}
 	return nil
-}
-
-// secretUsers wakes the gateways that take a URL from the Secret.
-func (r *Reconciler) secretUsers(ctx context.Context, secret client.Object) []reconcile.Request {
-	var users v1alpha1.AIGatewayList
-	err := r.Client.List(ctx, &users, client.InNamespace(secret.GetNamespace()),
-		client.MatchingFields{index.GatewaySecret: secret.GetName()})
-	if err != nil {
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range users.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&users.Items[i])})
-	}
-	return out
 }
 
 // Reconcile opens or checks the stores of one gateway.
@@ -78,10 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	stores, err := r.Cache.Get(ctx, gw)
-	if err == nil && stores != nil {
-		err = stores.Check(ctx)
-	}
+	stores, err := r.open(ctx, gw)
 	problem := (*Problem)(nil)
 	if err != nil && !errors.As(err, &problem) {
 		return ctrl.Result{}, err
@@ -94,7 +89,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case stores == nil:
 		result.RequeueAfter = 0
 	}
-	return result, r.Status.Write(ctx, status.Change{Object: gw, Conditions: []metav1.Condition{ready(stores, problem)}})
+	said := ready(stores, problem)
+	r.tell(gw, said)
+	return result, r.Status.Write(ctx, status.Change{Object: gw, Conditions: []metav1.Condition{said}})
+}
+
+// open sees to the migration, then to the stores.
+func (r *Reconciler) open(ctx context.Context, gw *v1alpha1.AIGateway) (*Stores, error) {
+	if !gw.DeletionTimestamp.IsZero() {
+		return r.Cache.Get(ctx, gw)
+	}
+	if err := r.migrate(ctx, gw); err != nil {
+		return nil, err
+	}
+	stores, err := r.Cache.Get(ctx, gw)
+	if err == nil && stores != nil {
+		err = stores.Check(ctx)
+	}
+	return stores, err
+}
+
+// tell says in an event that a migration failed, once.
+func (r *Reconciler) tell(gw *v1alpha1.AIGateway, said metav1.Condition) {
+	old := meta.FindStatusCondition(gw.Status.Conditions, said.Type)
+	if said.Reason == v1alpha1.ReasonMigrationFailed && (old == nil || old.Reason != said.Reason) {
+		r.Events.Eventf(gw, nil, corev1.EventTypeWarning, said.Reason, "Migrate", "%s", said.Message)
+	}
 }
 
 func ready(stores *Stores, problem *Problem) metav1.Condition {

@@ -114,6 +114,22 @@ func (c *Cache) Forget(name types.NamespacedName) {
 	}
 }
 
+// All are the stores that are open now, by gateway. One whose opening goes on is left out.
+func (c *Cache) All() map[types.UID]*Stores {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[types.UID]*Stores{}
+	for _, s := range c.slots {
+		if s.mu.TryLock() {
+			if s.stores != nil {
+				out[s.stores.key.gateway] = s.stores
+			}
+			s.mu.Unlock()
+		}
+	}
+	return out
+}
+
 // Close closes all stores.
 func (c *Cache) Close() {
 	c.mu.Lock()
@@ -163,7 +179,7 @@ func (c *Cache) url(ctx context.Context, namespace string, ref v1alpha1.SecretKe
 	return url, nil
 }
 
-// open connects to both, migrates the ledger and pins what a credit is.
+// open connects to both and pins what a credit is. It migrates nothing: a Job does that, with the administrator's URL.
 func (c *Cache) open(ctx context.Context, want key) (*Stores, error) {
 	redis, err := admit.NewRedis(admit.Options{URL: want.redis})
 	if err != nil {
@@ -175,7 +191,7 @@ func (c *Cache) open(ctx context.Context, want key) (*Stores, error) {
 		return nil, &Problem{v1alpha1.ReasonInvalid, "The ledger URL is not usable.", err}
 	}
 	s := &Stores{Ledger: sql, Redis: redis, key: want}
-	if err := errors.Join(s.migrate(ctx), s.pin(ctx)); err != nil {
+	if err := s.pin(ctx); err != nil {
 		sql.Close()
 		redis.Close()
 		return nil, err
@@ -183,14 +199,10 @@ func (c *Cache) open(ctx context.Context, want key) (*Stores, error) {
 	return s, nil
 }
 
-func (s *Stores) migrate(ctx context.Context) error {
-	if err := s.Ledger.Migrate(ctx); err != nil {
-		return &Problem{v1alpha1.ReasonStoreUnavailable, "The ledger cannot be reached or migrated.", err}
-	}
-	return nil
-}
-
 func (s *Stores) pin(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
 	have, err := s.Ledger.CreditsPerDollar(ctx, s.key.perDollar)
 	if err != nil {
 		return &Problem{v1alpha1.ReasonStoreUnavailable, "The ledger cannot be read.", err}
@@ -202,12 +214,24 @@ func (s *Stores) pin(ctx context.Context) error {
 	return nil
 }
 
+// ready says whether the ledger has the schema of this build.
+func (s *Stores) ready(ctx context.Context) error {
+	err := s.Ledger.Ready(ctx)
+	switch {
+	case errors.Is(err, ledger.ErrSchema):
+		return &Problem{v1alpha1.ReasonPending, "The ledger is not migrated to the schema of this operator yet.", err}
+	case err != nil:
+		return &Problem{v1alpha1.ReasonStoreUnavailable, "The ledger cannot be reached.", err}
+	}
+	return nil
+}
+
 // Check looks whether both stores answer; the error is a *Problem.
 func (s *Stores) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := s.Ledger.Ready(ctx); err != nil {
-		return &Problem{v1alpha1.ReasonStoreUnavailable, "The ledger cannot be reached or has another schema.", err}
+	if err := s.ready(ctx); err != nil {
+		return err
 	}
 	if err := s.Redis.Ping(ctx); err != nil {
 		return &Problem{v1alpha1.ReasonStoreUnavailable, "Redis cannot be reached.", err}

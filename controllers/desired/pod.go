@@ -1,0 +1,191 @@
+package desired
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// Where a pod finds its files.
+const (
+	snapshotDir = "/etc/layers/snapshot"
+	redisDir    = "/etc/layers/redis"
+	ledgerDir   = "/etc/layers/ledger"
+	tlsDir      = "/etc/layers/tls"
+)
+
+// mount are keys of a Secret as files. Never an env variable (such a container cannot restart while the API server is
+// down) and never a subPath (such a file does not follow its Secret).
+type mount struct {
+	name, path, secret string
+	keys               []string
+}
+
+// mounts are the same for the container and the pod. None is optional: a pod waits for its Secrets.
+func mounts(gw *v1alpha1.AIGateway) []mount {
+	out := []mount{{"snapshot", snapshotDir, SnapshotName(gw.Name), []string{snapshot.SecretDataKey}}}
+	if s := gw.Spec.Redis; s != nil {
+		out = append(out, mount{"redis", redisDir, s.URLSecretRef.Name, []string{s.URLSecretRef.Key}})
+	}
+	if s := gw.Spec.Ledger; s != nil {
+		out = append(out, mount{"ledger", ledgerDir, s.URLSecretRef.Name, []string{s.URLSecretRef.Key}})
+	}
+	if s := gw.Spec.TLS; s != nil {
+		out = append(out, mount{"tls", tlsDir, s.SecretRef.Name, []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey}})
+	}
+	return out
+}
+
+func (m mount) volume() *corev1ac.VolumeApplyConfiguration {
+	source := corev1ac.SecretVolumeSource().WithSecretName(m.secret).WithOptional(false).WithDefaultMode(secretMode)
+	for _, key := range m.keys {
+		source.WithItems(corev1ac.KeyToPath().WithKey(key).WithPath(key))
+	}
+	return corev1ac.Volume().WithName(m.name).WithSecret(source)
+}
+
+func (m mount) volumeMount() *corev1ac.VolumeMountApplyConfiguration {
+	return corev1ac.VolumeMount().WithName(m.name).WithMountPath(m.path).WithReadOnly(true)
+}
+
+func pod(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.PodSpecApplyConfiguration {
+	delay, timeout := drain(gw)
+	spec := placed(securedPod(), gw).
+		WithServiceAccountName(Name(gw.Name)).
+		WithTerminationGracePeriodSeconds(int64(delay)+int64(timeout)+graceSeconds).
+		WithTopologySpreadConstraints(spread(gw, corev1.LabelTopologyZone), spread(gw, corev1.LabelHostname)).
+		WithContainers(container(gw, facts))
+	for _, m := range mounts(gw) {
+		spec.WithVolumes(m.volume())
+	}
+	return spec
+}
+
+// securedPod is what every pod of ours has: no root, no environment of other Services.
+func securedPod() *corev1ac.PodSpecApplyConfiguration {
+	return corev1ac.PodSpec().
+		WithEnableServiceLinks(false).
+		WithSecurityContext(corev1ac.PodSecurityContext().
+			WithRunAsNonRoot(true).WithRunAsUser(nonRoot).WithRunAsGroup(nonRoot).WithFSGroup(nonRoot).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+}
+
+func secured(c *corev1ac.ContainerApplyConfiguration) *corev1ac.ContainerApplyConfiguration {
+	return c.WithSecurityContext(corev1ac.SecurityContext().
+		WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
+		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")))
+}
+
+// placed says where a pod may run, as the template of the spec does.
+func placed(spec *corev1ac.PodSpecApplyConfiguration, gw *v1alpha1.AIGateway) *corev1ac.PodSpecApplyConfiguration {
+	t := template(gw)
+	if len(t.NodeSelector) > 0 {
+		spec.WithNodeSelector(pairs(t.NodeSelector))
+	}
+	for i := range t.Tolerations {
+		spec.WithTolerations(toleration(&t.Tolerations[i]))
+	}
+	if t.PriorityClassName != "" {
+		spec.WithPriorityClassName(t.PriorityClassName)
+	}
+	return spec
+}
+
+func toleration(t *corev1.Toleration) *corev1ac.TolerationApplyConfiguration {
+	out := corev1ac.Toleration()
+	if t.Key != "" {
+		out.WithKey(t.Key)
+	}
+	if t.Operator != "" {
+		out.WithOperator(t.Operator)
+	}
+	if t.Value != "" {
+		out.WithValue(t.Value)
+	}
+	if t.Effect != "" {
+		out.WithEffect(t.Effect)
+	}
+	if t.TolerationSeconds != nil {
+		out.WithTolerationSeconds(*t.TolerationSeconds)
+	}
+	return out
+}
+
+// spread keeps the replicas of one revision apart as well as it goes, and never keeps one from starting.
+func spread(gw *v1alpha1.AIGateway, topology string) *corev1ac.TopologySpreadConstraintApplyConfiguration {
+	return corev1ac.TopologySpreadConstraint().
+		WithTopologyKey(topology).WithMaxSkew(1).WithWhenUnsatisfiable(corev1.ScheduleAnyway).
+		WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(gw.Name))).
+		WithMatchLabelKeys("pod-template-hash")
+}
+
+func container(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.ContainerApplyConfiguration {
+	c := secured(corev1ac.Container()).
+		WithName("gateway").WithImage(image(gw, facts)).WithArgs(args(gw)...).
+		WithPorts(port(apiPort(gw), PortHTTP), port("admin", PortAdmin), port("ack", PortAck)).
+		WithStartupProbe(probe("/healthz", 1, 60)).
+		WithLivenessProbe(probe("/healthz", 10, 6)).
+		WithReadinessProbe(probe("/readyz", 2, 2)).
+		WithResources(resources(gw.Spec.Deployment.Resources))
+	for _, e := range template(gw).ExtraEnv {
+		c.WithEnv(corev1ac.EnvVar().WithName(e.Name).WithValue(e.Value))
+	}
+	for _, m := range mounts(gw) {
+		c.WithVolumeMounts(m.volumeMount())
+	}
+	return c
+}
+
+// args are those of `layers gateway`.
+func args(gw *v1alpha1.AIGateway) []string {
+	delay, timeout := drain(gw)
+	out := []string{
+		"gateway",
+		fmt.Sprintf("--listen=:%d", PortHTTP),
+		fmt.Sprintf("--admin-listen=:%d", PortAdmin),
+		fmt.Sprintf("--ack-listen=:%d", PortAck),
+		"--snapshot-dir=" + snapshotDir,
+		"--snapshot-secret=" + gw.Namespace + "/" + SnapshotName(gw.Name),
+	}
+	if s := gw.Spec.Redis; s != nil {
+		out = append(out, "--redis-url-file="+redisDir+"/"+s.URLSecretRef.Key)
+	}
+	if s := gw.Spec.Ledger; s != nil {
+		out = append(out, "--ledger-url-file="+ledgerDir+"/"+s.URLSecretRef.Key)
+	}
+	if gw.Spec.TLS != nil {
+		out = append(out, "--tls-dir="+tlsDir)
+	}
+	return append(out,
+		fmt.Sprintf("--drain-delay=%ds", delay),
+		fmt.Sprintf("--drain-timeout=%ds", timeout),
+		"--log-format=json")
+}
+
+func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
+	return corev1ac.ContainerPort().WithName(name).WithContainerPort(number).WithProtocol(corev1.ProtocolTCP)
+}
+
+// probe asks the admin port, which has no TLS.
+func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString("admin"))).
+		WithPeriodSeconds(period).WithFailureThreshold(failures).WithTimeoutSeconds(2)
+}
+
+func resources(r corev1.ResourceRequirements) *corev1ac.ResourceRequirementsApplyConfiguration {
+	out := corev1ac.ResourceRequirements()
+	if len(r.Requests) > 0 {
+		out.WithRequests(r.Requests)
+	}
+	if len(r.Limits) > 0 {
+		out.WithLimits(r.Limits)
+	}
+	return out
+}
