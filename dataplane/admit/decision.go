@@ -33,7 +33,7 @@ func parseDecision(text string) (Decision, error) {
 	}
 	for i := 10; i < len(words); i += 6 {
 		unit := snapshot.Unit(words[i])
-		l := measured(unit, p.int(i+1), p.int(i+2), p.int(i+4), p.int(i+5))
+		l, owed := measured(unit, p.int(i+1), p.int(i+2), p.int(i+4), p.int(i+5))
 		switch unit {
 		case snapshot.RequestsPerMinute, snapshot.RequestsPerDay:
 			d.Requests = tighter(d.Requests, l)
@@ -41,7 +41,7 @@ func parseDecision(text string) (Decision, error) {
 			d.Tokens = tighter(d.Tokens, l)
 		}
 		if d.Refusal.Rule == words[i] {
-			d.Refusal = Refusal{Rule: words[i], Limit: l.Limit, Used: l.Limit - l.Remaining, Reset: l.Reset}
+			d.Refusal = Refusal{Rule: words[i], Limit: l.Limit, Used: max(l.Limit-l.Remaining, owed), Reset: l.Reset}
 		}
 	}
 	if p.err != nil {
@@ -78,29 +78,30 @@ var foreverPS = new(big.Int).Mul(big.NewInt(4_000_000_000_000_000), big.NewInt(1
 func interval(value int64) int64 { return (minutePS + value - 1) / value }
 
 // measured answers the numbers of a rate from what the script says: a bucket's debt in us and ps, or a day's count and
-// how long it lasts in us.
-func measured(unit snapshot.Unit, value, burst, us, ps int64) Limit {
+// how long it lasts in us; and what is used, which a burst above the value hides from Remaining.
+func measured(unit snapshot.Unit, value, burst, us, ps int64) (l Limit, used int64) {
 	if unit == snapshot.RequestsPerDay {
-		return Limit{Limit: value, Remaining: max(0, value-us), Reset: micros(ps)}
+		return Limit{Limit: value, Remaining: max(0, value-us), Reset: micros(ps)}, us
 	}
 	if value < 1 {
-		return Limit{} // the reply is broken, and refused as such
+		return Limit{}, 0 // the reply is broken, and refused as such
 	}
 	one := big.NewInt(interval(value))
+	debt := new(big.Int).Mul(big.NewInt(us), big.NewInt(1_000_000))
+	debt.Add(debt, big.NewInt(ps))
 	room := new(big.Int).Mul(one, big.NewInt(burst))
 	if room.Cmp(foreverPS) > 0 {
 		room.Set(foreverPS)
 	}
-	debt := new(big.Int).Mul(big.NewInt(us), big.NewInt(1_000_000))
-	room.Sub(room, debt.Add(debt, big.NewInt(ps)))
 	left := int64(0)
-	if room.Sign() > 0 {
+	if room.Sub(room, debt).Sign() > 0 {
 		left = min(value, room.Div(room, one).Int64())
 	}
+	used = debt.Add(debt, one).Sub(debt, big.NewInt(1)).Div(debt, one).Int64()
 	if ps > 0 {
 		us++
 	}
-	return Limit{Limit: value, Remaining: left, Reset: micros(us)}
+	return Limit{Limit: value, Remaining: left, Reset: micros(us)}, used
 }
 
 // micros is a span of the scripts; the longest that a Duration has where that is shorter.

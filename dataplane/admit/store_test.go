@@ -251,3 +251,12 @@ func same(t tester, what string, got, want any) {
 		t.Fatalf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+func (s *store) preview(q Request) Decision {
+	s.tb.Helper()
+	d, err := s.Preview(context.Background(), q)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return d
+}
