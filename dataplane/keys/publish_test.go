@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func testPublish(t *testing.T, r *admit.Redis) {
 	admitted := func(version int64, want admit.Outcome) {
 		t.Helper()
 		d, err := r.Admit(ctx, admit.Request{
-			ID: "req_" + time.Now().String(), Account: row.Account, KeyDigest: row.Digest, KeyVersion: version, HoldFor: time.Minute,
+			ID: fmt.Sprint("req_", time.Now().UnixNano()), Account: row.Account, KeyDigest: row.Digest, KeyVersion: version, HoldFor: time.Minute,
 		})
 		if err != nil || d.Outcome != want {
 			t.Fatalf("outcome %d, want %d, %v", d.Outcome, want, err)

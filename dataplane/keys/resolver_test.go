@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +116,7 @@ func (f *fixture) pass(d time.Duration) {
 var row = ledger.Key{
 	ID: "key_1", Digest: Digest(declared), Prefix: Prefix(declared), Name: "ns/k", Account: "ns/acme", Tier: "ns/t", Policy: "ns/p",
 	State: ledger.KeyActive, Version: 3, Source: "kubernetes", ClusterUID: "c", GatewayUID: "g", ObjectUID: "o", ObjectName: "ns/k",
+	UserID: "u", Scopes: []string{"Inference"}, Models: []string{"m"}, CapAmount: 5, CapPeriod: "Day", ExpiresAt: 1_900_000_000_000_000, Rotation: 2,
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -255,7 +257,7 @@ func TestManyAtOnceReadOnce(t *testing.T) {
 	for range 50 {
 		wg.Go(func() {
 			k, err := f.a.Lookup(context.Background(), row.Digest)
-			if err != nil || k != row {
+			if err != nil || !cmp.Equal(k, row) {
 				t.Errorf("%+v, %v", k, err)
 			}
 		})
@@ -345,12 +347,20 @@ func TestRace(t *testing.T) {
 func TestRecord(t *testing.T) {
 	at := time.UnixMicro(1_800_000_000_123_456)
 	text := newRecord(row, at).encode()
+	for v, i := reflect.ValueOf(row), 0; i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("the test's row says nothing of %s", v.Type().Field(i).Name)
+		}
+	}
 	got, ok := decode(text, row.Digest)
+	if diff := cmp.Diff(row, got.key()); diff != "" {
+		t.Errorf("a record loses %s", diff)
+	}
 	if diff := cmp.Diff(newRecord(row, at), got); !ok || diff != "" {
 		t.Errorf("ok %v, %s", ok, diff)
 	}
 	for name, bad := range map[string]string{
-		"empty": "", "no JSON": "{", "another format": strings.Replace(text, `"format":1`, `"format":2`, 1),
+		"empty": "", "no JSON": "{", "another format": strings.Replace(text, `"format":2`, `"format":1`, 1),
 		"no account": strings.Replace(text, "ns/acme", "", 1), "no state": strings.Replace(text, "active", "", 1),
 	} {
 		if _, ok := decode(bad, row.Digest); ok {
