@@ -52,8 +52,8 @@ func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	})
 }
 
-// Confirm ends the holds of settled requests. A hold that is not there is no error; a copy that is not there is made, as
-// by LoadAccount and LoadSpend. Keys of accounts go one by one, pipelined, each with its spends in one step: an error may
+// Confirm ends the holds of settled requests. A hold that is not there is no error; a copy that is not there is made, but
+// the next admission asks to have it loaded: a settlement may be older than what the store has lost. Keys of accounts go one by one, pipelined, each with its spends in one step: an error may
 // leave some of them done, and calling again is safe.
 func (r *Redis) Confirm(ctx context.Context, cs []Confirmation) error {
 	calls, err := r.confirmations(cs)
@@ -97,16 +97,15 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 	}
 	var calls []rueidis.LuaExec
 	for _, s := range order {
-		balance, version := decimal(s.newest.Balance), decimal(s.newest.Version)
-		spends := make([]Spend, 0, len(s.spends))
+		call := accountCall{account: s.newest.Account, digest: s.newest.KeyDigest, balance: decimal(s.newest.Balance), version: decimal(s.newest.Version)}
 		for w, spent := range s.spends {
-			spends = append(spends, Spend{w.Period, w.Window, spent})
+			call.spends = append(call.spends, Spend{w.Period, w.Window, spent})
 		}
 		if len(s.ids) == 0 {
-			calls = append(calls, r.accountCall(s.newest.Account, s.newest.KeyDigest, balance, version, spends, nil))
+			calls = append(calls, r.exec(call))
 		}
-		for part := range slices.Chunk(s.ids, idsPerCall) {
-			calls = append(calls, r.accountCall(s.newest.Account, s.newest.KeyDigest, balance, version, spends, part))
+		for call.ids = range slices.Chunk(s.ids, idsPerCall) {
+			calls = append(calls, r.exec(call))
 		}
 	}
 	return calls, nil
@@ -144,14 +143,23 @@ func (s Spend) check(digest string) error {
 	return nil
 }
 
-func (r *Redis) accountCall(account, digest, balance, version string, spends []Spend, ids []string) rueidis.LuaExec {
-	args := []string{balance, version, decimal(r.opts.Idle.Milliseconds()), decimal(len(spends))}
-	for _, s := range spends {
+// accountCall is a call of account.lua; what it does not say stays.
+type accountCall struct {
+	account, digest  string
+	balance, version string // of the copy
+	epoch            int64  // in which the copies were read; 0: they may be older
+	spends           []Spend
+	ids              []string // of holds to end
+}
+
+func (r *Redis) exec(a accountCall) rueidis.LuaExec {
+	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(len(a.spends))}
+	for _, s := range a.spends {
 		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
 	}
 	return rueidis.LuaExec{
-		Keys: []string{accountKey(account), holdsKey(account), expiryKey(account), runningKey(account), spentKey(account, digest)},
-		Args: append(args, ids...),
+		Keys: []string{accountKey(a.account), holdsKey(a.account), expiryKey(a.account), runningKey(a.account), spentKey(a.account, a.digest)},
+		Args: append(args, a.ids...),
 	}
 }
 
@@ -167,7 +175,10 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 	if account == "" || requestID == "" {
 		return fmt.Errorf("releasing: account and request id must be there: %w", ErrRange)
 	}
-	return r.account(ctx, "releasing a hold", r.accountCall(account, "", "", "", nil, []string{requestID}))
+	return r.do(ctx, "releasing a hold", func(ctx context.Context, c rueidis.Client) error {
+		call := r.exec(accountCall{account: account, ids: []string{requestID}})
+		return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
+	})
 }
 
 // LoadAccount copies a committed row; an older version never wins.
@@ -175,7 +186,7 @@ func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing
 	if err := checkAccount(account, balance, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
 	}
-	return r.account(ctx, "loading an account", r.accountCall(account, "", decimal(balance), decimal(version), nil, nil))
+	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(balance), version: decimal(version)})
 }
 
 // LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.
@@ -183,11 +194,16 @@ func (r *Redis) LoadSpend(ctx context.Context, account, digest string, s Spend) 
 	if err := s.check(digest); err != nil || account == "" {
 		return fmt.Errorf("loading what a key of account %q has spent: %w", account, errors.Join(err, ErrRange))
 	}
-	return r.account(ctx, "loading what a key has spent", r.accountCall(account, digest, "", "", []Spend{s}, nil))
+	return r.load(ctx, "loading what a key has spent", accountCall{account: account, digest: digest, spends: []Spend{s}})
 }
 
-func (r *Redis) account(ctx context.Context, what string, call rueidis.LuaExec) error {
-	return r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
+// load makes a call with copies of this epoch.
+func (r *Redis) load(ctx context.Context, what string, a accountCall) error {
+	return r.do(ctx, what, func(ctx context.Context, c rueidis.Client) (err error) {
+		if a.epoch, err = r.epoch.now(ctx, c); err != nil {
+			return err
+		}
+		call := r.exec(a)
 		return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
 	})
 }

@@ -120,7 +120,7 @@ func TestFinishLater(t *testing.T) {
 	s.want(deep, Admitted)
 	shallow := request(0, rule(0))
 	s.want(request(0, rule(1)), RateLimited)
-	same(t, "a smaller bucket says nothing is left", s.admit(shallow).Refusal.Used, int64(600))
+	same(t, "what a smaller bucket says is used", s.admit(shallow).Refusal.Used, int64(3600))
 }
 
 func TestFinishWithoutItsRecord(t *testing.T) {

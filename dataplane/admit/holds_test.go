@@ -50,6 +50,8 @@ func TestConfirmAndLoad(t *testing.T) {
 				must(t, s.raw("DEL", k).Error())
 			}
 			must(t, s.Confirm(ctx, []Confirmation{confirm("a", 70, 3), confirm("b", 90, 2)}))
+			s.want(request(1), ReloadAccount) // it may have known more before
+			must(t, s.LoadAccount(ctx, "ns/acme", 90, 2))
 		},
 		"no request, only a newer row": func(t *testing.T, s *store) {
 			must(t, s.Confirm(ctx, nil))

@@ -1,14 +1,19 @@
 -- Ends holds, moves the copy of an account forward, never back, and the copies of what one of its keys has spent. Any
 -- part may be empty; the same call again changes nothing.
 --
--- KEYS  1 copy of the account (hash b, v)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
--- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 how many spends; for
---       each its period, start, spent and the oldest start to keep; then request ids
+-- KEYS  1 copy of the account (hash b, v, e)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
+-- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 epoch in which they were
+--       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 how many spends; for each its
+--       period, start, spent and the oldest start to keep; then request ids
+local epoch = tonumber(ARGV[4])
+
 if ARGV[2] ~= '' then
-  local stored = redis.call('HGET', KEYS[1], 'v')
-  if not stored or tonumber(stored) < tonumber(ARGV[2]) then
+  local stored = redis.call('HMGET', KEYS[1], 'v', 'e')
+  if not stored[1] or tonumber(stored[1]) < tonumber(ARGV[2]) then
     redis.call('HSET', KEYS[1], 'b', ARGV[1], 'v', ARGV[2])
   end
+  -- A copy that is newer than a row of this epoch is of this epoch too.
+  redis.call('HSET', KEYS[1], 'e', int(math.max(epoch, tonumber(stored[2] or 0))))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 
@@ -23,12 +28,13 @@ local function spend(period, start, spent, oldest)
   local field = string.format('%s %s', period, start)
   local stored = redis.call('HGET', KEYS[5], field)
   if not stored then forget(period, tonumber(oldest)) end
-  if not stored or tonumber(stored) < tonumber(spent) then redis.call('HSET', KEYS[5], field, spent) end
+  local was, of = read_spent(stored)
+  redis.call('HSET', KEYS[5], field, write_spent(math.max(was, tonumber(spent)), math.max(epoch, of)))
   redis.call('PEXPIRE', KEYS[5], ARGV[3])
 end
 
-local last = 4 + 4 * tonumber(ARGV[4])
-for i = 5, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+local last = 5 + 4 * tonumber(ARGV[5])
+for i = 6, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 if #ARGV == last then return 0 end
 
 local sum = tonumber(redis.call('HGET', KEYS[2], SUM) or 0)

@@ -1,7 +1,7 @@
 -- Decides one request: every check before any write; a refusal changes no key.
 --
--- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 rates of this key (hash)   4 copy of the account (hash b, v)
---       5 holds (hash)   6 holds by expiry (zset)   7 running requests (zset)   8 what this key has spent (hash 'Period start' -> nano-USD)
+-- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 rates of this key (hash)   4 copy of the account (hash b, v, e)
+--       5 holds (hash)   6 holds by expiry (zset)   7 running requests (zset)   8 what this key has spent (hash 'Period start' -> nano-USD and epoch)
 -- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 hold, nano-USD
 --       7 '1' if unmetered   8 '1' to decide only   9 life of the hold, us   10 least life of the holds' keys, ms
 --       11 running requests of the key at most (0: no limit)   12 spend cap, nano-USD, or ''   13 its period
@@ -130,9 +130,9 @@ if most > 0 then
   end
 end
 
-local account = redis.call('HGET', KEYS[4], 'b')
-if not account then return reply('reload-account') end
-spendable = tonumber(account)
+local account = redis.call('HMGET', KEYS[4], 'b', 'e')
+if not account[1] or tonumber(account[2] or 0) < epoch then return reply('reload-account') end
+spendable = tonumber(account[1])
 
 -- Holds past their time count no more; an admission takes away those that it saw.
 local sums = redis.call('HMGET', KEYS[5], SUM, key_field(digest))
@@ -159,9 +159,9 @@ look()
 -- The cap.
 if metered and ARGV[12] ~= '' then
   local cap = tonumber(ARGV[12])
-  local spent = redis.call('HGET', KEYS[8], string.format('%s %s', ARGV[13], int(window)))
-  if not spent then return reply('reload-cap') end
-  spent = tonumber(spent)
+  local copy = redis.call('HGET', KEYS[8], string.format('%s %s', ARGV[13], int(window)))
+  local spent, of = read_spent(copy)
+  if not copy or of < epoch then return reply('reload-cap') end
   while spent + key_sum - freed_of[digest] + hold > cap and more do look() end
   local used = spent + key_sum - freed_of[digest]
   if used + hold > cap then

@@ -54,3 +54,11 @@ end
 -- A member of the running requests, all with score 0: those of a key stand together, in the order in which they end
 -- (microseconds have 16 digits until the year 2286).
 local function slot(digest, ends, id) return string.format('%s %s %s', digest, ends, id) end
+
+-- What a key has spent in a window, and the epoch in which that was read.
+local function write_spent(spent, epoch) return string.format('%.0f %.0f', spent, epoch) end
+
+local function read_spent(value)
+  local spent, epoch = string.match(value or '', '^([0-9]+) ([0-9]+)$')
+  return tonumber(spent or 0), tonumber(epoch or 0)
+end
