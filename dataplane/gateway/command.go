@@ -22,7 +22,11 @@ type Options struct {
 	SnapshotDir, SnapshotSecret string
 	// RedisURLFile and LedgerURLFile hold the URLs of the stores; they are read again as they change. Empty: demo mode only.
 	RedisURLFile, LedgerURLFile string
-	Drain                       server.Drain
+	// TLSDir has tls.crt and tls.key, followed as they change; empty: the API is HTTP/1.1 and cleartext HTTP/2.
+	TLSDir string
+	// BodyBudget bounds all request bodies in flight, in bytes; 0: server.DefaultBodyBudget.
+	BodyBudget int64
+	Drain      server.Drain
 	// LogFormat is "text" or "json"; LogLevel is "debug", "info", "warn" or "error".
 	LogFormat, LogLevel string
 	// Version is this build's, for people.
@@ -53,6 +57,8 @@ func NewCommand() *cobra.Command {
 	f.StringVar(&o.SnapshotSecret, "snapshot-secret", "", "NAMESPACE/NAME of the snapshot Secret, to be watched")
 	f.StringVar(&o.RedisURLFile, "redis-url-file", "", "file that holds the URL of Redis, redis://... or rediss://...")
 	f.StringVar(&o.LedgerURLFile, "ledger-url-file", "", "file that holds the URL of the ledger, postgres://... or sqlite:PATH")
+	f.StringVar(&o.TLSDir, "tls-dir", "", "folder with tls.crt and tls.key for the API, followed as they change; empty: HTTP/1.1 and cleartext HTTP/2")
+	f.Int64Var(&o.BodyBudget, "body-budget", server.DefaultBodyBudget, "bytes that all request bodies in flight may take; a request above it is answered 503")
 	f.DurationVar(&o.Drain.Delay, "drain-delay", 10*time.Second, "how long to go on accepting after saying not ready")
 	f.DurationVar(&o.Drain.Timeout, "drain-timeout", 15*time.Minute, "how long open requests may take to finish")
 	f.StringVar(&o.LogFormat, "log-format", "json", "text or json")
@@ -63,6 +69,9 @@ func NewCommand() *cobra.Command {
 func (o Options) check() error {
 	if o.SnapshotDir == "" && o.SnapshotSecret == "" {
 		return errors.New("one of --snapshot-dir and --snapshot-secret is needed: where does the configuration come from?")
+	}
+	if o.BodyBudget < 0 {
+		return fmt.Errorf("--body-budget %d: want at least 0", o.BodyBudget)
 	}
 	if o.SnapshotSecret == "" {
 		return nil

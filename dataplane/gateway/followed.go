@@ -212,6 +212,24 @@ func (b *books) KeyByDigest(ctx context.Context, digest string) (ledger.Key, err
 	return s.KeyByDigest(ctx, digest)
 }
 
+// PendingOutbox implements keys.Outbox.
+func (b *books) PendingOutbox(ctx context.Context, gatewayUID string, limit int) ([]ledger.OutboxItem, error) {
+	s, err := b.store()
+	if err != nil {
+		return nil, err
+	}
+	return s.PendingOutbox(ctx, gatewayUID, limit)
+}
+
+// DoneOutbox implements keys.Outbox.
+func (b *books) DoneOutbox(ctx context.Context, ids []int64) error {
+	s, err := b.store()
+	if err != nil {
+		return err
+	}
+	return s.DoneOutbox(ctx, ids)
+}
+
 // Account implements server.Accounts.
 func (b *books) Account(ctx context.Context, id string) (ledger.Account, error) {
 	s, err := b.store()

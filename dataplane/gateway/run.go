@@ -34,6 +34,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.TLSDir != "" {
+		cert, err := newCertificate(o.TLSDir, log, time.Now, lookEvery)
+		if err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+		listeners.TLS = cert.config()
+	}
 	stores, err := openStores(o, log)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
@@ -51,7 +58,7 @@ func Run(ctx context.Context, o Options) error {
 		running.Go(func() { warnLive(side, holder, log) })
 	}
 	return Serve(ctx, Parts{
-		Source: holder, Admission: stores.admission, Books: stores.given(), Listeners: listeners, Drain: o.Drain,
+		Source: holder, Admission: stores.admission, Books: stores.given(), Listeners: listeners, Drain: o.Drain, BodyBudget: o.BodyBudget,
 		Log: log, Version: o.Version, Ready: func(b Bound) {
 			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", o.Version)
 			if o.Ready != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,7 +35,7 @@ type Admission interface {
 
 // Books is what the data plane needs of the ledger; ledger.Ledger has it.
 type Books interface {
-	keys.Store
+	keys.Outbox
 	server.Accounts
 	settle.Ledger
 }
@@ -49,7 +50,9 @@ type Parts struct {
 	// Listeners are closed by Serve; Ack may be nil.
 	Listeners server.Listeners
 	Drain     server.Drain
-	Log       *slog.Logger
+	// BodyBudget bounds all request bodies in flight, in bytes; 0: server.DefaultBodyBudget.
+	BodyBudget int64
+	Log        *slog.Logger
 	// Version is this build's, for people.
 	Version string
 	// Collectors are served by /metrics beside the data plane's own.
@@ -74,7 +77,7 @@ func Serve(ctx context.Context, p Parts) error {
 	upstreams, closeUpstreams := newUpstreams(p.Version)
 	defer closeUpstreams()
 	o := server.Options{
-		Source: p.Source, Admitter: p.Admission, Upstreams: upstreams, Log: p.Log, Registry: reg, Version: p.Version,
+		Source: p.Source, Admitter: p.Admission, Upstreams: upstreams, Log: p.Log, Registry: reg, Version: p.Version, BodyBudget: p.BodyBudget,
 		Now: time.Now, NewID: func() string { return "req_" + uuid.Must(uuid.NewV7()).String() }, Rand: rand.Int64N,
 	}
 	if p.Books != nil {
@@ -97,6 +100,15 @@ func Serve(ctx context.Context, p Parts) error {
 	if p.Ready != nil {
 		// The listeners are open already: whoever connects now is answered.
 		p.Ready(bound(p.Listeners))
+	}
+	// Changed keys are told of while the server drains, too.
+	side, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	if p.Books != nil {
+		d := delivery{source: p.Source, books: p.Books, admission: p.Admission, log: p.Log, every: deliverEvery}
+		running.Go(func() { d.run(side) })
 	}
 	return s.Serve(ctx, p.Listeners, p.Drain)
 }

@@ -8,6 +8,9 @@ import (
 // MaxDepth is how deep objects and arrays may nest, the outermost included.
 const MaxDepth = 1000
 
+// MaxMembers is how many members the outermost object may have: each costs memory beside its text.
+const MaxMembers = 10_000
+
 // SyntaxError says where and why a text is not accepted.
 type SyntaxError struct {
 	// Offset is the byte at which the error was seen.
@@ -21,8 +24,8 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at offset %d", e.R
 
 const unexpectedEnd = "unexpected end of JSON input"
 
-// Scan validates the whole of body against RFC 8259, with UTF-8 checked and nesting bounded by MaxDepth, and returns the
-// members of the object that it is. The error is a *SyntaxError.
+// Scan validates the whole of body against RFC 8259, with UTF-8 checked, nesting bounded by MaxDepth and members by
+// MaxMembers, and returns the members of the object that it is. The error is a *SyntaxError.
 func Scan(body []byte) (Object, error) {
 	s := scanner{text: body, depth: 1}
 	s.space()
@@ -74,7 +77,9 @@ func (s *scanner) members() (Object, error) {
 			return nil, err
 		}
 		m.ValueEnd = s.at
-		o = append(o, m)
+		if o = append(o, m); len(o) > MaxMembers {
+			return nil, s.fail("too many members in the JSON object")
+		}
 		s.space()
 		if s.take('}') {
 			return o, nil

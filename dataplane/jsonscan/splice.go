@@ -1,5 +1,7 @@
 package jsonscan
 
+import "bytes"
+
 // Edit replaces [Start, End) of a text; Start == End inserts.
 type Edit struct {
 	Start, End int
@@ -20,17 +22,15 @@ func (o Object) Prepend(name string, value []byte) Edit {
 
 // Splice returns a copy of body with the edits made, every other byte as it was. Edits are in the order of their offsets
 // and do not overlap.
-func Splice(body []byte, edits ...Edit) []byte {
-	size := len(body)
-	for _, e := range edits {
-		size += len(e.Text) - (e.End - e.Start)
-	}
-	out := make([]byte, 0, size)
+func Splice(body []byte, edits ...Edit) []byte { return bytes.Join(Pieces(body, edits...), nil) }
+
+// Pieces is Splice without the copy: the parts of body and the texts, in their order.
+func Pieces(body []byte, edits ...Edit) [][]byte {
+	out := make([][]byte, 0, 2*len(edits)+1)
 	at := 0
 	for _, e := range edits {
-		out = append(out, body[at:e.Start]...)
-		out = append(out, e.Text...)
+		out = append(out, body[at:e.Start], e.Text)
 		at = e.End
 	}
-	return append(out, body[at:]...)
+	return append(out, body[at:])
 }

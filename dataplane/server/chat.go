@@ -68,7 +68,7 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record) (e *e
 	if err := acceptable(r); err != nil {
 		return nil, release, err
 	}
-	limit := min(c.maxBody(), s.o.BodyBudget)
+	limit := min(c.maxBody(), s.bodies.Most())
 	raw, release, err := s.bodies.Read(w.ResponseWriter, r, limit)
 	if err != nil {
 		return nil, release, s.bodyError(w, err, limit)
@@ -101,10 +101,10 @@ func acceptable(r *http.Request) error {
 	return nil
 }
 
-// bodyError is what a client hears when its body could not be read. The rest of the body is not read any more, so the
-// connection ends with the answer.
+// bodyError is what a client hears when its body could not be read. The connection ends with the answer.
 func (s *Server) bodyError(w *answer, err error, limit int64) error {
 	w.Header().Set("Connection", "close")
+	w.refusedBody = true
 	switch {
 	case errors.Is(err, body.ErrTooLarge):
 		return errTooLarge(limit)

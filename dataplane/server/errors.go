@@ -70,7 +70,7 @@ func errRequest(code, param, message string) *chat.Error {
 func errTooLarge(limit int64) *chat.Error {
 	return &chat.Error{
 		Status: http.StatusRequestEntityTooLarge, Type: typeRequest, Code: "request_too_large",
-		Message: fmt.Sprintf("The request body is larger than %d bytes, the limit of this API key's tier.", limit),
+		Message: fmt.Sprintf("The request body is larger than %d bytes, the limit for this API key.", limit),
 		Details: map[string]any{"limit_bytes": limit},
 	}
 }

@@ -28,6 +28,8 @@ type handler func(w *answer, r *http.Request, rec *observe.Record) error
 type answer struct {
 	http.ResponseWriter
 	status int
+	// refusedBody says that the client may still be sending its body.
+	refusedBody bool
 	// before, if set, is called once before the headers go, to add to them.
 	before func()
 }
@@ -75,6 +77,10 @@ func (s *Server) handle(route string, h handler) http.Handler {
 		// The deadline of the connection's last answer is not this one's.
 		_ = http.NewResponseController(rw).SetWriteDeadline(time.Time{})
 		s.metrics.Begin()
+		h := h
+		if sizeOf(r.Header) > maxHeaders {
+			h = headersTooLarge
+		}
 		err := s.guarded(h, w, r, rec)
 		s.finish(w, r, rec, err)
 	})
@@ -102,6 +108,7 @@ func (s *Server) finish(w *answer, r *http.Request, rec *observe.Record, err err
 		if w.status == 0 {
 			s.writeDeadline(w)
 			openai.Error(w, e)
+			s.linger(w, r)
 		}
 	}
 	if rec.Outcome == "" {
@@ -116,6 +123,40 @@ func (s *Server) finish(w *answer, r *http.Request, rec *observe.Record, err err
 		// The answer is incomplete: closing the connection is all that tells the client.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// linger lets a client that sends before it reads come to its answer. HTTP/2 does not need it, and a client that waits for
+// leave to send has not got it.
+func (s *Server) linger(w *answer, r *http.Request) {
+	if !w.refusedBody || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" {
+		return
+	}
+	if http.NewResponseController(w).Flush() == nil {
+		s.bodies.Discard(w, r)
+	}
+}
+
+// maxHeaders bounds a request's headers, names and values. Beyond maxHeaderBytes the connection itself refuses them.
+const maxHeaders = 64 << 10
+
+// headersTooLarge answers requests with more headers than any client of this API has.
+func headersTooLarge(w *answer, _ *http.Request, _ *observe.Record) error {
+	w.Header().Set("Connection", "close")
+	w.refusedBody = true
+	return &chat.Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Type: typeRequest, Code: "headers_too_large",
+		Message: "The request's headers are larger than 65536 bytes.", Details: map[string]any{"limit_bytes": maxHeaders},
+	}
+}
+
+func sizeOf(h http.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + 4
+		}
+	}
+	return n
 }
 
 // writeDeadline bounds the next write to the client.

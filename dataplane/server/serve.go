@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +17,8 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	// maxHeaderBytes is more than maxHeaders, so that most of what is too large is refused in the client's protocol.
+	maxHeaderBytes = 512 << 10
 	// cutTime is how long handlers may take to end once their upstream calls are cut.
 	cutTime = 5 * time.Second
 )
@@ -24,6 +26,8 @@ const (
 // Listeners are where a Server serves; Ack may be nil.
 type Listeners struct {
 	API, Admin, Ack net.Listener
+	// TLS serves the API with a certificate; nil: HTTP/1.1 and cleartext HTTP/2.
+	TLS *tls.Config
 }
 
 // Drain bounds the end of a Server.
@@ -39,13 +43,18 @@ type Drain struct {
 func (s *Server) Serve(ctx context.Context, l Listeners, d Drain) error {
 	api := s.httpServer(s.Handler())
 	side := []*http.Server{s.httpServer(s.AdminHandler()), s.httpServer(s.AckHandler())}
+	api.TLSConfig = l.TLS
 	failed := make(chan error, 3)
 	serve := func(h *http.Server, l net.Listener) {
 		if l == nil {
 			return
 		}
 		go func() {
-			if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			begin := h.Serve
+			if h.TLSConfig != nil {
+				begin = func(l net.Listener) error { return h.ServeTLS(l, "", "") }
+			}
+			if err := begin(l); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serving %s: %w", l.Addr(), err)
 			}
 		}()
@@ -139,8 +148,13 @@ func (c *crowd) idle() <-chan struct{} {
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)            // with a certificate
+	protocols.SetUnencryptedHTTP2(true) // without one, by prior knowledge
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Protocols: protocols,
+		Handler:   h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 }

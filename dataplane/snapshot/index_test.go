@@ -37,7 +37,9 @@ func TestValidate(t *testing.T) {
 		"unit twice":           {func(s *Snapshot) { s.Tiers[0].Limits = append(s.Tiers[0].Limits, s.Tiers[0].Limits[0]) }, "is there twice"},
 		"concurrent":           {func(s *Snapshot) { s.Tiers[0].MaxConcurrent = -1 }, "maxConcurrent"},
 		"no models, and some":  {func(s *Snapshot) { s.Tiers[0].NoModels = true }, "noModels"},
-		"unavailable":          {func(s *Snapshot) { s.Models[0].Backends, s.Models[0].Price, s.Models[0].Unavailable = nil, nil, "no key" }, ""},
+		"unavailable": {func(s *Snapshot) {
+			s.Models[0].Backends, s.Models[0].Price, s.Models[0].Unavailable = nil, nil, "no key"
+		}, ""},
 		"unavailable, served":  {func(s *Snapshot) { s.Models[0].Unavailable = "no key" }, "unavailable"},
 		"proxy":                {func(s *Snapshot) { s.ClientIP = ClientIP{[]string{"10.0.0.1"}, "X-Forwarded-For"} }, `"10.0.0.1" is no CIDR`},
 		"proxy without header": {func(s *Snapshot) { s.ClientIP.TrustedProxies = []string{"10.0.0.0/8"} }, "without a header"},

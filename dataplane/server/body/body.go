@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -23,54 +24,60 @@ var (
 	ErrSlow = errors.New("request body comes too slowly")
 )
 
-// firstChunk is what a body's buffer begins with when its length is not known or large.
-const firstChunk = 16 << 10
+// Bounds of Discard: how long a client that was refused may go on sending, and be silent meanwhile.
+const (
+	discardTotal = 5 * time.Second
+	discardIdle  = time.Second
+)
 
 // Reader reads bodies against one budget.
 type Reader struct {
 	budget *semaphore.Weighted
+	size   int64
 	now    func() time.Time
 	// idle bounds the wait for the next byte, total the whole body.
 	idle, total time.Duration
+	chunks      [chunkSizes]sync.Pool // of *[]byte, each twice as large as the one before
 }
 
 // NewReader makes a Reader with a budget in bytes.
 func NewReader(budget int64, idle, total time.Duration, now func() time.Time) *Reader {
-	return &Reader{budget: semaphore.NewWeighted(budget), now: now, idle: idle, total: total}
+	return &Reader{budget: semaphore.NewWeighted(budget), size: budget, now: now, idle: idle, total: total}
 }
 
+// Most is the largest body that the budget can ever take: for a moment a body is there in pieces and as a whole.
+func (b *Reader) Most() int64 { return b.size / 2 }
+
 // Read reads the body of r, at most limit bytes. release gives its bytes back to the budget and must be called when the
-// body is not used any more; it is never nil. Memory is taken as bytes arrive, whatever length the client announced.
+// body is not used any more; it is never nil. Memory is taken as bytes arrive, whatever length the client announced, in
+// pieces that are used again: a body that is refused leaves nothing behind to be collected.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+	release = func() {}
 	if r.ContentLength > limit {
-		return nil, func() {}, ErrTooLarge
+		return nil, release, ErrTooLarge
 	}
 	control := http.NewResponseController(w)
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }() // a recorder in a test has no deadlines
-	var taken int64
-	release = func() { b.budget.Release(taken) }
-	buf := []byte{}
+	in := incoming{reader: b}
+	defer in.drop()
 	end := b.now().Add(b.total)
 	for {
-		if len(buf) == cap(buf) {
-			grown, err := b.grow(buf, r.ContentLength, limit, &taken)
-			if err != nil {
-				return nil, release, err
-			}
-			buf = grown
+		room, err := in.room()
+		if err != nil {
+			return nil, release, err
 		}
 		deadline := b.now().Add(b.idle)
 		if end.Before(deadline) {
 			deadline = end
 		}
 		_ = control.SetReadDeadline(deadline)
-		n, err := r.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
+		n, err := r.Body.Read(room)
+		in.took(n)
 		switch {
-		case int64(len(buf)) > limit:
+		case in.size > limit:
 			return nil, release, ErrTooLarge
 		case errors.Is(err, io.EOF):
-			return buf, release, nil
+			return in.whole()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, release, fmt.Errorf("%w: %w", ErrSlow, err)
 		case err != nil:
@@ -79,20 +86,26 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64) (body
 	}
 }
 
-// grow makes room: double, but never more than one byte above what was announced or allowed (that one byte tells the
-// end from a body that is too large).
-func (b *Reader) grow(buf []byte, announced, limit int64, taken *int64) ([]byte, error) {
-	most := limit + 1
-	if announced >= 0 {
-		most = announced + 1
+// Discard takes what is left of a body that was refused, for a short time: a connection that is closed while its client
+// still sends is reset, and the answer with it.
+func (b *Reader) Discard(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	in := incoming{reader: b}
+	room, err := in.room()
+	if err != nil {
+		return
 	}
-	size := min(max(2*int64(cap(buf)), firstChunk), max(most, int64(len(buf))+1))
-	more := size - *taken
-	if !b.budget.TryAcquire(more) {
-		return nil, ErrBudget
+	defer in.drop()
+	for end := b.now().Add(discardTotal); b.now().Before(end); {
+		deadline := b.now().Add(discardIdle)
+		if end.Before(deadline) {
+			deadline = end
+		}
+		if control.SetReadDeadline(deadline) != nil {
+			return
+		}
+		if _, err := r.Body.Read(room); err != nil {
+			return
+		}
 	}
-	*taken = size
-	grown := make([]byte, len(buf), size)
-	copy(grown, buf)
-	return grown, nil
 }

@@ -57,7 +57,7 @@ func TestRead(t *testing.T) {
 
 // The budget holds for all bodies in flight together.
 func TestBudgetIsShared(t *testing.T) {
-	b := NewReader(30_000, time.Second, time.Second, time.Now)
+	b := NewReader(50_000, time.Second, time.Second, time.Now)
 	read := func() (func(), error) {
 		_, release, err := b.Read(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 16_000))), 1<<20)
 		return release, err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -90,16 +91,33 @@ func (u *Upstream) send(ctx context.Context, c chat.Call) (*http.Response, error
 	if base == "" && c.Provider.Type == snapshot.OpenAI {
 		base = DefaultBaseURL
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/chat/completions", bytes.NewReader(rewrite(c)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/chat/completions", http.NoBody)
 	if err != nil {
 		return nil, err
 	}
+	setBody(req, rewrite(c))
 	u.header(req, c)
 	return u.pool.get(c.Timeouts.ConnectSeconds).RoundTrip(req)
 }
 
+// setBody sends pieces as they are: a copy would be as large as the client's body.
+func setBody(req *http.Request, pieces [][]byte) {
+	req.ContentLength = 0
+	for _, p := range pieces {
+		req.ContentLength += int64(len(p))
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		readers := make([]io.Reader, len(pieces))
+		for i, p := range pieces {
+			readers[i] = bytes.NewReader(p)
+		}
+		return io.NopCloser(io.MultiReader(readers...)), nil
+	}
+	req.Body, _ = req.GetBody() // it never fails
+}
+
 // rewrite makes the upstream's body out of the client's: its own id of the model, and in streams the wish for usage.
-func rewrite(c chat.Call) []byte {
+func rewrite(c chat.Call) [][]byte {
 	body, fields := c.Request.Body, c.Request.Fields
 	model, _ := fields.Get("model")
 	edits := []jsonscan.Edit{model.Replace(jsonscan.Quote(c.Model))}
@@ -109,7 +127,7 @@ func rewrite(c chat.Call) []byte {
 			edits[0], edits[1] = edits[1], edits[0]
 		}
 	}
-	return jsonscan.Splice(body, edits...)
+	return jsonscan.Pieces(body, edits...)
 }
 
 // wantUsage is the edit that sets stream_options.include_usage to true and leaves the other options as they are.
