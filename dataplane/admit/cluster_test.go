@@ -2,54 +2,26 @@ package admit
 
 import (
 	"context"
-	"net"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"github.com/layers-dev/layers/hack/testenv"
 )
 
 // newCluster starts a cluster of one node, which refuses a script whose keys are in two slots as any other does.
 func newCluster(t *testing.T) *store {
 	t.Helper()
-	bin, err := testenv.FindRedis(os.Stderr)
+	server := newProcess(t, "--cluster-enabled", "yes")
+	c, err := server.dial()
 	must(t, err)
-	var port string
-	for n := 0; port == ""; {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		if n = l.Addr().(*net.TCPAddr).Port; n < 55_000 { // the nodes' own port is 10000 higher
-			port = decimal(n)
-		}
-		must(t, l.Close())
-	}
-	server := exec.CommandContext(t.Context(), bin, "--bind", "127.0.0.1", "--port", port, "--cluster-enabled", "yes", "--save", "", "--dir", t.TempDir())
-	must(t, server.Start())
-	t.Cleanup(func() {
-		_ = server.Process.Kill() // it may be gone already
-		_ = server.Wait()
-	})
-	url := "redis://127.0.0.1:" + port
-	opt := rueidis.ClientOption{InitAddress: []string{"127.0.0.1:" + port}, ForceSingleClient: true, DisableCache: true}
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if c, err := rueidis.NewClient(opt); err == nil {
-			defer c.Close()
-			must(t, c.Do(t.Context(), c.B().Arbitrary("CLUSTER", "ADDSLOTSRANGE", "0", "16383").Build()).Error())
-			for c.Do(t.Context(), c.B().Get().Key("x").Build()).Error() != rueidis.Nil {
-				if time.Now().After(deadline) {
-					t.Fatal("the cluster is not up")
-				}
-			}
-			return &store{tb: t, Redis: open(t, url)}
-		}
+	defer c.Close()
+	must(t, c.Do(t.Context(), c.B().Arbitrary("CLUSTER", "ADDSLOTSRANGE", "0", "16383").Build()).Error())
+	for deadline := time.Now().Add(20 * time.Second); c.Do(t.Context(), c.B().Get().Key("x").Build()).Error() != rueidis.Nil; {
 		if time.Now().After(deadline) {
-			t.Fatal("the node is not up")
+			t.Fatal("the cluster is not up")
 		}
 	}
+	return &store{tb: t, Redis: open(t, server.URL)}
 }
 
 func TestCluster(t *testing.T) {

@@ -86,7 +86,7 @@ func (s *store) raw(args ...string) rueidis.RedisResult {
 // count sends a command that answers an integer.
 func (s *store) count(args ...string) int64 {
 	s.tb.Helper()
-	n, err := s.raw(args...).ToInt64()
+	n, err := s.raw(args...).AsInt64()
 	if err != nil {
 		s.tb.Fatal(err)
 	}
