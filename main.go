@@ -43,6 +43,7 @@ func newCommand() *cobra.Command {
 		up.NewCommand(),
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),
+		cli.NewKeysCommand(),
 		cli.NewLedgerCommand(),
 		newVersionCommand(),
 	)

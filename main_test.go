@@ -22,7 +22,7 @@ func TestCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"operator", "up", "migrate", "grant", "ledger", "version"} {
+	for _, name := range []string{"operator", "up", "migrate", "grant", "keys", "ledger", "version"} {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("the help does not name %q:\n%s", name, help)
 		}

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-// Bounds of a delivery.
-const (
-	outboxBatch         = 100
-	defaultDeliverEvery = 5 * time.Second
-)
+// outboxBatch is how many items are read at a time.
+const outboxBatch = 100
 
 // Outbox is what Deliver needs of the ledger.
 type Outbox interface {
@@ -64,37 +59,4 @@ func deliver(ctx context.Context, box Outbox, admission Loader, cache Cache, ite
 	}
 	row.Account = item.Account
 	return Publish(ctx, admission, cache, row)
-}
-
-// Delivery is Deliver as a job: at once, then every Every.
-type Delivery struct {
-	Outbox    Outbox
-	Admission Loader
-	// Cache may be nil.
-	Cache Cache
-	// GatewayUID says whose keys; empty: everybody's.
-	GatewayUID string
-	// Every is the pause between two passes; 0: 5 s.
-	Every time.Duration
-	// Log hears what could not be told; nil: nobody.
-	Log *slog.Logger
-}
-
-// Run delivers until ctx is over. A pass that fails is tried again with the next one.
-func (d Delivery) Run(ctx context.Context) {
-	if d.Every <= 0 {
-		d.Every = defaultDeliverEvery
-	}
-	tick := time.NewTicker(d.Every)
-	defer tick.Stop()
-	for {
-		if _, err := Deliver(ctx, d.Outbox, d.Admission, d.Cache, d.GatewayUID); err != nil && ctx.Err() == nil && d.Log != nil {
-			d.Log.WarnContext(ctx, "Could not tell Redis of changed keys, trying again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +68,11 @@ func TestDeliverConcurrently(t *testing.T) {
 	var couriers sync.WaitGroup
 	for range 3 {
 		couriers.Go(func() {
-			Delivery{Outbox: w.ledger, Admission: w.redis, Cache: w.redis, GatewayUID: "g", Every: time.Millisecond}.Run(ctx)
+			for ctx.Err() == nil {
+				if _, err := Deliver(ctx, w.ledger, w.redis, w.redis, "g"); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 	for _, k := range all {
@@ -107,80 +110,68 @@ func waitEmpty(t *testing.T, l ledger.Ledger) {
 	}
 }
 
-// deaf is a Redis that does not answer until it is told to.
+// deaf is a Redis that does not answer until it heals.
 type deaf struct {
 	Loader
 
-	mu    sync.Mutex
 	heals bool
 }
 
+var errDeaf = errors.New("unreachable")
+
 func (d *deaf) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if !d.heals {
-		return errors.New("unreachable")
+		return errDeaf
 	}
 	return d.Loader.LoadKey(ctx, account, digest, state, version)
 }
 
-// said collects what is logged.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) has(part string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Contains(s.text.String(), part)
-}
-
-// TestDeliveryGoesOn: what cannot be told stays in the outbox, is said, and is told when Redis answers again.
-func TestDeliveryGoesOn(t *testing.T) {
+// TestDeliverAgain: what cannot be told stays in the outbox and is told when Redis answers again.
+func TestDeliverAgain(t *testing.T) {
 	w := newWorld(t)
 	k := w.key("k")
 	if _, err := w.ledger.RevokeKey(t.Context(), k.Digest); err != nil {
 		t.Fatal(err)
 	}
-	redis, log := &deaf{Loader: w.redis}, &said{}
-	if n, err := Deliver(t.Context(), w.ledger, redis, nil, ""); n != 0 || err == nil {
+	redis := &deaf{Loader: w.redis}
+	n, err := Deliver(t.Context(), w.ledger, redis, nil, "")
+	if n != 0 || !errors.Is(err, errDeaf) || strings.Contains(err.Error(), k.Digest) {
 		t.Errorf("Deliver = %d, %v", n, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var done sync.WaitGroup
-	done.Go(func() {
-		Delivery{Outbox: w.ledger, Admission: redis, Every: time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil))}.Run(ctx)
-	})
-	for deadline, poll := time.After(20*time.Second), time.Tick(5*time.Millisecond); !log.has("Could not tell Redis"); {
-		select {
-		case <-poll:
-		case <-deadline:
-			t.Fatal("nothing is said")
-		}
 	}
 	if left, err := w.ledger.PendingOutbox(t.Context(), "", 10); err != nil || len(left) != 1 {
 		t.Errorf("in the outbox: %v, %v", left, err)
 	}
-	redis.mu.Lock()
 	redis.heals = true
-	redis.mu.Unlock()
-	waitEmpty(t, w.ledger)
-	cancel()
-	done.Wait()
+	if n, err := Deliver(t.Context(), w.ledger, redis, nil, ""); n != 1 || err != nil {
+		t.Errorf("Deliver = %d, %v", n, err)
+	}
 	if w.passes(k.Digest) {
 		t.Error("a request passes")
 	}
-	if log.has(k.Digest) {
-		t.Error("the log shows the digest")
+}
+
+// TestDeliverManyMoreThanABatch: one call takes all that is there.
+func TestDeliverManyMoreThanABatch(t *testing.T) {
+	box := &shelf{items: 2*outboxBatch + 1}
+	if n, err := Deliver(t.Context(), box, &deaf{}, nil, ""); n != 2*outboxBatch+1 || err != nil || box.items != 0 {
+		t.Errorf("Deliver = %d, %v; %d are left", n, err, box.items)
 	}
+}
+
+// shelf is an outbox of items whose keys are gone.
+type shelf struct{ items int }
+
+func (s *shelf) KeyByDigest(context.Context, string) (ledger.Key, error) {
+	return ledger.Key{}, ledger.ErrNotFound
+}
+
+func (s *shelf) PendingOutbox(_ context.Context, _ string, limit int) ([]ledger.OutboxItem, error) {
+	return make([]ledger.OutboxItem, min(limit, s.items)), nil
+}
+
+func (s *shelf) DoneOutbox(_ context.Context, ids []int64) error {
+	s.items -= len(ids)
+	return nil
 }
 
 // TestDeliverOneGateway: another gateway's items are left to it.

@@ -56,6 +56,19 @@ func (s *store) ListKeys(ctx context.Context, account string) ([]Key, error) {
 	return keys, wrap("listing keys", err)
 }
 
+// Gateways answers whose keys there are.
+func (s *store) Gateways(ctx context.Context) ([]string, error) {
+	const sql = "SELECT DISTINCT gateway_uid FROM api_keys WHERE gateway_uid <> '' AND state <> 'revoked' ORDER BY gateway_uid LIMIT 100"
+	var uids []string
+	err := s.db.Each(ctx, sql, nil, func(scan func(...any) error) error {
+		var uid string
+		err := scan(&uid)
+		uids = append(uids, uid)
+		return err
+	})
+	return uids, wrap("listing gateways", err)
+}
+
 // UpsertKey makes the row of one object so.
 func (s *store) UpsertKey(ctx context.Context, u KeyUpsert) (Key, error) {
 	if err := checkUpsert(u); err != nil {

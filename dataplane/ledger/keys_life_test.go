@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,9 @@ func TestListKeysAndSweepRows(t *testing.T) {
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
 				t.Errorf("keys of %q: %v\n%s", account, err, diff)
 			}
+		}
+		if uids, err := e.Gateways(t.Context()); err != nil || !slices.Equal(uids, []string{"g1", "g2"}) {
+			t.Errorf("Gateways = %v, %v", uids, err)
 		}
 		for gateway, want := range map[string][]ledger.Key{"g1": {keys[2]}, "g2": {keys[3]}, "": nil} {
 			got, err := e.SweepRows(t.Context(), "kubernetes", "c1", gateway)

@@ -241,6 +241,8 @@ type Ledger interface {
 	// to). The same again changes nothing. ErrNotFound; ErrOwned; ErrConflict: the key was revoked, has expired or was
 	// rotated to another digest, or newDigest is another key's.
 	RotateKey(ctx context.Context, digest, newDigest, newPrefix string, overlap time.Duration) (old, new Key, err error)
+	// Gateways answers the UIDs of the gateways that live keys belong to, sorted, at most 100.
+	Gateways(ctx context.Context) ([]string, error)
 	// PendingOutbox answers the oldest items of one gateway (empty: of all). DoneOutbox takes items away; ids that are not
 	// there are none of its business. keys.Deliver is what works them off.
 	PendingOutbox(ctx context.Context, gatewayUID string, limit int) ([]OutboxItem, error)

@@ -1,4 +1,5 @@
-// Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant` and `layers ledger check`.
+// Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant`, `layers keys` and
+// `layers ledger check`.
 package cli
 
 import (
@@ -69,6 +70,15 @@ func (t *target) ready(cmd *cobra.Command, fn func(context.Context, ledger.Ledge
 		}
 		return fn(ctx, l)
 	})
+}
+
+// creditsPerDollar is what a credit is in this ledger.
+func creditsPerDollar(ctx context.Context, l ledger.Ledger) (int64, error) {
+	pinned, err := l.CreditsPerDollar(ctx, 0)
+	if err == nil && pinned == 0 {
+		pinned = defaultPerDollar
+	}
+	return pinned, err
 }
 
 // NewMigrateCommand is `layers migrate`: it brings the ledger's schema to this build's version.

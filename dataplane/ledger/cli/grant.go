@@ -46,20 +46,15 @@ func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 	if strings.TrimSpace(f.reason) == "" {
 		return errors.New("granting: the reason is empty")
 	}
-	perDollar, err := l.CreditsPerDollar(ctx, 0)
+	perDollar, err := creditsPerDollar(ctx, l)
 	if err != nil {
 		return err
-	}
-	if perDollar == 0 {
-		perDollar = defaultPerDollar
 	}
 	amount, err := pricing.ParseCredits(credits, perDollar)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(account, "/") {
-		account = "default/" + account
-	}
+	account = qualified(account)
 	if f.id == "" {
 		id, err := uuid.NewV7()
 		if err != nil {
