@@ -260,3 +260,13 @@ func (s *store) preview(q Request) Decision {
 	}
 	return d
 }
+
+// holdOf answers a hold as the store has it.
+func (s *store) holdOf(id string) (h heldHold, there bool) {
+	s.tb.Helper()
+	v, err := s.raw("HGET", holdsKey("ns/acme"), id).ToString()
+	if err != nil {
+		return h, false
+	}
+	return heldValue(s.tb, v), true
+}
