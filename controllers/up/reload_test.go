@@ -195,7 +195,7 @@ func TestReloadDevelopmentKey(t *testing.T) {
 	write(t, o.Manifests, "40-keys.yaml", strings.Split(files["40-keys.yaml"], "---\n")[1])
 	// Its policy went with it: until the cached row is read again, the refusal names that.
 	until(t, p, "the development key is refused", func() bool { got := p.status(t, dev); return got == 401 || got == 503 })
-	p.answers(t, readKey(t, o.Data, "default.made-key"), 200)
+	until(t, p, "the declared key, made anew, works", func() bool { return p.status(t, readKey(t, o.Data, "default.made-key")) == 200 })
 }
 
 // TestReloadRotation: raising rotation makes another key; both work until the overlap ends, and being disabled is for both.
@@ -224,7 +224,7 @@ func TestReloadRotation(t *testing.T) {
 	}
 	write(t, o.Manifests, "40-keys.yaml", strings.NewReplacer("rotation: 2", "rotation: 3", "3600", "0").Replace(rotated))
 	p.answers(t, made, 401)
-	p.answers(t, readKey(t, o.Data, "default.made-key"), 200)
+	until(t, p, "the third key works", func() bool { return p.status(t, readKey(t, o.Data, "default.made-key")) == 200 })
 }
 
 // TestReloadRetries: keys that the ledger could not take are taken when it can.

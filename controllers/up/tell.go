@@ -6,7 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
+
+// demoModel is the public name of the model that answers inside the process.
+const demoModel = "layers/demo"
 
 // teller speaks to the person who started the process: in sentences, or in log records where logs are JSON.
 type teller struct {
@@ -42,15 +47,16 @@ type place struct {
 
 // serving says where, and what to paste.
 func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
-	models := w.out.Snapshot.Models
+	models := w.available()
 	if t.json {
-		t.log.Info("Serving", "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", devFile)
+		t.log.Info("Serving", "providers", w.real, "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", devFile)
 		return
 	}
 	key := "$LAYERS_API_KEY"
 	if w.demo() {
 		t.line("DEMO MODE: every key that begins with lyr_live_ is taken, nothing is charged, nothing is stored.")
 		key = "lyr_live_demo"
+		t.providers(w, len(models))
 	} else {
 		t.line(fmt.Sprintf("Serving. Models: %d, keys: %d.", len(models), len(w.out.Keys)))
 	}
@@ -61,12 +67,32 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 	}
 	t.devKey(devFile)
 	if len(models) > 0 {
-		t.line("\nTry it:\n\n" + curl(p.API, key, models[0].PublicName, false) + "\n\nOr as a stream:\n\n" + curl(p.API, key, models[0].PublicName, true))
+		t.line("\nTry it:\n\n" + curl(p.API, key, sample(models), false) + "\n\nOr as a stream:\n\n" + curl(p.API, key, sample(models), true))
 	}
 	if w.demo() {
 		t.line("\nTo serve your own models, keys and prices: layers up --manifests DIR")
 	}
 	t.line("")
+}
+
+// providers says which models of a demo are real, and who pays for them.
+func (t teller) providers(w *world, available int) {
+	if len(w.real) > 0 {
+		t.line("Served for real, at the cost of the accounts whose keys are in the environment: " + strings.Join(w.real, ", ") + ".")
+	}
+	if missing := len(w.out.Snapshot.Models) - available; missing > 0 {
+		t.line(fmt.Sprintf("%d models of the catalogue have no key; a request for one says which variable it needs.", missing))
+	}
+}
+
+// sample is a model to try: one that costs nothing, if there is one.
+func sample(models []snapshot.Model) string {
+	for _, m := range models {
+		if m.PublicName == demoModel {
+			return demoModel
+		}
+	}
+	return models[0].PublicName
 }
 
 // devKey says how to use the development key; an empty name: there is none.
@@ -78,7 +104,7 @@ func (t teller) devKey(file string) {
 
 // reloaded says that the manifests were read again.
 func (t teller) reloaded(w *world, devFile string, hadDevKey bool) {
-	models, keys := len(w.out.Snapshot.Models), len(w.out.Keys)
+	models, keys := len(w.available()), len(w.out.Keys)
 	if t.json {
 		t.log.Info("Reloaded", "models", models, "keys", keys, "keyFile", devFile)
 		return

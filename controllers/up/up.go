@@ -26,7 +26,7 @@ func Run(ctx context.Context, o Options) error {
 		// From before it is read: what changes meanwhile is read again. Where it cannot be, reading says why.
 		mark, _ = fingerprint(o.Manifests)
 	}
-	w, err := readWorld(ctx, o.Manifests)
+	w, err := readWorld(ctx, o)
 	if w != nil {
 		t.notes(w.notes)
 	}
@@ -35,6 +35,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if w.demo() && (o.Ledger != "" || o.Data != "") {
 		t.notes([]note{{text: "--ledger and --data are not used in demo mode, which records nothing"}})
+	}
+	if len(w.real) > 0 && w.demo() && !loopback(o.Listen) {
+		t.notes([]note{{text: "whoever reaches " + o.Listen + " spends the money of these providers' accounts, because a demo asks for no real key"}})
 	}
 	listeners, err := listen(ctx, o)
 	if err != nil {
@@ -117,6 +120,16 @@ func closeAll(l server.Listeners) {
 			_ = one.Close() // it may be closed already
 		}
 	}
+}
+
+// loopback says whether an address is reached from this machine alone.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // reachable is an address to connect to: one that means every interface is reached over the loopback.

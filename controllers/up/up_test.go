@@ -45,7 +45,13 @@ func (s *safeBuffer) String() string {
 // start runs `layers up` on free ports and waits for its ready line. It is stopped at the end of the test.
 func start(t *testing.T, o Options) *process {
 	t.Helper()
-	o.Listen, o.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	o.AdminListen = "127.0.0.1:0"
+	if o.getenv == nil {
+		o.getenv = nothingSet
+	}
 	r, w := io.Pipe()
 	p := &process{stderr: &safeBuffer{}, done: make(chan error, 1)}
 	o.Stdout, o.Stderr = w, p.stderr

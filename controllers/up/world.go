@@ -17,6 +17,7 @@ import (
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/controllers/manifests"
+	"github.com/layers-dev/layers/controllers/up/catalogue"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
@@ -41,7 +42,9 @@ type world struct {
 	set manifests.Set
 	// devSecret is the Secret name of the development key; empty where the folder declares keys of its own.
 	devSecret types.NamespacedName
-	notes     []note
+	// real names the providers that a demo serves for real.
+	real  []string
+	notes []note
 }
 
 // note is something to tell the user about one object.
@@ -52,7 +55,11 @@ type note struct {
 }
 
 // readWorld reads and compiles the folder, or what is built in where there is none.
-func readWorld(ctx context.Context, dir string) (*world, error) {
+func readWorld(ctx context.Context, o Options) (*world, error) {
+	dir := o.Manifests
+	if dir == "" {
+		return demoWorld(ctx, o)
+	}
 	set, report, err := readSet(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -91,6 +98,51 @@ func reported(report manifests.Report) []note {
 		notes = append(notes, note{f.String(), true})
 	}
 	return notes
+}
+
+// demoWorld is what is built in, with the models of real providers whose keys are in the environment.
+func demoWorld(ctx context.Context, o Options) (*world, error) {
+	set, _, err := readSet(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	served, err := catalogue.Read(manifests.DefaultNamespace, o.getenv, o.baseURLs)
+	if err != nil {
+		return nil, err
+	}
+	set.Providers = append(set.Providers, served.Providers...)
+	set.Models = append(set.Models, served.Models...)
+	for name, credential := range served.Secrets {
+		set.Secrets[types.NamespacedName{Namespace: manifests.DefaultNamespace, Name: name}] = map[string][]byte{catalogue.SecretKey: []byte(credential)}
+	}
+	w := newWorld(set)
+	w.real = served.Titles
+	for _, m := range served.Unavailable {
+		w.out.Snapshot.Models = append(w.out.Snapshot.Models, unavailable(m))
+	}
+	slices.SortFunc(w.out.Snapshot.Models, func(a, b snapshot.Model) int { return cmp.Compare(a.PublicName, b.PublicName) })
+	return w, nil
+}
+
+// unavailable is a model that is listed, and answers what is missing. No object declares it: in a cluster there is none.
+func unavailable(m catalogue.Unavailable) snapshot.Model {
+	out := snapshot.Model{
+		Object: "catalogue/" + string(m.Name), PublicName: string(m.Name), Unavailable: m.Why,
+		Limits: snapshot.Limits{ContextTokens: m.Context, MaxOutputTokens: m.Output},
+		Times:  snapshot.Timeout{ConnectSeconds: 1, FirstEventSeconds: 1, IdleSeconds: 1, TotalSeconds: 1},
+	}
+	for _, alias := range m.Aliases() {
+		out.Aliases = append(out.Aliases, string(alias))
+	}
+	for _, c := range m.Can {
+		out.Capabilities = append(out.Capabilities, string(c))
+	}
+	return out
+}
+
+// available are the models that can be called.
+func (w *world) available() []snapshot.Model {
+	return slices.DeleteFunc(slices.Clone(w.out.Snapshot.Models), func(m snapshot.Model) bool { return m.Unavailable != "" })
 }
 
 func readSet(ctx context.Context, dir string) (manifests.Set, manifests.Report, error) {

@@ -22,16 +22,22 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// nothingSet is an environment without keys.
+func nothingSet(string) string { return "" }
+
 const api = "apiVersion: layers.dev/v1alpha1\n"
 
 func TestDemoWorld(t *testing.T) {
-	w, err := readWorld(t.Context(), "")
+	w, err := readWorld(t.Context(), Options{getenv: nothingSet})
 	if err != nil || len(w.notes) > 0 {
 		t.Fatalf("%v, %v", err, w)
 	}
 	s := w.out.Snapshot
-	if !w.demo() || len(s.Models) != 1 || s.Models[0].PublicName != "layers/demo" || s.Models[0].Aliases[0] != "demo" || len(w.out.Keys) > 0 {
-		t.Errorf("the demo is %+v", s)
+	if models := w.available(); !w.demo() || len(models) != 1 || models[0].PublicName != "layers/demo" || models[0].Aliases[0] != "demo" || len(w.out.Keys) > 0 {
+		t.Errorf("the demo is %+v", models)
+	}
+	if len(s.Models) < 60 || len(w.real) > 0 {
+		t.Errorf("%d models, real: %v", len(s.Models), w.real)
 	}
 	if err := snapshot.Validate(s); err != nil {
 		t.Error(err)
@@ -39,7 +45,7 @@ func TestDemoWorld(t *testing.T) {
 }
 
 func TestWorldWithoutGatewayAndKey(t *testing.T) {
-	w, err := readWorld(t.Context(), folder(t, map[string]string{"a.yaml": api + "kind: Provider\nmetadata: {name: p}\nspec: {type: Demo}\n"}))
+	w, err := readWorld(t.Context(), Options{Manifests: folder(t, map[string]string{"a.yaml": api + "kind: Provider\nmetadata: {name: p}\nspec: {type: Demo}\n"})})
 	if err != nil || len(w.notes) > 0 {
 		t.Fatalf("%v, %v", err, w)
 	}
@@ -60,8 +66,9 @@ func TestWorldOfAGateway(t *testing.T) {
 	gateway := func(name, spec string) string {
 		return api + "kind: AIGateway\nmetadata: {name: " + name + "}\nspec: {" + spec + "}\n---\n"
 	}
-	w, err := readWorld(t.Context(), folder(t, map[string]string{"a.yaml": gateway("one", "mode: Demo, credits: {perDollar: 7}, drain: {timeoutSeconds: 3}") +
-		gateway("two", "mode: Demo")}))
+	w, err := readWorld(t.Context(), Options{Manifests: folder(t, map[string]string{
+		"a.yaml": gateway("one", "mode: Demo, credits: {perDollar: 7}, drain: {timeoutSeconds: 3}") + gateway("two", "mode: Demo"),
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +82,11 @@ func TestWorldOfAGateway(t *testing.T) {
 
 // TestWorldNotes: whatever is wrong is told with file and object, and the rest is served.
 func TestWorldNotes(t *testing.T) {
-	w, err := readWorld(t.Context(), folder(t, map[string]string{
+	w, err := readWorld(t.Context(), Options{Manifests: folder(t, map[string]string{
 		"a.yaml": api + "kind: Provider\nmetadata: {name: good}\nspec: {type: Demo, colour: red}\n",
 		"b.yaml": api + "kind: Provider\nmetadata: {name: bad}\nspec: {type: OpenAI}\n",
 		"c.yaml": api + "kind: Model\nmetadata: {name: m}\nspec: {publicName: acme/m, limits: {contextTokens: 9, maxOutputTokens: 9}, backends: [{name: a, providerRef: {name: good}, model: m}]}\n",
-	}))
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +119,7 @@ func TestNothingToServe(t *testing.T) {
 		if files != nil {
 			dir = folder(t, files)
 		}
-		if _, err := readWorld(t.Context(), dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+		if _, err := readWorld(t.Context(), Options{Manifests: dir}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
