@@ -30,7 +30,14 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "l.db"), ledger.Options{})
+	t.Helper()
+	return connect(t, "sqlite:"+filepath.Join(t.TempDir(), "l.db"), testenv.Redis(t))
+}
+
+// connect is a world on stores that are there.
+func connect(t *testing.T, books, redisURL string) *world {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), books, ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +45,12 @@ func newWorld(t *testing.T) *world {
 	if err := l.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	url := testenv.Redis(t)
-	redis, err := admit.NewRedis(admit.Options{URL: url, KeyAge: keyAge})
+	redis, err := admit.NewRedis(admit.Options{URL: redisURL, KeyAge: keyAge})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Close)
-	opt, err := rueidis.ParseURL(url)
+	opt, err := rueidis.ParseURL(redisURL)
 	if err != nil {
 		t.Fatal(err)
 	}
