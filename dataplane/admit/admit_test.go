@@ -2,8 +2,11 @@ package admit
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 func TestOutcomes(t *testing.T) {
@@ -192,14 +195,27 @@ func TestRequestCheck(t *testing.T) {
 	s := newMini(t)
 	s.load(10)
 	for name, spoil := range map[string]func(*Request){
-		"no id":           func(q *Request) { q.ID = "" },
-		"no account":      func(q *Request) { q.Account = "" },
-		"no key":          func(q *Request) { q.KeyDigest = "" },
-		"negative hold":   func(q *Request) { q.Hold = -1 },
-		"hold too large":  func(q *Request) { q.Hold = MaxNano + 1 },
-		"negative limit":  limited(-1, 1),
-		"limit, no burst": limited(1, 0),
-		"no time":         func(q *Request) { q.HoldFor = 0 },
+		"no id":                func(q *Request) { q.ID = "" },
+		"no account":           func(q *Request) { q.Account = "" },
+		"no key":               func(q *Request) { q.KeyDigest = "" },
+		"negative hold":        func(q *Request) { q.Hold = -1 },
+		"hold too large":       func(q *Request) { q.Hold = MaxNano + 1 },
+		"negative limit":       limited(-1, 1),
+		"limit, no burst":      limited(1, 0),
+		"no time":              func(q *Request) { q.HoldFor = 0 },
+		"a space in an id":     func(q *Request) { q.ID = "a b" },
+		"a space in a key":     func(q *Request) { q.KeyDigest = "a b" },
+		"limit too large":      limited(MaxRate+1, 1),
+		"burst too large":      limited(1, MaxRate+1),
+		"no limit":             limited(0, 1),
+		"an unknown unit":      rated(Rate{Unit: "RequestsPerYear", Value: 1, Burst: 1}),
+		"a negative cost":      rated(Rate{Unit: snapshot.InputTokensPerMinute, Value: 1, Burst: 1, Cost: -1}),
+		"no requests a day":    rated(Rate{Unit: snapshot.RequestsPerDay, Cost: 1}),
+		"a unit twice":         func(q *Request) { limited(1, 1)(q); limited(2, 2)(q) },
+		"negative concurrency": func(q *Request) { q.MaxConcurrent = -1 },
+		"a negative cap":       capped(-1, "Day"),
+		"cap too large":        capped(MaxNano+1, "Day"),
+		"a cap a year":         capped(1, "Year"),
 	} {
 		before := s.dump()
 		if _, err := s.Admit(context.Background(), request(1, spoil)); err == nil {
@@ -210,9 +226,85 @@ func TestRequestCheck(t *testing.T) {
 }
 
 func TestParseDecision(t *testing.T) {
-	for _, bad := range []string{"", "admitted", "maybe 0 0 0 0 0 0 0", "admitted 0 0 0 0 0 0", "admitted 0 0 0 0 0 0 1e3", "admitted 0 0 0 0 0 0 0 0"} {
+	const good = "admitted 0 5 0 0 0 - 0 0 0"
+	d, err := parseDecision(good + " RequestsPerMinute 60 60 1 1000000 0")
+	must(t, err)
+	same(t, "decision", d, Decision{Now: time.UnixMicro(5).UTC(), Requests: Limit{Limit: 60, Remaining: 59, Reset: time.Second}})
+	for _, bad := range []string{
+		"", "admitted", strings.Replace(good, "admitted", "maybe", 1), strings.TrimSuffix(good, " 0"), good + " 0",
+		strings.Replace(good, "5", "1e3", 1), good + " RequestsPerMinute 60 60 1 1e6 0", good + " RequestsPerMinute 0 60 1 0 x",
+	} {
 		if d, err := parseDecision(bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, d)
 		}
 	}
+}
+
+// What the script counts as for ever fits in a Duration.
+func TestLongReset(t *testing.T) {
+	s := newMini(t)
+	s.load(0)
+	d := s.want(request(0, limited(1, MaxRate)), Admitted)
+	same(t, "reset", d.Requests, Limit{Limit: 1, Remaining: 1, Reset: time.Minute})
+	d = s.want(request(0, rated(Rate{Unit: snapshot.InputTokensPerMinute, Value: 1, Burst: MaxRate, Cost: MaxRate})), Admitted)
+	same(t, "for ever", d.Tokens, Limit{Limit: 1, Remaining: 0, Reset: 4_000_000_000_000 * time.Millisecond})
+}
+
+// The first rule that fails decides, in the order of Outcome; each is asked once the one before it is content.
+func TestOrderOfRules(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		ctx := context.Background()
+		ask := func() Request {
+			return request(60, limited(1, 2), capped(100, "Day"), func(q *Request) { q.MaxConcurrent = 1 })
+		}
+		s.want(ask(), ReloadKey)
+		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyDisabled, 1))
+		s.want(ask(), KeyRefused)
+		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
+		s.want(ask(), ReloadAccount)
+		must(t, s.LoadAccount(ctx, "ns/acme", 130, 1))
+		window := s.want(ask(), ReloadCap).Window
+		s.spent("Day", window, 0)
+		first := ask()
+		s.want(first, Admitted)
+		d := s.want(ask(), TooManyConcurrent)
+		same(t, "until the hold ends", d.RetryAfter <= time.Minute && d.RetryAfter > 59*time.Second, true)
+		same(t, "refusal", d.Refusal, Refusal{Rule: RuleConcurrency, Limit: 1, Used: 1, Reset: d.RetryAfter})
+		must(t, s.Finish(ctx, Finish{RequestID: first.ID, Account: first.Account, KeyDigest: first.KeyDigest, Actual: 60}))
+		s.want(ask(), CapReached)
+		must(t, s.Finish(ctx, Finish{RequestID: first.ID, Account: first.Account, KeyDigest: first.KeyDigest, Actual: 1}))
+		s.want(ask(), CapReached) // the first finish counts
+		small := func(hold int64) Request { q := ask(); q.Hold = hold; return q }
+		s.want(small(40), Admitted)
+		s.want(small(1), RateLimited)
+		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyRevoked, 2))
+		s.want(small(1), KeyRefused)
+	})
+}
+
+// A preview says what would be, for the whole request and for its pieces, and writes nothing.
+func TestPreview(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		s.load(100)
+		before := s.dump()
+		for range 3 {
+			d := s.preview(request(100, limited(1, 1)))
+			same(t, "as if admitted", []any{d.Outcome, d.Requests.Remaining, d.Spendable}, []any{Admitted, int64(0), int64(100)})
+		}
+		same(t, "short", s.preview(request(101)).Refusal, Refusal{Rule: RuleCredits, Limit: 100})
+		same(t, "store", s.dump(), before)
+		q := request(60, limited(1, 1))
+		d := s.want(q, Admitted)
+		before = s.dump()
+		same(t, "known", s.preview(q), d)
+		whole := request(60, limited(1, 1))
+		same(t, "the first rule", s.preview(whole).Refusal.Rule, "RequestsPerMinute")
+		piece := whole
+		piece.Rates = nil
+		same(t, "another", s.preview(piece).Refusal.Rule, RuleCredits)
+		same(t, "store", s.dump(), before)
+		if _, err := s.Preview(context.Background(), request(-1)); err == nil {
+			t.Error("a broken request has no error")
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/redis/rueidis"
+
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 // What an admission costs beside the bare round trip of a script that does nothing; `go test -bench . ./dataplane/admit`.
@@ -27,6 +29,22 @@ func BenchmarkAdmit(b *testing.B) {
 			s.load(MaxNano)
 			for b.Loop() {
 				s.want(request(1, limited(1_000_000_000, 1_000_000_000)), Admitted)
+			}
+		})
+		b.Run(name+"/admit every rule", func(b *testing.B) {
+			s := open(b)
+			s.load(MaxNano)
+			window, _ := windowOf("Month", s.admit(request(0)).Now)
+			s.spent("Month", window.Unix(), 0)
+			every := func(q *Request) {
+				for _, unit := range minuteUnits {
+					q.Rates = append(q.Rates, Rate{Unit: unit, Value: MaxRate, Burst: MaxRate, Cost: 1})
+				}
+				q.Rates = append(q.Rates, Rate{Unit: snapshot.RequestsPerDay, Value: MaxRate, Cost: 1})
+				q.MaxConcurrent, q.Cap = MaxRate, &Cap{Amount: MaxNano, Period: "Month"}
+			}
+			for b.Loop() {
+				s.want(request(1, every), Admitted)
 			}
 		})
 		b.Run(name+"/admit+confirm", func(b *testing.B) {

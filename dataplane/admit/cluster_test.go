@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 // newCluster starts a cluster of one node, which refuses a script whose keys are in two slots as any other does.
@@ -30,8 +32,20 @@ func TestCluster(t *testing.T) {
 	for _, account := range []string{"ns/a", "ns/b", "ns/c", "ns/d"} {
 		must(t, s.LoadKey(ctx, account, "digest", KeyActive, 1))
 		must(t, s.LoadAccount(ctx, account, 100, 1))
-		q := request(60, limited(60, 5), func(q *Request) { q.Account = account })
+		q := request(60, limited(60, 5), tokens(snapshot.InputTokensPerMinute, 60, 60, 5), capped(100, "Month"), func(q *Request) {
+			q.Account, q.MaxConcurrent = account, 1
+		})
+		window := s.want(q, ReloadCap).Window
+		must(t, s.LoadSpend(ctx, account, "digest", Spend{"Month", window, 40}))
+		same(t, "preview", s.preview(q).Outcome, Admitted)
 		s.want(q, Admitted)
+		again := q
+		again.ID += "again"
+		s.want(again, TooManyConcurrent)
+		must(t, s.Finish(ctx, Finish{RequestID: q.ID, Account: account, KeyDigest: "digest", Actual: 60, InputTokens: 60}))
+		s.want(again, RateLimited)
+		again.Rates = nil
+		s.want(again, CapReached)
 		s.want(request(60, func(q *Request) { q.Account = account }), InsufficientCredits)
 		batch = append(batch, Confirmation{RequestID: q.ID, Account: account, Balance: 50, Version: 2})
 	}

@@ -122,15 +122,23 @@ func TestRangeOfLoads(t *testing.T) {
 	s.load(10)
 	before := s.dump()
 	for name, err := range map[string]error{
-		"balance":     s.LoadAccount(ctx, "ns/acme", MaxNano+1, 2),
-		"debt":        s.LoadAccount(ctx, "ns/acme", -MaxNano-1, 2),
-		"version":     s.LoadAccount(ctx, "ns/acme", 1, -2),
-		"no account":  s.LoadAccount(ctx, "", 1, 2),
-		"confirm":     s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Balance: MaxNano + 1, Version: 2}}),
-		"release":     s.Release(ctx, "ns/acme", ""),
-		"key state":   s.LoadKey(ctx, "ns/acme", "digest", "gone", 2),
-		"no digest":   s.LoadKey(ctx, "ns/acme", "", KeyActive, 2),
-		"key version": s.LoadKey(ctx, "ns/acme", "digest", KeyActive, -1),
+		"balance":               s.LoadAccount(ctx, "ns/acme", MaxNano+1, 2),
+		"debt":                  s.LoadAccount(ctx, "ns/acme", -MaxNano-1, 2),
+		"version":               s.LoadAccount(ctx, "ns/acme", 1, -2),
+		"no account":            s.LoadAccount(ctx, "", 1, 2),
+		"confirm":               s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Balance: MaxNano + 1, Version: 2}}),
+		"release":               s.Release(ctx, "ns/acme", ""),
+		"key state":             s.LoadKey(ctx, "ns/acme", "digest", "gone", 2),
+		"no digest":             s.LoadKey(ctx, "ns/acme", "", KeyActive, 2),
+		"spend, no account":     s.LoadSpend(ctx, "", "digest", Spend{"Day", 0, 1}),
+		"spend, no key":         s.LoadSpend(ctx, "ns/acme", "", Spend{"Day", 0, 1}),
+		"spend in a year":       s.LoadSpend(ctx, "ns/acme", "digest", Spend{"Year", 0, 1}),
+		"spend below nothing":   s.LoadSpend(ctx, "ns/acme", "digest", Spend{"Day", 0, -1}),
+		"spend too large":       s.LoadSpend(ctx, "ns/acme", "digest", Spend{"Day", 0, MaxNano + 1}),
+		"spend before all time": s.LoadSpend(ctx, "ns/acme", "digest", Spend{"Day", -1, 1}),
+		"confirm, spend":        s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Version: 2, Spends: []Spend{{"Day", 0, 1}}}}),
+		"key with a space":      s.LoadKey(ctx, "ns/acme", "a b", KeyActive, 2),
+		"key version":           s.LoadKey(ctx, "ns/acme", "digest", KeyActive, -1),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

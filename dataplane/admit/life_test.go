@@ -19,7 +19,7 @@ func TestLife(t *testing.T) {
 		day := DefaultIdle.Milliseconds()
 		for key, want := range map[string]int64{
 			accountKey("ns/acme"): day, stateKey("ns/acme", "digest"): day, arriveKey("ns/acme", "digest"): 30_000,
-			holdsKey("ns/acme"): 2 * day, expiryKey("ns/acme"): 2 * day, requestKey("ns/acme", q.ID): 2 * day,
+			holdsKey("ns/acme"): 2 * day, expiryKey("ns/acme"): 2 * day, runningKey("ns/acme"): 2 * day, requestKey("ns/acme", q.ID): 2 * day,
 		} {
 			if ms := s.count("PTTL", key); ms > want || ms < want-20_000 {
 				t.Errorf("%s lives %d ms, want %d", key, ms, want)
