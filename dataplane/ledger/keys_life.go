@@ -138,10 +138,18 @@ func (s *store) rotate(ctx context.Context, tx sqldb.Tx, has Key, newDigest, new
 	return before, after, err
 }
 
-// tell puts into the outbox that Redis must hear of a key, under this account.
+// outboxKeep is how long an item waits. No copy of a key is used for more than a minute after it was read, so by then an item
+// says nothing new; those of a gateway that is gone would wait for ever.
+const outboxKeep = 24 * time.Hour
+
+// tell puts into the outbox that Redis must hear of a key, under this account, and clears what nobody came for.
 func (s *store) tell(ctx context.Context, tx sqldb.Tx, k Key, account string) error {
+	now := s.now()
+	if _, err := tx.Exec(ctx, "DELETE FROM outbox WHERE created_at < $1", now.Add(-outboxKeep).UnixMicro()); err != nil {
+		return err
+	}
 	const sql = "INSERT INTO outbox (digest, account, gateway_uid, created_at) VALUES ($1, $2, $3, $4)"
-	_, err := tx.Exec(ctx, sql, k.Digest, account, k.GatewayUID, s.now().UnixMicro())
+	_, err := tx.Exec(ctx, sql, k.Digest, account, k.GatewayUID, now.UnixMicro())
 	return err
 }
 

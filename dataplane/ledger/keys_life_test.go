@@ -355,3 +355,42 @@ func TestOutboxIsOfOneGateway(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxForgetsAfterADay: what nobody came for does not wait for ever.
+func TestOutboxForgetsAfterADay(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		now := time.Now()
+		l, err := ledger.Open(t.Context(), e.url, ledger.Options{Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		pending := func() (out []string) {
+			items, err := l.PendingOutbox(t.Context(), "", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range items {
+				out = append(out, i.Digest)
+			}
+			return out
+		}
+		revoke := func(plain string) {
+			e.created(t, newKey(plain))
+			if _, err := l.RevokeKey(t.Context(), digest(plain)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		revoke("k1")
+		now = now.Add(24*time.Hour - time.Second)
+		revoke("k2")
+		if diff := cmp.Diff([]string{digest("k1"), digest("k2")}, pending()); diff != "" {
+			t.Errorf("within a day: %s", diff)
+		}
+		now = now.Add(2 * time.Second)
+		revoke("k3")
+		if diff := cmp.Diff([]string{digest("k2"), digest("k3")}, pending()); diff != "" {
+			t.Errorf("after a day: %s", diff)
+		}
+	})
+}

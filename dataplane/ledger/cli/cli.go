@@ -88,7 +88,9 @@ func NewMigrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Create the ledger's tables, or bring them up to date",
 		Long: "Create the ledger's tables, or bring them up to date. It may run at any time and any number of times, also while\n" +
-			"gateways of the version before serve. On PostgreSQL it needs the right to create tables; gateways do not.",
+			"gateways of the version before serve. On PostgreSQL it needs the right to create tables; gateways do not. Where\n" +
+			"they have a role of their own, the role that migrates says once, before it first does:\n\n" +
+			"  ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO their_role",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.with(cmd, func(ctx context.Context, l ledger.Ledger) error {

@@ -51,3 +51,4 @@ CREATE TABLE outbox (
   gateway_uid TEXT NOT NULL,
   created_at  BIGINT NOT NULL
 );
+CREATE INDEX outbox_created_at ON outbox (created_at);
