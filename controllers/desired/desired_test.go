@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -23,8 +24,16 @@ func TestGolden(t *testing.T) {
 	for _, in := range inputs {
 		t.Run(filepath.Base(in), func(t *testing.T) {
 			gw := load(t, in)
-			facts := Facts{Image: "example.test/layers:v1"}
-			got := render(t, ServiceAccount(gw), Role(gw), RoleBinding(gw), Service(gw), Deployment(gw, facts))
+			facts := Facts{Image: "example.test/layers:v1", OperatorNamespace: "layers-system"}
+			objects := []any{
+				ServiceAccount(gw), Role(gw), RoleBinding(gw), Service(gw), NetworkPolicy(gw, facts), PodDisruptionBudget(gw),
+				HorizontalPodAutoscaler(gw),
+			}
+			if gw.Spec.Ledger != nil {
+				facts.Migrated = MigrationName(gw, facts, "postgres:5432/layers")
+				objects = append(objects, Migration(gw, facts, facts.Migrated))
+			}
+			got := render(t, append(objects, Deployment(gw, facts))...)
 			golden := strings.TrimSuffix(in, ".in.yaml") + ".out.yaml"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -59,6 +68,9 @@ func render(t *testing.T, objects ...any) string {
 	t.Helper()
 	var docs []string
 	for _, o := range objects {
+		if reflect.ValueOf(o).IsNil() {
+			continue // it is not to be there
+		}
 		raw, err := yaml.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -97,5 +109,71 @@ func TestAddressIsTheService(t *testing.T) {
 	want := "http://" + *Service(gw).Name + "." + *Service(gw).Namespace + ".svc"
 	if got := Address(gw); got != want {
 		t.Errorf("Address() = %q, want %q", got, want)
+	}
+	gw.Spec.TLS = &v1alpha1.GatewayTLS{SecretRef: v1alpha1.LocalRef{Name: "certificate"}}
+	if got, want := Address(gw), strings.Replace(want, "http:", "https:", 1); got != want {
+		t.Errorf("Address() = %q, want %q", got, want)
+	}
+}
+
+func TestMigrationName(t *testing.T) {
+	gw := load(t, "testdata/live.in.yaml")
+	first := MigrationName(gw, Facts{Image: "a"}, "db")
+	if !strings.HasPrefix(first, "main-migrate-") || len(first) > 63 || first != MigrationName(gw, Facts{Image: "a"}, "db") {
+		t.Errorf("MigrationName() = %q", first)
+	}
+	for name, other := range map[string]string{
+		"another image":    MigrationName(gw, Facts{Image: "b"}, "db"),
+		"another database": MigrationName(gw, Facts{Image: "a"}, "db2"),
+		"a shifted border": MigrationName(gw, Facts{Image: "ad"}, "b"),
+	} {
+		if other == first {
+			t.Errorf("%s has the same name", name)
+		}
+	}
+	gw.Spec.Deployment.Image = "c"
+	if MigrationName(gw, Facts{Image: "a"}, "db") != MigrationName(gw, Facts{Image: "b"}, "db") {
+		t.Error("the spec's image is what counts")
+	}
+}
+
+func TestStorePortsOfEgress(t *testing.T) {
+	gw := load(t, "testdata/full.in.yaml")
+	for name, tc := range map[string]struct {
+		ports []int32
+		want  []int32
+	}{
+		"the usual ones": {nil, []int32{5432, 6379}},
+		"those of URLs":  {[]int32{6543, 6380, 6543}, []int32{6380, 6543}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []int32
+			for _, p := range storePorts(gw, Facts{StorePorts: tc.ports}) {
+				got = append(got, p.Port.IntVal)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOperatorOutsideOfTheCluster(t *testing.T) {
+	gw := load(t, "testdata/live.in.yaml")
+	if from := NetworkPolicy(gw, Facts{}).Spec.Ingress[1].From; from != nil {
+		t.Errorf("an operator without pods is asked to be %v", from)
+	}
+}
+
+func TestReplicasOfAnAutoscaledDeployment(t *testing.T) {
+	gw := load(t, "testdata/full.in.yaml")
+	if got := Deployment(gw, Facts{}).Spec.Replicas; got != nil {
+		t.Errorf("names %d replicas, which are the autoscaler's", *got)
+	}
+	if got := Deployment(gw, Facts{Unscaled: true}).Spec.Replicas; got == nil || *got != 3 {
+		t.Errorf("a new Deployment begins with %v replicas, want 3", got)
+	}
+	if got := Handover(gw, 7).Spec.Replicas; got == nil || *got != 7 {
+		t.Errorf("hands %v replicas over, want 7", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -55,6 +56,9 @@ func Migration(gw *v1alpha1.AIGateway, facts Facts, name string) *batchv1ac.JobA
 	file := mount{"ledger", ledgerDir, ref.Name, []string{ref.Key}}
 	c := secured(corev1ac.Container()).WithName("migrate").WithImage(image(gw, facts)).
 		WithArgs("migrate", "--ledger-url-file="+ledgerDir+"/"+ref.Key).
+		WithResources(corev1ac.ResourceRequirements().WithRequests(corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
+		})).
 		WithVolumeMounts(file.volumeMount())
 	pod := placed(securedPod(), gw).
 		WithRestartPolicy(corev1.RestartPolicyNever).

@@ -25,6 +25,18 @@ func TestAvailable(t *testing.T) {
 			scope{deployment: ready},
 			metav1.Condition{Type: "Available", Status: "True", Reason: "Available", Message: "At least one replica is ready."},
 		},
+		"the ledger is not migrated": {
+			scope{waits: `Job "m" has not migrated the ledger yet.`},
+			metav1.Condition{Type: "Available", Status: "False", Reason: "NoReadyReplicas", Message: `No replica is ready: Job "m" has not migrated the ledger yet.`},
+		},
+		"an old replica serves meanwhile": {
+			scope{deployment: ready, waits: "x"},
+			metav1.Condition{Type: "Available", Status: "True", Reason: "Available", Message: "At least one replica is ready."},
+		},
+		"the API server refuses": {
+			scope{refused: "no such label.", waits: "x"},
+			metav1.Condition{Type: "Available", Status: "False", Reason: "Invalid", Message: "no such label."},
+		},
 		"something is in the way": {
 			scope{deployment: ready, inTheWay: &apply.NotOwnedError{Kind: "Service", Name: "main-gateway"}},
 			metav1.Condition{Type: "Available", Status: "False", Reason: "NotOwned", Message: `Service "main-gateway" exists and is not owned by this object.`},
@@ -46,8 +58,49 @@ func TestReportCounts(t *testing.T) {
 	want := map[string]any{
 		"address":  "http://main-gateway.ai.svc",
 		"replicas": map[string]any{"desired": int64(3), "ready": int64(2)},
+		"selector": "app.kubernetes.io/component=gateway,app.kubernetes.io/instance=main,app.kubernetes.io/name=layers",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestWantedReplicas(t *testing.T) {
+	three, five := int32(3), int32(5)
+	gw := &v1alpha1.AIGateway{}
+	gw.Spec.Deployment.Replicas = &three
+	s := &scope{gateway: gw}
+	s.deployment.Spec.Replicas = &five
+	if got := wanted(s); got != 3 {
+		t.Errorf("wanted() = %d: without an autoscaler the spec says how many", got)
+	}
+	ten := int32(10)
+	gw.Spec.Deployment.MaxReplicas = &ten
+	if got := wanted(s); got != 5 {
+		t.Errorf("wanted() = %d: the autoscaler says how many", got)
+	}
+}
+
+func TestOwnsReplicas(t *testing.T) {
+	entry := func(manager, subresource, fields string) []metav1.ManagedFieldsEntry {
+		return []metav1.ManagedFieldsEntry{{Manager: manager, Subresource: subresource, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+	}
+	const replicas = `{"f:spec":{"f:replicas":{}}}`
+	for name, tc := range map[string]struct {
+		entries []metav1.ManagedFieldsEntry
+		want    bool
+	}{
+		"nobody":              {nil, false},
+		"ours":                {entry("layers-operator", "", replicas), true},
+		"ours, other fields":  {entry("layers-operator", "", `{"f:spec":{"f:template":{}}}`), false},
+		"the autoscaler's":    {entry("kube-controller-manager", "scale", replicas), false},
+		"handed over already": {entry("layers-operator-scale", "", replicas), false},
+		"broken":              {entry("layers-operator", "", `{`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := ownsReplicas(tc.entries); got != tc.want {
+				t.Errorf("ownsReplicas() = %v, want %v", got, tc.want)
+			}
+		})
 	}
 }

@@ -26,12 +26,12 @@ func objectMeta(ns, name string) metav1.ObjectMeta {
 }
 
 func liveGateway(ns, name string) *v1alpha1.AIGateway {
-	store := func(key string) *v1alpha1.GatewayStore {
-		return &v1alpha1.GatewayStore{URLSecretRef: v1alpha1.SecretKeyRef{Name: "stores", Key: key}}
-	}
+	store := func(key string) v1alpha1.SecretKeyRef { return v1alpha1.SecretKeyRef{Name: "stores", Key: key} }
 	return &v1alpha1.AIGateway{
 		ObjectMeta: objectMeta(ns, name),
-		Spec:       v1alpha1.AIGatewaySpec{Redis: store("redis"), Ledger: store("ledger")},
+		Spec: v1alpha1.AIGatewaySpec{
+			Redis: &v1alpha1.GatewayStore{URLSecretRef: store("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store("ledger")},
+		},
 	}
 }
 

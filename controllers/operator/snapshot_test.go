@@ -107,7 +107,7 @@ var _ = Describe("Programmed", func() {
 		r.stick(&programmed.Ack{Hash: old.Hash, Sequence: old.Sequence})
 		m.Spec.Backends[0].Model = "small-2"
 		Expect(c.Update(ctx, m)).To(Succeed())
-		said(ctx, m, "Programmed", "False", "ReplicasBehind")
+		said(ctx, m, "Programmed", "False", "Pending")
 		said(ctx, gw, "Programmed", "False", "ReplicasBehind")
 		said(ctx, p, "Programmed", "True", "Programmed")
 		r.stick(nil)

@@ -2,6 +2,7 @@ package operator_test
 
 import (
 	"context"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -44,6 +45,8 @@ var (
 	ledgerURL string
 	sql       ledger.Ledger
 	redis     *admit.Redis
+	// metricsAddress is where the first operator serves its metrics.
+	metricsAddress string
 )
 
 func TestOperator(t *testing.T) {
@@ -68,18 +71,21 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	c, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	openStores()
+	openStores(ctx)
 	installRoles(ctx)
-	runOperator(true)
+	runJobs()
+	metricsAddress = freeAddress()
+	runOperator(true, func(o *operator.Options) { o.MetricsAddress = metricsAddress })
 }, NodeTimeout(20*time.Minute))
 
-func openStores() {
+func openStores(ctx context.Context) {
 	redisURL = "redis://" + miniredis.RunT(GinkgoT()).Addr()
 	ledgerURL = "sqlite:" + filepath.Join(GinkgoT().TempDir(), "ledger.db")
 	var err error
 	sql, err = ledger.Open(context.Background(), ledgerURL, ledger.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(sql.Close)
+	Expect(sql.Migrate(ctx)).To(Succeed()) // what the Jobs of a cluster do
 	redis, err = admit.NewRedis(admit.Options{URL: redisURL})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(redis.Close)
@@ -103,18 +109,30 @@ func operatorConfig() *rest.Config {
 	return asOperator
 }
 
+// freeAddress is one that nobody listened at a moment ago.
+func freeAddress() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // runOperator runs one until the node that called it ends.
-func runOperator(elect bool) {
+func runOperator(elect bool, change ...func(*operator.Options)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	prober := programmed.NewHTTPProber()
 	prober.URL = func(pod *corev1.Pod) string { return pod.Annotations[ackURL] }
 	go func() {
-		done <- operator.Run(ctx, operator.Options{
-			Config: operatorConfig(), GatewayImage: image, MetricsAddress: "0", ProbeAddress: "0",
+		o := operator.Options{
+			Config: operatorConfig(), GatewayImage: image, MetricsAddress: "0", ProbeAddress: "0", Namespace: "layers-system",
 			LeaderElect: elect, LeaderElectionNamespace: "layers-system",
 			Prober: prober, Logger: logr.Discard(), SkipNameValidation: true,
-		})
+		}
+		for _, f := range change {
+			f(&o)
+		}
+		done <- operator.Run(ctx, o)
 	}()
 	DeferCleanup(func() {
 		cancel()

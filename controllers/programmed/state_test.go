@@ -2,6 +2,7 @@ package programmed
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,6 @@ func snap(hash string, provider, model int64) *snapshot.Snapshot {
 func TestServes(t *testing.T) {
 	m := &v1alpha1.Model{ObjectMeta: named("small", 2)}
 	p := &v1alpha1.Provider{ObjectMeta: named("upstream", 5)}
-	broken := &v1alpha1.Provider{ObjectMeta: named("gone", 1)}
 	ack := func(hash string) *Ack { return &Ack{Hash: hash} }
 	other := &v1alpha1.Model{ObjectMeta: named("small", 2)}
 	other.UID = "another"
@@ -47,11 +47,12 @@ func TestServes(t *testing.T) {
 		"all run it":                             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("a"), ack("a")}, "True Programmed"},
 		"a later generation counts":              {[]*snapshot.Snapshot{snap("a", 6, 3)}, m, []*Ack{ack("a")}, "True Programmed"},
 		"one runs the one before, with it":       {[]*snapshot.Snapshot{snap("a", 5, 2), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "True Programmed"},
-		"one runs the one before, without it":    {[]*snapshot.Snapshot{snap("a", 5, 1), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False ReplicasBehind"},
-		"one lacks the provider's generation":    {[]*snapshot.Snapshot{snap("a", 4, 2), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False ReplicasBehind"},
-		"one runs what nobody knows":             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("z")}, "False ReplicasBehind"},
+		"one runs the one before, without it":    {[]*snapshot.Snapshot{snap("a", 5, 1), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False Pending"},
+		"one lacks the provider's generation":    {[]*snapshot.Snapshot{snap("a", 4, 2), snap("b", 5, 2)}, m, []*Ack{ack("a"), ack("b")}, "False Pending"},
+		"one runs what nobody knows":             {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("z")}, "False Pending"},
 		"one does not answer":                    {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{ack("a"), nil}, "Unknown ReplicasUnreachable"},
-		"one is behind, another does not answer": {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{nil, ack("z")}, "False ReplicasBehind"},
+		"one is behind, another does not answer": {[]*snapshot.Snapshot{snap("a", 5, 2)}, m, []*Ack{nil, ack("z")}, "False Pending"},
+		"the provider is older in the snapshot":  {[]*snapshot.Snapshot{snap("a", 4, 2)}, m, []*Ack{ack("a")}, "False Pending"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", 1)}, history: &history{}, acks: tc.acks}
@@ -59,11 +60,56 @@ func TestServes(t *testing.T) {
 				s.history.add(h)
 				s.hash = h.Hash
 			}
-			got := s.serves(reference{compile.KindModel, tc.model}, []reference{{compile.KindProvider, p}, {compile.KindProvider, broken}})
+			got := s.serves(reference{compile.KindModel, "small", tc.model}, []reference{{compile.KindProvider, "upstream", p}})
 			if text := string(got.Status) + " " + got.Reason; text != tc.want {
 				t.Errorf("got %s (%s), want %s", text, got.Message, tc.want)
 			}
 		})
+	}
+}
+
+// A reference that the snapshot does not have, or that names nothing, is none that the replicas serve.
+func TestServesBrokenReferences(t *testing.T) {
+	m := &v1alpha1.Model{ObjectMeta: named("small", 2)}
+	for name, ref := range map[string]reference{
+		"not usable":  {compile.KindProvider, "broken", &v1alpha1.Provider{ObjectMeta: named("broken", 1)}},
+		"not there":   {compile.KindProvider, "gone", nil},
+		"a namesake":  {compile.KindProvider, "upstream", &v1alpha1.Provider{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "upstream", UID: "new"}}},
+		"not yet new": {compile.KindProvider, "upstream", &v1alpha1.Provider{ObjectMeta: named("upstream", 6)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", 1)}, history: &history{}, acks: []*Ack{{Hash: "a"}}, hash: "a"}
+			s.history.add(snap("a", 5, 2))
+			got := s.serves(reference{compile.KindModel, "small", m}, []reference{ref})
+			if got.Status != metav1.ConditionFalse || got.Reason != "Pending" || !strings.Contains(got.Message, ref.name) {
+				t.Errorf("got %s %s: %s", got.Status, got.Reason, got.Message)
+			}
+			if c := s.programmed(compile.KindAIGateway, []reference{ref}); c.Status != metav1.ConditionFalse {
+				t.Errorf("the gateway is %s with it", c.Status)
+			}
+		})
+	}
+}
+
+func TestReferences(t *testing.T) {
+	w := &world{}
+	w.providers.Items = []v1alpha1.Provider{{ObjectMeta: named("a", 1)}, {ObjectMeta: named("b", 1)}}
+	w.tiers.Items = []v1alpha1.Tier{{ObjectMeta: named("t", 1)}}
+	m := &v1alpha1.Model{}
+	for _, name := range []string{"b", "b", "c"} {
+		m.Spec.Backends = append(m.Spec.Backends, v1alpha1.ModelBackend{ProviderRef: v1alpha1.LocalRef{Name: name}})
+	}
+	got := w.refersTo(reference{compile.KindModel, "m", m})
+	if len(got) != 2 || got[0].object != &w.providers.Items[1] || got[1].name != "c" || got[1].object != nil {
+		t.Errorf("refersTo() = %+v", got)
+	}
+	gw := &v1alpha1.AIGateway{}
+	if got := w.defaults(gw); got != nil {
+		t.Errorf("defaults() = %+v, want none", got)
+	}
+	gw.Spec.Defaults = v1alpha1.GatewayDefaults{TierRef: &v1alpha1.LocalRef{Name: "t"}, CreditPolicyRef: &v1alpha1.LocalRef{Name: "p"}}
+	if got := w.defaults(gw); len(got) != 2 || got[0].object != &w.tiers.Items[0] || got[1].kind != compile.KindCreditPolicy || got[1].object != nil {
+		t.Errorf("defaults() = %+v", got)
 	}
 }
 
@@ -74,16 +120,17 @@ func TestGatewayProgrammed(t *testing.T) {
 		want       string
 		current    int
 	}{
-		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1},
-		"no replica":     {1, nil, "False NoReadyReplicas", 0},
-		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2},
-		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1},
-		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1},
+		"not published":              {2, []*Ack{{Hash: "a"}}, "False Pending", 1},
+		"no replica":                 {1, nil, "False NoReadyReplicas", 0},
+		"all current":                {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2},
+		"one behind":                 {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1},
+		"one is unknown":             {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1},
+		"one is behind, one unknown": {1, []*Ack{{Hash: "z"}, nil}, "False ReplicasBehind", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks}
 			s.history.add(snap("a", 1, 1))
-			got := s.programmed(compile.KindAIGateway)
+			got := s.programmed(compile.KindAIGateway, nil)
 			if text := string(got.Status) + " " + got.Reason; text != tc.want || s.current() != tc.current {
 				t.Errorf("got %s with %d current, want %s with %d", text, s.current(), tc.want, tc.current)
 			}

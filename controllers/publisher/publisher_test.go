@@ -115,7 +115,7 @@ func TestAttached(t *testing.T) {
 	}
 	w := &world{}
 	w.models.Items = []v1alpha1.Model{model(), model("one"), model("two", "one"), model("none")}
-	w.keys.Items = []v1alpha1.APIKey{{}, {Spec: v1alpha1.APIKeySpec{GatewayRef: &v1alpha1.LocalRef{Name: "two"}}}}
+	w.keys.Items = []v1alpha1.APIKey{{}, {Spec: v1alpha1.APIKeySpec{GatewayRef: &v1alpha1.GatewayRef{Name: "two"}}}}
 	w.gateways.Items = []v1alpha1.AIGateway{{ObjectMeta: metav1.ObjectMeta{Name: "one"}}}
 	if got := []int{w.attachedModels("one"), w.attachedKeys("one")}; !cmp.Equal(got, []int{3, 1}) {
 		t.Errorf("the only gateway has %v, want 3 models and 1 key", got)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/index"
 	"github.com/layers-dev/layers/controllers/secrets"
 	"github.com/layers-dev/layers/controllers/status"
 )
@@ -38,7 +39,8 @@ func TestTooLargeIsSaidOfTheYoungest(t *testing.T) {
 			},
 		})
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(objects...).Build()
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(objects...).
+		WithIndex(&v1alpha1.APIKey{}, index.KeyGatewayNamespace, func(client.Object) []string { return nil }).Build()
 	r := &Reconciler{
 		Client: c, Secrets: &secrets.Reader{Metadata: c, Live: c}, Now: time.Now, MaxBytes: 2000,
 		Status: &status.Writer{Client: c, Owner: "test", Now: metav1.Now},

@@ -15,16 +15,16 @@ import (
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/secrets"
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 func gateway(perDollar int64) *v1alpha1.AIGateway {
-	store := func(key string) *v1alpha1.GatewayStore {
-		return &v1alpha1.GatewayStore{URLSecretRef: v1alpha1.SecretKeyRef{Name: "stores", Key: key}}
-	}
+	ref := func(key string) v1alpha1.SecretKeyRef { return v1alpha1.SecretKeyRef{Name: "stores", Key: key} }
 	return &v1alpha1.AIGateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main", UID: "u"},
 		Spec: v1alpha1.AIGatewaySpec{
-			Redis: store("redis"), Ledger: store("ledger"), Credits: v1alpha1.GatewayCredits{PerDollar: perDollar},
+			Redis: &v1alpha1.GatewayStore{URLSecretRef: ref("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
+			Credits: v1alpha1.GatewayCredits{PerDollar: perDollar},
 		},
 	}
 }
@@ -41,9 +41,24 @@ func newCache(t *testing.T, redis, ledger string) (*Cache, client.Client) {
 	return cache, c
 }
 
+// migrated is the URL of a ledger as the migration leaves it.
+func migrated(t *testing.T) string {
+	t.Helper()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")
+	sql, err := ledger.Open(t.Context(), url, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sql.Close()
+	if err := sql.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
 func TestCacheKeepsAndReopens(t *testing.T) {
 	redis := "redis://" + miniredis.RunT(t).Addr()
-	file := func() string { return "sqlite:" + filepath.Join(t.TempDir(), "ledger.db") }
+	file := func() string { return migrated(t) }
 	cache, c := newCache(t, redis, file())
 	get := func(gw *v1alpha1.AIGateway) *Stores {
 		t.Helper()
@@ -56,6 +71,9 @@ func TestCacheKeepsAndReopens(t *testing.T) {
 	first := get(gateway(100))
 	if err := first.Check(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if all := cache.All(); len(all) != 1 || all["u"] != first {
+		t.Errorf("All() = %v", all)
 	}
 	if get(gateway(100)) != first {
 		t.Error("opened twice")
@@ -76,6 +94,9 @@ func TestCacheKeepsAndReopens(t *testing.T) {
 		t.Error("the old ones are still open")
 	}
 	cache.Forget(types.NamespacedName{Namespace: "ai", Name: "main"})
+	if len(cache.All()) != 0 {
+		t.Error("All() has stores of a gateway that went")
+	}
 	if err := second.Check(t.Context()); err == nil {
 		t.Error("still open after the gateway went")
 	}
@@ -86,7 +107,8 @@ func TestCacheKeepsAndReopens(t *testing.T) {
 
 func TestCacheProblems(t *testing.T) {
 	redis := "redis://" + miniredis.RunT(t).Addr()
-	good := "sqlite:" + filepath.Join(t.TempDir(), "ledger.db")
+	good := migrated(t)
+	bare := "sqlite:" + filepath.Join(t.TempDir(), "bare.db")
 	for name, tc := range map[string]struct {
 		redis, ledger string
 		change        func(*v1alpha1.AIGateway)
@@ -97,6 +119,7 @@ func TestCacheProblems(t *testing.T) {
 		"empty":          {redis, "", nil, "SecretKeyMissing"},
 		"no Redis URL":   {"hunter2", good, nil, "Invalid"},
 		"no ledger URL":  {redis, "hunter2://x", nil, "Invalid"},
+		"not migrated":   {redis, bare, nil, "Pending"},
 		"nobody answers": {redis, "postgres://u:hunter2@127.0.0.1:1/x?connect_timeout=1", nil, "StoreUnavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +141,7 @@ func TestCacheProblems(t *testing.T) {
 }
 
 func TestCreditsPerDollarIsPinned(t *testing.T) {
-	cache, _ := newCache(t, "redis://"+miniredis.RunT(t).Addr(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	cache, _ := newCache(t, "redis://"+miniredis.RunT(t).Addr(), migrated(t))
 	if _, err := cache.Get(t.Context(), gateway(100)); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +155,7 @@ func TestCreditsPerDollarIsPinned(t *testing.T) {
 
 func TestRedisAway(t *testing.T) {
 	redis := miniredis.RunT(t)
-	cache, _ := newCache(t, "redis://"+redis.Addr(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"))
+	cache, _ := newCache(t, "redis://"+redis.Addr(), migrated(t))
 	s, err := cache.Get(t.Context(), gateway(100))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,90 @@
+package operator_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// held are the namespaces whose Jobs nobody runs.
+var held sync.Map
+
+// runJobs does for Jobs what a cluster does, but for running them: they succeed, except in held namespaces.
+func runJobs() {
+	ctx, cancel := context.WithCancel(context.Background())
+	DeferCleanup(cancel)
+	jobs, err := c.Watch(ctx, &batchv1.JobList{})
+	Expect(err).NotTo(HaveOccurred())
+	go func() {
+		for event := range jobs.ResultChan() {
+			job, ok := event.Object.(*batchv1.Job)
+			if !ok || len(job.Status.Conditions) > 0 {
+				continue
+			}
+			if _, hold := held.Load(job.Namespace); !hold {
+				_ = end(ctx, job, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete) // one that was deleted meanwhile needs no end
+			}
+		}
+	}()
+}
+
+// end writes the status of a Job that is over.
+func end(ctx context.Context, job *batchv1.Job, kinds ...batchv1.JobConditionType) error {
+	return endAt(ctx, job, time.Now(), kinds...)
+}
+
+func endAt(ctx context.Context, job *batchv1.Job, when time.Time, kinds ...batchv1.JobConditionType) error {
+	at := metav1.NewTime(when.Truncate(time.Second))
+	job.Status.StartTime = &at
+	for _, kind := range kinds {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: at,
+		})
+		if kind == batchv1.JobComplete {
+			job.Status.CompletionTime = &at
+		}
+	}
+	return c.Status().Update(ctx, job)
+}
+
+// migration waits for the one Job of a namespace that is not over and not the one of the name.
+func migration(ctx context.Context, ns, not string) *batchv1.Job {
+	GinkgoHelper()
+	var found *batchv1.Job
+	Eventually(func(g Gomega) {
+		var jobs batchv1.JobList
+		g.Expect(c.List(ctx, &jobs, client.InNamespace(ns))).To(Succeed())
+		found = nil
+		for i := range jobs.Items {
+			if j := &jobs.Items[i]; len(j.Status.Conditions) == 0 && j.DeletionTimestamp.IsZero() && j.Name != not {
+				g.Expect(found).To(BeNil(), "one at a time")
+				found = j
+			}
+		}
+		g.Expect(found).NotTo(BeNil())
+	}).Should(Succeed())
+	return found
+}
+
+// told waits for an event of an object.
+func told(ctx context.Context, obj client.Object, reason, note string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		var events corev1.EventList
+		g.Expect(c.List(ctx, &events, client.InNamespace(obj.GetNamespace()))).To(Succeed())
+		var notes []string
+		for _, e := range events.Items {
+			if e.InvolvedObject.UID == obj.GetUID() && e.Reason == reason {
+				notes = append(notes, e.Message)
+			}
+		}
+		g.Expect(notes).To(ConsistOf(ContainSubstring(note)), "once, with its name")
+	}).Should(Succeed())
+}
