@@ -54,6 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	holder := source.NewHolder(log, time.Now)
 	follow(side, &running, o, holder, log)
 	running.Go(func() { stores.follow(side) })
+	running.Go(func() { tameMemory(side) })
 	if stores.books == nil {
 		running.Go(func() { warnLive(side, holder, log) })
 	}

@@ -164,7 +164,7 @@ func (s *Server) authenticate(r *http.Request, x *snapshot.Index) (ledger.Key, e
 		return ledger.Key{ID: demoAccount, Digest: keys.Digest(plain), Account: demoAccount, State: ledger.KeyActive, Version: 1}, nil
 	}
 	key, err := s.o.Keys.Authenticate(r.Context(), plain, address.Client(r, x.ClientIP.Header, x.TrustedProxy))
-	if err == nil && (key.State == ledger.KeyDisabled || key.Expired(s.o.Now())) {
+	if errors.Is(err, keys.ErrExpired) || err == nil && (key.State == ledger.KeyDisabled || key.Expired(s.o.Now())) {
 		// It may be enabled again, or last longer, since this replica read it.
 		key, err = s.o.Keys.Reload(r.Context(), key.Digest)
 	}
@@ -195,6 +195,8 @@ func keyError(err error) *chat.Error {
 	switch {
 	case errors.Is(err, keys.ErrUnknown):
 		e = errKey("invalid_api_key", "there is no such key.")
+	case errors.Is(err, keys.ErrExpired):
+		e = errKey("key_expired", "it has expired.")
 	case errors.Is(err, keys.ErrMalformed), errors.Is(err, keys.ErrReserved):
 		e = errKey("invalid_api_key", err.Error()+".")
 	case errors.Is(err, keys.ErrThrottled):

@@ -66,7 +66,7 @@ type Options struct {
 	// Version is this build's, for people.
 	Version string
 
-	// BodyBudget bounds all request bodies in flight, in bytes. The largest body that is taken is half of it.
+	// BodyBudget bounds all request bodies in flight, in bytes. The largest body that is taken is nearly half of it.
 	BodyBudget int64
 	// MaxDrained bounds the upstream calls that go on for their usage after their client left.
 	MaxDrained int64
@@ -82,7 +82,7 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultBodyBudget   = 64 << 20
+	DefaultBodyBudget   = 65 << 20
 	DefaultMaxDrained   = 256
 	DefaultContentWait  = 5 * time.Second
 	DefaultHeartbeat    = 15 * time.Second

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -26,8 +25,9 @@ var (
 
 // Bounds of Discard: how long a client that was refused may go on sending, and be silent meanwhile.
 const (
-	discardTotal = 5 * time.Second
-	discardIdle  = time.Second
+	discardTotal = 10 * time.Second
+	discardIdle  = 2 * time.Second
+	discardClass = 3 // 32 KiB
 )
 
 // Reader reads bodies against one budget.
@@ -37,7 +37,7 @@ type Reader struct {
 	now    func() time.Time
 	// idle bounds the wait for the next byte, total the whole body.
 	idle, total time.Duration
-	chunks      [chunkSizes]sync.Pool // of *[]byte, each twice as large as the one before
+	chunks      chunks
 }
 
 // NewReader makes a Reader with a budget in bytes.
@@ -46,7 +46,7 @@ func NewReader(budget int64, idle, total time.Duration, now func() time.Time) *R
 }
 
 // Most is the largest body that the budget can ever take: for a moment a body is there in pieces and as a whole.
-func (b *Reader) Most() int64 { return b.size / 2 }
+func (b *Reader) Most() int64 { return max(0, b.size-2*int64(sizeOf(lastClass))) / 2 }
 
 // Read reads the body of r, at most limit bytes. release gives its bytes back to the budget and must be called when the
 // body is not used any more; it is never nil. Memory is taken as bytes arrive, whatever length the client announced, in
@@ -90,12 +90,9 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, limit int64) (body
 // still sends is reset, and the answer with it.
 func (b *Reader) Discard(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
-	in := incoming{reader: b}
-	room, err := in.room()
-	if err != nil {
-		return
-	}
-	defer in.drop()
+	// Not of the budget: it may be what the body was refused for.
+	room := b.chunks.get(discardClass)
+	defer b.chunks.put(discardClass, room)
 	for end := b.now().Add(discardTotal); b.now().Before(end); {
 		deadline := b.now().Add(discardIdle)
 		if end.Before(deadline) {

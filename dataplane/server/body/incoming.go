@@ -1,11 +1,5 @@
 package body
 
-// Pieces of a body double in size up to the last of these.
-const (
-	firstChunk = 4 << 10
-	chunkSizes = 7 // up to 256 KiB
-)
-
 // incoming is a body in pieces.
 type incoming struct {
 	reader *Reader
@@ -15,7 +9,7 @@ type incoming struct {
 }
 
 type piece struct {
-	buffer *[]byte
+	buffer []byte
 	used   int
 	class  int
 }
@@ -23,23 +17,23 @@ type piece struct {
 // room is where the next bytes go; it is never empty.
 func (in *incoming) room() ([]byte, error) {
 	if n := len(in.pieces); n > 0 {
-		if last := in.pieces[n-1]; last.used < len(*last.buffer) {
-			return (*last.buffer)[last.used:], nil
+		if last := in.pieces[n-1]; last.used < len(last.buffer) {
+			return last.buffer[last.used:], nil
 		}
 	}
-	class := min(len(in.pieces), chunkSizes-1)
-	size := firstChunk << class
-	if !in.reader.budget.TryAcquire(int64(size)) {
+	return in.add(min(len(in.pieces), lastClass))
+}
+
+// add takes one more piece.
+func (in *incoming) add(class int) ([]byte, error) {
+	size := int64(sizeOf(class))
+	if !in.reader.budget.TryAcquire(size) {
 		return nil, ErrBudget
 	}
-	in.taken += int64(size)
-	buffer, ok := in.reader.chunks[class].Get().(*[]byte)
-	if !ok {
-		made := make([]byte, size)
-		buffer = &made
-	}
+	in.taken += size
+	buffer := in.reader.chunks.get(class)
 	in.pieces = append(in.pieces, piece{buffer: buffer, class: class})
-	return *buffer, nil
+	return buffer, nil
 }
 
 func (in *incoming) took(n int) {
@@ -56,7 +50,7 @@ func (in *incoming) whole() ([]byte, func(), error) {
 	}
 	body := make([]byte, 0, size)
 	for _, p := range in.pieces {
-		body = append(body, (*p.buffer)[:p.used]...)
+		body = append(body, p.buffer[:p.used]...)
 	}
 	return body, func() { in.reader.budget.Release(size) }, nil
 }
@@ -64,7 +58,7 @@ func (in *incoming) whole() ([]byte, func(), error) {
 // drop gives the pieces back.
 func (in *incoming) drop() {
 	for _, p := range in.pieces {
-		in.reader.chunks[p.class].Put(p.buffer)
+		in.reader.chunks.put(p.class, p.buffer)
 	}
 	in.reader.budget.Release(in.taken)
 	in.pieces, in.taken = nil, 0
