@@ -44,6 +44,7 @@ func newCommand() *cobra.Command {
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),
 		cli.NewKeysCommand(),
+		cli.NewKeysCommand(),
 		cli.NewLedgerCommand(),
 		newVersionCommand(),
 	)
