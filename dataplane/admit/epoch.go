@@ -30,7 +30,8 @@ const (
 // back to an older copy of itself. Each client notices that by a mark of its own, which it writes with each beat: a
 // store without the client's last mark is not the store of a second ago. Key states from before are then read again.
 type epoch struct {
-	key string // of this client's beats
+	key   string           // of this client's beats
+	clock func() time.Time // a monotonic one
 
 	turn  chan struct{} // has room for whoever may look at the rest
 	known int64         // epoch; 0: none yet
@@ -40,7 +41,7 @@ type epoch struct {
 }
 
 func newEpoch() epoch {
-	return epoch{key: "lyr:{epoch}:client:" + rand.Text(), turn: make(chan struct{}, 1)}
+	return epoch{key: "lyr:{epoch}:client:" + rand.Text(), clock: time.Now, turn: make(chan struct{}, 1)}
 }
 
 // now answers the epoch, not older than beatEvery. Whoever needs it while it is read waits for the same answer.
@@ -51,7 +52,7 @@ func (e *epoch) now(ctx context.Context, c rueidis.Client) (int64, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("reading the epoch: %w", ctx.Err())
 	}
-	start := time.Now()
+	start := e.clock()
 	idle := start.Sub(e.at)
 	if e.known > 0 && idle < beatEvery {
 		return e.known, nil

@@ -16,7 +16,7 @@ func aging(t *testing.T) *store {
 }
 
 // due makes a client's next call look at the epoch, as it does after beatEvery.
-func (r *Redis) due() { r.epoch.at = time.Now().Add(-beatEvery) }
+func (r *Redis) due() { r.epoch.at = r.epoch.clock().Add(-beatEvery) }
 
 func TestKeyAge(t *testing.T) {
 	ctx, s := context.Background(), aging(t)

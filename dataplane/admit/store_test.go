@@ -48,6 +48,7 @@ func newMini(tb tester) *store {
 	mini.SetTime(s.now)
 	s.Redis = open(tb, "redis://"+mini.Addr())
 	s.driver.ForceSingleClient = true
+	s.epoch.clock = func() time.Time { return s.now } // or marks would age while no time passes here
 	return s
 }
 
