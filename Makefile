@@ -80,4 +80,4 @@ verify: generate ## write everything that is generated, check everything that ca
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests on the cluster of KUBECONFIG; hack/e2e says which variables they need
-	go test -count=1 -timeout 20m -v ./hack/e2e
+	go test -count=1 -timeout 20m -v ./hack/e2e -ginkgo.v -ginkgo.no-color
