@@ -71,7 +71,6 @@ generate-docs: generate-api
 verify: generate ## write everything that is generated, check everything that can be read, and fail on any change
 	go mod verify
 	go mod tidy -diff
-	cd hack/tools && go mod tidy -diff
 	$(HELM) lint --strict $(CHART)
 	$(MAKE) lint
 	git diff --exit-code
