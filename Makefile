@@ -72,6 +72,7 @@ verify: generate ## write everything that is generated, check everything that ca
 	go mod verify
 	go mod tidy -diff
 	$(HELM) lint --strict $(CHART)
+	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples; do "$$kubectl" kustomize config/$$dir >/dev/null; done
 	$(MAKE) lint
 	git diff --exit-code
 	@untracked=$$(git ls-files --others --exclude-standard); \
