@@ -37,8 +37,8 @@ type declared struct {
 	digest, prefix string
 }
 
-// sync revokes the rows of keys that are declared no more, makes the others so, and answers what went wrong with single
-// keys. The error is about a store.
+// sync disables the rows of keys that are declared no more, makes the others so, and answers what went wrong with single
+// keys. The error is about a store. Nothing is revoked for good: a typo in a file must not cost anybody their key.
 func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 	digests := map[string]bool{}
 	list := make([]declared, 0, len(want))
@@ -51,7 +51,7 @@ func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 		list = append(list, d)
 	}
 	// Denied first: whatever fails after it, no key works that is declared no more.
-	known, err := r.revokeOthers(ctx, digests)
+	known, err := r.disableOthers(ctx, digests)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +61,10 @@ func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 		if d.Unresolved && !known[d.digest] {
 			continue
 		}
-		if err := r.upsert(ctx, d); errors.Is(err, ledger.ErrConflict) {
-			notes = append(notes, note{fmt.Sprintf("APIKey %s: its digest was revoked before or belongs to another object; it needs another key", d.Object), true})
+		if err := r.write(ctx, upsertOf(d)); errors.Is(err, ledger.ErrConflict) {
+			notes = append(notes, note{fmt.Sprintf("APIKey %s: its digest was revoked before; it needs another key", d.Object), true})
 		} else if err != nil {
-			return notes, err
+			return notes, fmt.Errorf("writing the key of APIKey %s: %w", d.Object, err)
 		}
 	}
 	return notes, nil
@@ -82,8 +82,8 @@ func (r rows) resolve(k compile.Key) (declared, error) {
 	return declared{k, keys.Digest(plain), keys.Prefix(plain)}, nil
 }
 
-// revokeOthers ends the live rows that have none of the digests, and answers the digests of those that stay.
-func (r rows) revokeOthers(ctx context.Context, keep map[string]bool) (map[string]bool, error) {
+// disableOthers disables the live rows that have none of the digests, and answers the digests of those that stay.
+func (r rows) disableOthers(ctx context.Context, keep map[string]bool) (map[string]bool, error) {
 	have, err := r.ledger.KeysBySource(ctx, rowSource, rowOwner)
 	if err != nil {
 		return nil, fmt.Errorf("listing keys: %w", err)
@@ -94,31 +94,19 @@ func (r rows) revokeOthers(ctx context.Context, keep map[string]bool) (map[strin
 			known[row.Digest] = true
 			continue
 		}
-		row, err := r.ledger.RevokeKey(ctx, row.Digest)
-		if err != nil {
-			return nil, fmt.Errorf("revoking key %s: %w", row.ID, err)
-		}
-		if err := keys.Publish(ctx, r.admission, r.admission, row); err != nil {
-			return nil, err
+		row.State = ledger.KeyDisabled
+		if err := r.write(ctx, ledger.KeyUpsert{Key: row}); err != nil {
+			return nil, fmt.Errorf("disabling key %s: %w", row.ID, err)
 		}
 	}
 	return known, nil
 }
 
-// upsert writes one row. A generated key whose digest was revoked, because the key was not declared for a while, is
-// made anew; a declared digest stays revoked (ledger.ErrConflict).
-func (r rows) upsert(ctx context.Context, d declared) error {
-	row, err := r.ledger.UpsertKey(ctx, upsertOf(d))
-	if errors.Is(err, ledger.ErrConflict) && d.SHA256 == "" {
-		plain, gerr := r.files.generate(types.NamespacedName{Namespace: d.Object.Namespace, Name: d.SecretName})
-		if gerr != nil {
-			return gerr
-		}
-		d.digest, d.prefix = keys.Digest(plain), keys.Prefix(plain)
-		row, err = r.ledger.UpsertKey(ctx, upsertOf(d))
-	}
+// write writes one row and tells admission.
+func (r rows) write(ctx context.Context, u ledger.KeyUpsert) error {
+	row, err := r.ledger.UpsertKey(ctx, u)
 	if err != nil {
-		return fmt.Errorf("writing the key of APIKey %s: %w", d.Object, err)
+		return err
 	}
 	return keys.Publish(ctx, r.admission, r.admission, row)
 }
@@ -133,7 +121,8 @@ func upsertOf(d declared) ledger.KeyUpsert {
 			Digest: d.digest, Prefix: d.prefix, Name: d.Object.String(),
 			Account: d.Account, Tier: d.Tier, Policy: d.Policy, State: state,
 			Source: rowSource, ClusterUID: rowOwner, GatewayUID: rowOwner,
-			ObjectUID: d.Object.String(), ObjectName: d.Object.String(),
+			// In a folder the digest is what a key is: an object that is renamed keeps its row.
+			ObjectUID: d.digest, ObjectName: d.Object.String(),
 		},
 		FirstGrant: d.FirstGrant,
 	}

@@ -41,10 +41,10 @@ type place struct {
 }
 
 // serving says where, and what to paste.
-func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
+func (t teller) serving(p place, w *world, keyFile, ledgerURL string) {
 	models := w.out.Snapshot.Models
 	if t.json {
-		t.log.Info("Serving", "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", devFile)
+		t.log.Info("Serving", "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", keyFile)
 		return
 	}
 	key := "$LAYERS_API_KEY"
@@ -59,8 +59,11 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 	if ledgerURL != "" {
 		t.line("  Ledger   " + ledgerURL + "   (layers grant ACCOUNT CREDITS --ledger " + ledgerURL + " --reason TEXT)")
 	}
-	if devFile != "" {
-		t.line("\nThe folder declares no APIKey, so there is one that is not metered:\n\n  export LAYERS_API_KEY=$(cat " + quote(devFile) + ")")
+	if keyFile != "" {
+		if w.devSecret.Name != "" {
+			t.line("\nThe folder declares no APIKey, so there is one that is not metered:")
+		}
+		t.line("\n  export LAYERS_API_KEY=$(cat " + quote(keyFile) + ")")
 	}
 	if len(models) > 0 {
 		t.line("\nTry it:\n\n" + curl(p.API, key, models[0].PublicName, false) + "\n\nOr as a stream:\n\n" + curl(p.API, key, models[0].PublicName, true))

@@ -54,11 +54,11 @@ func serve(ctx context.Context, o Options, w *world, listeners server.Listeners,
 	parts := gateway.Parts{
 		Admission: s.admission, Listeners: listeners, Drain: server.Drain{Timeout: w.drain()}, Log: log, Version: o.Version,
 	}
-	var devFile string
+	var keyFile string
 	if !w.demo() {
 		parts.Books = s.ledger
 		var notes []note
-		if devFile, notes, err = s.syncKeys(ctx, o, w); err != nil {
+		if keyFile, notes, err = s.syncKeys(ctx, o, w); err != nil {
 			return err
 		}
 		t.notes(notes)
@@ -70,7 +70,7 @@ func serve(ctx context.Context, o Options, w *world, listeners server.Listeners,
 	parts.Source = memory
 	parts.Ready = func(b gateway.Bound) {
 		p := place{API: "http://" + reachable(b.API), Admin: "http://" + reachable(b.Admin)}
-		t.serving(p, w, devFile, s.ledgerURL)
+		t.serving(p, w, keyFile, s.ledgerURL)
 		if err := ready(o.Stdout, p); err != nil {
 			log.Error("Writing the ready line", "error", err)
 		}

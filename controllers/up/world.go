@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,9 +66,17 @@ func readWorld(ctx context.Context, dir string) (*world, error) {
 	if set.Len() == 0 {
 		return w, emptyFolder(dir, len(report.Problems))
 	}
+	if len(set.Gateways) == 0 && mentions(report.Problems, compile.KindAIGateway) {
+		return w, errors.New("the folder's AIGateway is not good (see above), and nothing else says how to serve: in which mode, with which defaults and credits")
+	}
 	w.gateway = w.chooseGateway(&set)
 	if w.gateway.Spec.Mode != v1alpha1.ModeDemo && len(set.APIKeys) == 0 {
-		w.addDevKey(&set)
+		// A document that could not be read at all may have been one.
+		if mentions(report.Problems, compile.KindAPIKey) || mentions(report.Problems, "") {
+			w.notes = append(w.notes, note{"no APIKey is good, so nobody can call", true})
+		} else {
+			w.addDevKey(&set)
+		}
 	}
 	w.out = compile.Compile(compile.Input{
 		Gateway: w.gateway, Gateways: []string{w.gateway.Name}, Local: true,
@@ -76,6 +85,14 @@ func readWorld(ctx context.Context, dir string) (*world, error) {
 	})
 	w.noteConditions(set.Files)
 	return w, nil
+}
+
+// mentions says whether a finding is about an object of a kind; "": about a document that could not be read.
+func mentions(findings []manifests.Finding, kind string) bool {
+	return slices.ContainsFunc(findings, func(f manifests.Finding) bool {
+		of, _, _ := strings.Cut(f.Object, " ")
+		return of == kind
+	})
 }
 
 func readSet(ctx context.Context, dir string) (manifests.Set, manifests.Report, error) {
