@@ -12,7 +12,7 @@ TOOL := go tool -modfile=hack/tools/go.mod
 HELM := $(TOOL) helm
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-IMAGE ?= ghcr.io/layers-dev/layers:$(VERSION)
+IMAGE ?= layers-dev/layers:$(VERSION)
 LDFLAGS := -s -w
 CHART := charts/layers
 GOLDEN := hack/chart/testdata

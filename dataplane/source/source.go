@@ -66,12 +66,13 @@ type Holder struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
 	errors  map[string]time.Time
-	refused map[string]int64 // by origin
+	refused map[string]int64  // by origin
+	told    map[string]string // the error last told of an origin
 }
 
 // NewHolder makes an empty Holder. now is the clock for the age of errors.
 func NewHolder(log *slog.Logger, now func() time.Time) *Holder {
-	return &Holder{log: log, now: now, changed: make(chan struct{}), errors: map[string]time.Time{}, refused: map[string]int64{}}
+	return &Holder{log: log, now: now, changed: make(chan struct{}), errors: map[string]time.Time{}, refused: map[string]int64{}, told: map[string]string{}}
 }
 
 // Current implements Source.
@@ -99,6 +100,7 @@ func (h *Holder) Offer(origin string, s *snapshot.Snapshot) error {
 		return h.refuseLocked(origin, fmt.Errorf("snapshot %d: %w", s.Sequence, err))
 	}
 	h.current.Store(next)
+	delete(h.told, origin)
 	close(h.changed)
 	h.changed = make(chan struct{})
 	h.log.Info("Serving snapshot", "origin", origin, "sequence", s.Sequence, "hash", s.Hash, "models", len(s.Models), "mode", s.Mode)
@@ -140,7 +142,11 @@ func (h *Holder) refuseLocked(origin string, err error) error {
 	}
 	h.errors[origin] = h.now()
 	h.refused[origin]++
-	h.log.Error("Keeping the current snapshot", "origin", origin, "error", err)
+	// A folder that others write into may be looked at very often: the same error is told once.
+	if text := err.Error(); h.told[origin] != text {
+		h.told[origin] = text
+		h.log.Error("Keeping the current snapshot", "origin", origin, "error", err)
+	}
 	return err
 }
 
