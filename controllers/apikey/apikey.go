@@ -85,6 +85,8 @@ type scope struct {
 	programmed         metav1.Condition
 	// key as compiled; nil: not accepted.
 	key *compile.Key
+	// losers are the names of the other objects that claim what an accepted key has.
+	losers []string
 	// digest and prefix of the key, once they are known.
 	digest, prefix string
 	// secretName is set once the generated Secret is there and owned.
@@ -111,14 +113,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, errors.Join(err, r.Status.Write(ctx, s.report()))
 }
 
-// phases run until one of them has nothing to go on with.
+// phases run until one of them has no key to go on with: then the rows that are there are withheld.
 func (r *Reconciler) phases(ctx context.Context, s *scope) error {
 	for _, phase := range []func(context.Context, *scope) error{r.resolve, r.material, r.row} {
 		if err := phase(ctx, s); err != nil {
 			return err
 		}
 		if s.key == nil {
-			return nil
+			return r.withhold(ctx, s)
 		}
 	}
 	return nil
@@ -143,10 +145,11 @@ func (r *Reconciler) row(ctx context.Context, s *scope) error {
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonPending, "No row is made before the references are resolved.")
 		return r.revoke(ctx, name, open, others(rows, s.digest))
 	}
-	row, err := open.Ledger.UpsertKey(ctx, r.upsert(s))
+	row, err := r.commit(ctx, s, open)
 	if errors.Is(err, ledger.ErrConflict) {
 		s.accepted = condition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonConflicted, "The digest belongs to another key of the ledger, or to one that was revoked.")
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonConflicted, "No row can be made.")
+		s.key = nil
 		return nil
 	}
 	if err != nil {

@@ -45,6 +45,11 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.take(compile.Compile(in))
+	for i := range in.APIKeys {
+		if peer := &in.APIKeys[i]; peer.Name != s.object.Name && peer.DeletionTimestamp.IsZero() {
+			s.losers = append(s.losers, client.ObjectKeyFromObject(peer).String())
+		}
+	}
 	return nil
 }
 

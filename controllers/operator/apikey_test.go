@@ -38,6 +38,16 @@ func admitted(ctx context.Context, g Gomega, account, digest, id string) admit.O
 	return d.Outcome
 }
 
+// rowIs waits until the suite's ledger says so of a key.
+func rowIs(ctx context.Context, digest string, want ledger.KeyState) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		row, err := sql.KeyByDigest(ctx, digest)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(row.State).To(Equal(want))
+	}).Should(Succeed())
+}
+
 var _ = Describe("An APIKey", func() {
 	It("is made once, disabled, enabled and ended", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
@@ -146,6 +156,51 @@ var _ = Describe("An APIKey", func() {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(row.State).To(Equal(ledger.KeyRevoked))
 		}).Should(Succeed())
+	})
+
+	It("is withheld while it is not accepted, and honoured again after it", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key, second := generated(ns, "acme"), demoGateway(ns, "second")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		digest := key.Status.SHA256
+		create(ctx, second)
+		said(ctx, key, "Accepted", "False", "AmbiguousGateway")
+		Expect(key.Status.SHA256).To(Equal(digest))
+		Expect(key.Status.Prefix).NotTo(BeEmpty())
+		Expect(key.Status.SecretRef).NotTo(BeNil())
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		Expect(admitted(ctx, Default, ns+"/acme", digest, "ambiguous")).To(Equal(admit.KeyRefused))
+
+		By("staying so when the spec says it too")
+		key.Spec.State = v1alpha1.KeyDisabled
+		Expect(c.Update(ctx, key)).To(Succeed())
+		said(ctx, key, "Accepted", "False", "AmbiguousGateway")
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		key.Spec.State = v1alpha1.KeyActive
+		Expect(c.Update(ctx, key)).To(Succeed())
+		Expect(c.Delete(ctx, second)).To(Succeed())
+		said(ctx, key, "Programmed", "True", "Programmed")
+		rowIs(ctx, digest, ledger.KeyActive)
+	})
+
+	It("is withheld while its Secret is empty", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key := generated(ns, "acme")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		digest, secret := key.Status.SHA256, &corev1.Secret{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "acme-key"}, secret)).To(Succeed())
+		data := secret.Data
+		secret.Data = nil
+		Expect(c.Update(ctx, secret)).To(Succeed())
+		said(ctx, key, "ResolvedRefs", "False", "SecretKeyMissing")
+		Expect(key.Status.SHA256).To(Equal(digest))
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		secret.Data = data
+		Expect(c.Update(ctx, secret)).To(Succeed())
+		said(ctx, key, "Programmed", "True", "Programmed")
+		rowIs(ctx, digest, ledger.KeyActive)
 	})
 
 	It("waits for the stores and goes on when they are there", func(ctx SpecContext) {
