@@ -105,7 +105,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	s := &scope{object: object}
 	s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonPending, "The key's row is not committed yet.")
-	err = r.phases(ctx, s)
+	err = errors.Join(r.retry(ctx, req.NamespacedName), r.phases(ctx, s))
 	problem := (*stores.Problem)(nil)
 	if errors.As(err, &problem) {
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown, problem.Reason, problem.Message)
@@ -143,7 +143,7 @@ func (r *Reconciler) row(ctx context.Context, s *scope) error {
 	}
 	if s.key.Unresolved && !holds(rows, s.digest) {
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonPending, "No row is made before the references are resolved.")
-		return r.revoke(ctx, name, open, others(rows, s.digest))
+		return r.revoke(ctx, name, s.gateway, open, others(rows, s.digest))
 	}
 	row, err := r.commit(ctx, s, open)
 	if errors.Is(err, ledger.ErrConflict) {
@@ -158,7 +158,7 @@ func (r *Reconciler) row(ctx context.Context, s *scope) error {
 	if err := keys.Publish(ctx, open.Redis, open.Redis, row); err != nil {
 		return stores.Unavailable(err)
 	}
-	if err := r.revoke(ctx, name, open, others(rows, s.digest)); err != nil {
+	if err := r.revoke(ctx, name, s.gateway, open, others(rows, s.digest)); err != nil {
 		return err
 	}
 	s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "The key's row is committed.")

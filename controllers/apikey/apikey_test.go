@@ -1,81 +1,71 @@
 package apikey
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
-	"github.com/layers-dev/layers/controllers/stores"
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-var (
-	name   = types.NamespacedName{Namespace: "ai", Name: "acme"}
-	digest = strings.Repeat("ab", 32)
-)
-
-// openStores are SQLite and a Redis that the test can take away.
-func openStores(t *testing.T) (*stores.Stores, *miniredis.Miniredis) {
-	t.Helper()
-	server := miniredis.RunT(t)
-	redis, err := admit.NewRedis(admit.Options{URL: "redis://" + server.Addr()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
-	sql, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sql.Close)
-	if err := sql.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return &stores.Stores{Ledger: sql, Redis: redis}, server
-}
+var digest = strings.Repeat("ab", 32)
 
 func TestRevokeWhileRedisIsAway(t *testing.T) {
-	open, server := openStores(t)
-	row, err := open.Ledger.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
-		Digest: digest, Account: "ai/acme", State: ledger.KeyActive, Source: Source, ObjectName: name.String(), ObjectUID: "u",
-	}})
-	if err != nil {
+	key := declared("acme")
+	r, server := cluster(t, key)
+	reconcile := func() error {
+		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(key)})
+		return err
+	}
+	if err := reconcile(); err != nil {
 		t.Fatal(err)
 	}
 	server.Close()
-	r := &Reconciler{}
-	if err := r.revoke(t.Context(), name, open, []ledger.Key{row}); err == nil {
+	if err := r.Client.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := reconcile(); err == nil {
 		t.Fatal("no error, and so no second try")
 	}
-	got, err := open.Ledger.KeyByDigest(t.Context(), digest)
-	if err != nil || got.State != ledger.KeyRevoked {
-		t.Fatalf("the ledger says %v, %v; a Redis that is away must not keep it from being told", got.State, err)
+	row, err := open(t, r).Ledger.KeyByDigest(t.Context(), digest)
+	if err != nil || row.State != ledger.KeyRevoked {
+		t.Fatalf("the ledger says %v, %v; a Redis that is away must not keep it from being told", row.State, err)
 	}
-	if err := r.retry(t.Context(), name); err == nil {
+	if err := reconcile(); err == nil {
 		t.Fatal("no error while Redis is still away")
 	}
+	r.Stores.Close() // as when a URL changes: what was open then is no use any more
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.retry(t.Context(), name); err != nil {
+	if err := reconcile(); err != nil {
 		t.Fatal(err)
 	}
-	d, err := open.Redis.Admit(t.Context(), admit.Request{ID: "r", Account: "ai/acme", KeyDigest: digest, KeyVersion: row.Version, Unmetered: true, HoldFor: time.Minute})
+	d, err := open(t, r).Redis.Admit(t.Context(), admit.Request{ID: "r", Account: row.Account, KeyDigest: digest, KeyVersion: 1, Unmetered: true, HoldFor: time.Minute})
 	if err != nil || d.Outcome != admit.KeyRefused {
 		t.Errorf("Admit() = %v, %v; want a refusal", d.Outcome, err)
 	}
 	if len(r.unpublished) != 0 {
 		t.Error("it is still remembered")
+	}
+}
+
+func TestRevokeForgetsAGatewayThatIsGone(t *testing.T) {
+	r, _ := cluster(t)
+	name := types.NamespacedName{Namespace: "ai", Name: "acme"}
+	r.remember(name, revoked{gateway: types.NamespacedName{Namespace: "ai", Name: "gone"}})
+	if err := r.retry(t.Context(), name); err != nil || len(r.unpublished) != 0 {
+		t.Errorf("retry() = %v with %d left", err, len(r.unpublished))
 	}
 }
 

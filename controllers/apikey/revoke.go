@@ -14,10 +14,11 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-// revoked is a row that the ledger has ended, and the stores that Redis is to be told in.
+// revoked is a row that the ledger has ended, and the gateway whose Redis is to be told. Its stores are asked for at each
+// try: they may have been opened anew meanwhile.
 type revoked struct {
-	stores *stores.Stores
-	row    ledger.Key
+	gateway types.NamespacedName
+	row     ledger.Key
 }
 
 // revokeAll ends every row of an object that is gone. Nothing says which gateway it belonged to, so all of the namespace
@@ -43,12 +44,12 @@ func (r *Reconciler) revokeIn(ctx context.Context, name types.NamespacedName, gw
 	if err != nil {
 		return stores.Unavailable(err)
 	}
-	return r.revoke(ctx, name, open, rows)
+	return r.revoke(ctx, name, gw, open, rows)
 }
 
 // revoke ends rows, deny first: Redis is told before the ledger, so that no request passes after this began, and again
 // after it, with the version that the ledger gave. A Redis that cannot be told does not keep the ledger from being.
-func (r *Reconciler) revoke(ctx context.Context, name types.NamespacedName, open *stores.Stores, rows []ledger.Key) error {
+func (r *Reconciler) revoke(ctx context.Context, name types.NamespacedName, gw *v1alpha1.AIGateway, open *stores.Stores, rows []ledger.Key) error {
 	var errs []error
 	for _, row := range rows {
 		tombstone := row
@@ -61,7 +62,7 @@ func (r *Reconciler) revoke(ctx context.Context, name types.NamespacedName, open
 		}
 		if err := keys.Publish(ctx, open.Redis, open.Redis, ended); err != nil {
 			errs = append(errs, err)
-			r.remember(name, revoked{open, ended})
+			r.remember(name, revoked{client.ObjectKeyFromObject(gw), ended})
 		}
 	}
 	return stores.Unavailable(errors.Join(errs...))
@@ -75,12 +76,25 @@ func (r *Reconciler) retry(ctx context.Context, name types.NamespacedName) error
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range pending {
-		if err := keys.Publish(ctx, p.stores.Redis, p.stores.Redis, p.row); err != nil {
+		if err := r.publish(ctx, p); err != nil {
 			errs = append(errs, err)
 			r.remember(name, p)
 		}
 	}
-	return stores.Unavailable(errors.Join(errs...))
+	return errors.Join(errs...)
+}
+
+// publish tells the gateway's Redis as it is now. With the gateway went those who would ask it.
+func (r *Reconciler) publish(ctx context.Context, p revoked) error {
+	gw := &v1alpha1.AIGateway{}
+	if err := r.Client.Get(ctx, p.gateway, gw); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	open, err := r.Stores.Get(ctx, gw)
+	if err != nil || open == nil {
+		return err
+	}
+	return stores.Unavailable(keys.Publish(ctx, open.Redis, open.Redis, p.row))
 }
 
 func (r *Reconciler) remember(name types.NamespacedName, p revoked) {
