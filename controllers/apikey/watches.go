@@ -30,12 +30,20 @@ func (r *Reconciler) peers(ctx context.Context, obj client.Object) []reconcile.R
 	return append(out, self)
 }
 
-// secretUsers wakes the keys that are generated into the Secret, whoever owns it.
+// secretUsers wakes the keys that are generated into the Secret, whoever owns it, and those of the gateways that take a
+// store's URL from it: another ledger has no rows yet.
 func (r *Reconciler) secretUsers(ctx context.Context, secret client.Object) []reconcile.Request {
 	claim := index.KeyClaimOf(&v1alpha1.APIKey{Spec: v1alpha1.APIKeySpec{
 		Key: v1alpha1.KeySource{Generate: &v1alpha1.KeyGenerate{SecretName: secret.GetName()}},
 	}})
-	return r.claimants(ctx, secret.GetNamespace(), claim)
+	out := r.claimants(ctx, secret.GetNamespace(), claim)
+	var gateways v1alpha1.AIGatewayList
+	err := r.Client.List(ctx, &gateways, client.InNamespace(secret.GetNamespace()),
+		client.MatchingFields{index.GatewaySecret: secret.GetName()}, client.Limit(1))
+	if err != nil || len(gateways.Items) == 0 {
+		return out
+	}
+	return append(out, r.gatewayUsers(ctx, secret)...)
 }
 
 func (r *Reconciler) claimants(ctx context.Context, namespace, claim string) []reconcile.Request {

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -211,5 +212,24 @@ var _ = Describe("An APIKey", func() {
 		said(ctx, key, "Programmed", "Unknown", "SecretNotFound")
 		create(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"redis": redisURL}})
 		said(ctx, key, "Programmed", "True", "Programmed")
+	})
+
+	It("gets its row in another ledger when the URL in the Secret changes", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key := generated(ns, "acme")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		url := "sqlite:" + GinkgoT().TempDir() + "/another.db"
+		another, err := ledger.Open(ctx, url, ledger.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(another.Close)
+		Expect(another.Migrate(ctx)).To(Succeed())
+		Expect(c.Patch(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "stores")},
+			client.RawPatch(types.MergePatchType, []byte(`{"stringData":{"ledger":"`+url+`"}}`)))).To(Succeed())
+		Eventually(func(g Gomega) {
+			row, err := another.KeyByDigest(ctx, key.Status.SHA256)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(row.State).To(Equal(ledger.KeyActive))
+		}).Should(Succeed())
 	})
 })
