@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,7 @@ type Facts struct {
 func Deployment(gw *v1alpha1.AIGateway, facts Facts) *appsv1ac.DeploymentApplyConfiguration {
 	return appsv1ac.Deployment(Name(gw.Name), gw.Namespace).
 		WithLabels(Labels(gw.Name)).WithOwnerReferences(Owner(gw)).
+		WithAnnotations(map[string]string{AnnotationGeneration: strconv.FormatInt(gw.Generation, 10)}).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithReplicas(Replicas(gw)).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(gw.Name))).

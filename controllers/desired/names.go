@@ -34,6 +34,8 @@ const (
 	ManagedBy = "layers-operator"
 	// LabelInstance holds the short name of the gateway (see base).
 	LabelInstance = "app.kubernetes.io/instance"
+	// AnnotationGeneration is on the Deployment: the generation of the AIGateway that it was applied for.
+	AnnotationGeneration = "layers.dev/gateway-generation"
 )
 
 // maxBase leaves room for the suffixes in a name of 63 characters, the most that a Service and a label value take.

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -66,6 +67,8 @@ type scope struct {
 	deployment appsv1.Deployment
 	// inTheWay is the first object that is not ours.
 	inTheWay *apply.NotOwnedError
+	// invalid is what the API server says of the first object that it refuses; trying again would not help.
+	invalid string
 }
 
 // Reconcile applies everything that the gateway needs and says how far it is. One object that cannot be applied does not
@@ -104,6 +107,10 @@ func (r *Reconciler) applyAll(ctx context.Context, s *scope) error {
 			s.inTheWay = cmp.Or(s.inTheWay, conflict)
 			continue
 		}
+		if refusal := apierrors.APIStatus(nil); apierrors.IsInvalid(err) && errors.As(err, &refusal) {
+			s.invalid = cmp.Or(s.invalid, refusal.Status().Message)
+			continue
+		}
 		errs = append(errs, err)
 	}
 	if !metav1.IsControlledBy(&s.deployment, gw) {
@@ -132,6 +139,8 @@ func available(s *scope) metav1.Condition {
 	switch {
 	case s.inTheWay != nil:
 		c.Reason, c.Message = v1alpha1.ReasonNotOwned, s.inTheWay.Error()+"."
+	case s.invalid != "":
+		c.Reason, c.Message = v1alpha1.ReasonInvalid, s.invalid+"."
 	case s.deployment.Status.ReadyReplicas > 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonAvailable, "At least one replica is ready."
 	default:

@@ -29,6 +29,10 @@ func TestAvailable(t *testing.T) {
 			scope{deployment: ready, inTheWay: &apply.NotOwnedError{Kind: "Service", Name: "main-gateway"}},
 			metav1.Condition{Type: "Available", Status: "False", Reason: "NotOwned", Message: `Service "main-gateway" exists and is not owned by this object.`},
 		},
+		"something is refused": {
+			scope{deployment: ready, invalid: "spec.a: Invalid value: 2"},
+			metav1.Condition{Type: "Available", Status: "False", Reason: "Invalid", Message: "spec.a: Invalid value: 2."},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, available(&tc.scope)); diff != "" {

@@ -6,6 +6,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -101,5 +103,24 @@ var _ = Describe("An AIGateway", func() {
 			g.Expect(c.Get(ctx, client.ObjectKey{Namespace: gw.Namespace, Name: "demo-gateway"}, deployment)).To(Succeed())
 			g.Expect(deployment.Spec.Template.Spec.Volumes).To(HaveLen(1))
 		}).Should(Succeed())
+	})
+
+	It("is not Programmed in a generation whose Deployment is refused", func(ctx SpecContext) {
+		gw := demoGateway(newNamespace(ctx), "demo")
+		create(ctx, gw)
+		newReplica(ctx, gw, "one")
+		said(ctx, gw, "Programmed", "True", "Programmed")
+		gw.Spec.Deployment.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+		gw.Spec.Deployment.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
+		Expect(c.Update(ctx, gw)).To(Succeed())
+		said(ctx, gw, "Available", "False", "Invalid")
+		Expect(meta.FindStatusCondition(gw.Status.Conditions, "Available").Message).To(ContainSubstring("resources.requests"))
+		said(ctx, gw, "Programmed", "False", "Pending")
+
+		By("going on when it is repaired")
+		gw.Spec.Deployment.Resources.Limits = nil
+		Expect(c.Update(ctx, gw)).To(Succeed())
+		said(ctx, gw, "Available", "False", "NoReadyReplicas")
+		said(ctx, gw, "Programmed", "True", "Programmed")
 	})
 })

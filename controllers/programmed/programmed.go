@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +34,7 @@ import (
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies,verbs=get;list;watch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
 // +kubebuilder:rbac:groups="",resources=secrets;pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch
 
 const (
 	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait.
@@ -177,7 +180,18 @@ func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway, h *histo
 		return nil, fmt.Errorf("listing the replicas of AIGateway %q: %w", gw.Name, err)
 	}
 	s.acks = askAll(ctx, r.Prober, ready(pods.Items), published.AckToken)
-	return s, nil
+	s.applied, err = r.applied(ctx, gw)
+	return s, err
+}
+
+// applied says whether the gateway's Deployment was applied for the present generation.
+func (r *Reconciler) applied(ctx context.Context, gw *v1alpha1.AIGateway) (bool, error) {
+	d := &appsv1.Deployment{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: desired.Name(gw.Name)}, d)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading the Deployment of AIGateway %q: %w", gw.Name, err)
+	}
+	return metav1.IsControlledBy(d, gw) && d.Annotations[desired.AnnotationGeneration] == strconv.FormatInt(gw.Generation, 10), nil
 }
 
 // keep answers the histories of the namespace's gateways, and forgets those of gateways that are gone.

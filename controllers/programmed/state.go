@@ -71,6 +71,8 @@ type state struct {
 	history *history
 	// acks of the ready replicas, nil where one did not answer.
 	acks []*Ack
+	// applied says whether the Deployment is that of the gateway's present generation.
+	applied bool
 }
 
 // current counts the ready replicas that run the published snapshot.
@@ -146,6 +148,8 @@ func (s *state) programmed(kind string) metav1.Condition {
 		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "This generation is not in the published snapshot.")
 	case len(s.acks) == 0:
 		return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", name))
+	case !s.applied:
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "The Deployment of this generation is not applied.")
 	case s.current() == len(s.acks):
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run the published snapshot.")
 	case s.unreachable():

@@ -73,15 +73,17 @@ func TestGatewayProgrammed(t *testing.T) {
 		acks       []*Ack
 		want       string
 		current    int
+		unapplied  bool
 	}{
-		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1},
-		"no replica":     {1, nil, "False NoReadyReplicas", 0},
-		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2},
-		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1},
-		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1},
+		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1, false},
+		"no replica":     {1, nil, "False NoReadyReplicas", 0, false},
+		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2, false},
+		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1, false},
+		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1, false},
+		"not applied":    {1, []*Ack{{Hash: "a"}}, "False Pending", 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks}
+			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks, applied: !tc.unapplied}
 			s.history.add(snap("a", 1, 1))
 			got := s.programmed(compile.KindAIGateway)
 			if text := string(got.Status) + " " + got.Reason; text != tc.want || s.current() != tc.current {
