@@ -160,7 +160,7 @@ func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguratio
 		WithPeriodSeconds(period).WithFailureThreshold(failures).WithTimeoutSeconds(2)
 }
 
-func resources(r corev1.ResourceRequirements) *corev1ac.ResourceRequirementsApplyConfiguration {
+func resources(r v1alpha1.GatewayResources) *corev1ac.ResourceRequirementsApplyConfiguration {
 	out := corev1ac.ResourceRequirements()
 	if len(r.Requests) > 0 {
 		out.WithRequests(r.Requests)

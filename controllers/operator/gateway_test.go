@@ -123,4 +123,10 @@ var _ = Describe("An AIGateway", func() {
 		said(ctx, gw, "Available", "False", "NoReadyReplicas")
 		said(ctx, gw, "Programmed", "True", "Programmed")
 	})
+
+	It("takes no resources that it does nothing with", func(ctx SpecContext) {
+		gw := decode(`{apiVersion: layers.dev/v1alpha1, kind: AIGateway, metadata: {name: claims}, spec: {mode: Demo, deployment: {resources: {claims: [{name: gpu}]}}}}`)
+		gw.SetNamespace(newNamespace(ctx))
+		Expect(c.Create(ctx, gw, client.FieldValidation("Strict"))).To(MatchError(ContainSubstring(`unknown field "spec.deployment.resources.claims"`)))
+	})
 })
