@@ -106,6 +106,7 @@ func args(gw *v1alpha1.AIGateway) []string {
 		fmt.Sprintf("--ack-listen=:%d", PortAck),
 		"--snapshot-dir=" + snapshotDir,
 		"--snapshot-secret=" + gw.Namespace + "/" + SnapshotName(gw.Name),
+		"--gateway-uid=" + string(gw.UID),
 	}
 	if s := gw.Spec.Redis; s != nil {
 		out = append(out, "--redis-url-file="+redisDir+"/"+s.URLSecretRef.Key)

@@ -62,6 +62,8 @@ type Holder struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[snapshot.Index]
+	// gatewayUID is the only gateway whose snapshots are taken; empty: that of the first one.
+	gatewayUID string
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
@@ -74,6 +76,10 @@ type Holder struct {
 func NewHolder(log *slog.Logger, now func() time.Time) *Holder {
 	return &Holder{log: log, now: now, changed: make(chan struct{}), errors: map[string]time.Time{}, refused: map[string]int64{}, told: map[string]string{}}
 }
+
+// Expect says whose snapshots are taken, by the gateway's UID: without it (empty) the first snapshot decides, which may be
+// one that another gateway of the same name left behind. It must be called before anything is offered.
+func (h *Holder) Expect(gatewayUID string) { h.gatewayUID = gatewayUID }
 
 // Current implements Source.
 func (h *Holder) Current() *snapshot.Index { return h.current.Load() }
@@ -93,6 +99,9 @@ func (h *Holder) Offer(origin string, s *snapshot.Snapshot) error {
 	next, err := snapshot.NewIndex(s)
 	if err != nil {
 		return h.refuse(origin, fmt.Errorf("%w: %w", ErrInvalid, err))
+	}
+	if h.gatewayUID != "" && s.GatewayUID != h.gatewayUID {
+		return h.refuse(origin, fmt.Errorf("snapshot %d: %w", s.Sequence, ErrForeign))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
