@@ -134,7 +134,6 @@ func (r *Reconciler) wait(namespace string) time.Duration {
 func (r *Reconciler) gateway(ctx context.Context, w *world, gw *v1alpha1.AIGateway, said verdicts) error {
 	out := compile.Compile(w.input(gw))
 	said.add(out)
-	out.Snapshot.AllowEmpty = w.attachedModels(gw.Name) == 0
 	self := compile.ObjectKey{Kind: compile.KindAIGateway, Namespace: gw.Namespace, Name: gw.Name}
 	hash, left, err := r.publish(ctx, gw, out.Snapshot)
 	conflict := (*apply.NotOwnedError)(nil)
