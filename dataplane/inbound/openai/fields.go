@@ -40,6 +40,8 @@ var rules = []rule{
 	{name: "audio", refused: audio},
 	// OpenAI: a price for each search.
 	{name: "web_search_options", refused: search},
+	// xAI: a price for each source.
+	{name: "search_parameters", refused: search},
 	// Vercel AI Gateway: order, only, models.
 	{name: "providerOptions", refused: routing},
 	// OpenRouter and Vercel: other models to fall back to, at their own price.

@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"strings"
+
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 )
 
@@ -50,6 +52,9 @@ func (p *parser) streamOptions(raw []byte) error {
 			return refuse("stream_options", "duplicate_parameter", "Duplicate parameter: 'stream_options.%s' is given more than once.", name)
 		}
 		seen[name] = true
+		if name != "include_usage" && strings.EqualFold(name, "include_usage") {
+			return refuse("stream_options", "unknown_parameter", "Unknown parameter: 'stream_options.%s'. Did you mean 'include_usage'?", name)
+		}
 		if name != "include_usage" || jsonscan.IsNull(value) {
 			continue
 		}
@@ -108,16 +113,25 @@ func (p *parser) tools(raw []byte) error {
 	}
 	for tool := range jsonscan.Elements(raw) {
 		p.need(needTools)
-		for name, value := range jsonscan.Members(tool) {
-			if name != "type" {
-				continue
-			}
-			if kind, ok := jsonscan.String(value); !ok || kind != "function" && kind != "custom" {
-				return refuse("tools", "unsupported_parameter", "Unsupported parameter: 'tools': only the types 'function' and 'custom' are priced by this gateway.")
-			}
+		if !clientTool(tool) {
+			return refuse("tools", "unsupported_parameter", "Unsupported parameter: 'tools': only the types 'function' and 'custom' are priced by this gateway, and each tool says its type once.")
 		}
 	}
 	return nil
+}
+
+// clientTool says that every reader of a tool takes it for one that runs at the client: it says so once, in the exact
+// spelling, because an upstream may read another spelling or the last of two.
+func clientTool(tool []byte) bool {
+	types, good := 0, false
+	for name, value := range jsonscan.Members(tool) {
+		if strings.EqualFold(name, "type") {
+			kind, ok := jsonscan.String(value)
+			types++
+			good = name == "type" && ok && (kind == "function" || kind == "custom")
+		}
+	}
+	return types == 1 && good
 }
 
 func (p *parser) functions(raw []byte) error {
