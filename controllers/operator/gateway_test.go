@@ -65,9 +65,12 @@ var _ = Describe("An AIGateway", func() {
 		theirs := &corev1.Service{ObjectMeta: objectMeta(ns, "main-gateway"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1234}}}}
 		secret := &corev1.Secret{ObjectMeta: objectMeta(ns, "main-snapshot"), StringData: map[string]string{"a": "b"}}
 		gw := liveGateway(ns, "main")
-		create(ctx, theirs, secret, gw)
+		m := model(ns, "small", "example/small")
+		create(ctx, theirs, secret, credential(ns, "x"), provider(ns, "upstream"), m, gw)
 		said(ctx, gw, "Available", "False", "NotOwned")
+		said(ctx, m, "ResolvedRefs", "True", "Resolved")
 		said(ctx, gw, "Accepted", "False", "NotOwned")
+		Expect(gw.Status.Attached.Models).To(BeZero(), "none is published")
 		Expect(c.Get(ctx, client.ObjectKeyFromObject(theirs), theirs)).To(Succeed())
 		Expect(theirs.Spec.Ports[0].Port).To(Equal(int32(1234)))
 		Expect(theirs.OwnerReferences).To(BeEmpty())
@@ -91,7 +94,9 @@ var _ = Describe("An AIGateway", func() {
 		other.Spec.Ledger.URLSecretRef = gw.Spec.Ledger.URLSecretRef
 		other.Spec.Credits.PerDollar = 1000
 		create(ctx, other)
+		newReplica(ctx, other, "of-other")
 		said(ctx, other, "StoresReady", "False", "Invalid")
+		said(ctx, other, "Programmed", "False", "Invalid")
 	})
 
 	It("needs no stores in mode Demo", func(ctx SpecContext) {

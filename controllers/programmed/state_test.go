@@ -68,23 +68,34 @@ func TestServes(t *testing.T) {
 }
 
 func TestGatewayProgrammed(t *testing.T) {
+	stores := func(status metav1.ConditionStatus, reason string) *metav1.Condition {
+		return &metav1.Condition{Type: "StoresReady", Status: status, Reason: reason, ObservedGeneration: 1}
+	}
+	ready := stores("True", "Available")
 	for name, tc := range map[string]struct {
 		generation int64
 		acks       []*Ack
 		want       string
 		current    int
 		unapplied  bool
+		stores     *metav1.Condition
 	}{
-		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1, false},
-		"no replica":     {1, nil, "False NoReadyReplicas", 0, false},
-		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2, false},
-		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1, false},
-		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1, false},
-		"not applied":    {1, []*Ack{{Hash: "a"}}, "False Pending", 1, true},
+		"not published":  {2, []*Ack{{Hash: "a"}}, "False Pending", 1, false, ready},
+		"no replica":     {1, nil, "False NoReadyReplicas", 0, false, ready},
+		"all current":    {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2, false, ready},
+		"one behind":     {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1, false, ready},
+		"one is unknown": {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1, false, ready},
+		"not applied":    {1, []*Ack{{Hash: "a"}}, "False Pending", 1, true, ready},
+		"stores unseen":  {1, []*Ack{{Hash: "a"}}, "False Pending", 1, false, nil},
+		"stores invalid": {1, []*Ack{{Hash: "a"}}, "False Invalid", 1, false, stores("False", "Invalid")},
+		"stores away":    {1, []*Ack{{Hash: "a"}}, "True Programmed", 1, false, stores("False", "StoreUnavailable")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks, applied: !tc.unapplied}
 			s.history.add(snap("a", 1, 1))
+			if tc.stores != nil {
+				s.gateway.Status.Conditions = []metav1.Condition{*tc.stores}
+			}
 			got := s.programmed(compile.KindAIGateway)
 			if text := string(got.Status) + " " + got.Reason; text != tc.want || s.current() != tc.current {
 				t.Errorf("got %s with %d current, want %s with %d", text, s.current(), tc.want, tc.current)

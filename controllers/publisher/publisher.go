@@ -150,13 +150,14 @@ func (r *Reconciler) gateway(ctx context.Context, w *world, gw *v1alpha1.AIGatew
 	for _, m := range left {
 		said.refuse(modelKey(m), v1alpha1.ReasonSnapshotTooLarge, fmt.Sprintf("The snapshot of AIGateway %q would exceed 1 MiB with this model.", gw.Name))
 	}
+	models := int64(len(out.Snapshot.Models))
+	if hash == "" { // nothing was published now: what was before still is
+		hash, models = gw.Status.SnapshotHash, int64(gw.Status.Attached.Models)
+	}
 	fields := map[string]any{"attached": map[string]any{
-		"models":  int64(len(out.Snapshot.Models)),
+		"models":  models,
 		"apiKeys": int64(w.attachedKeys(gw.Name)),
 	}}
-	if hash == "" {
-		hash = gw.Status.SnapshotHash
-	}
 	if hash != "" {
 		fields["snapshotHash"] = hash
 	}
