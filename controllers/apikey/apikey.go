@@ -29,7 +29,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=apikeys;aigateways;tiers;creditpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=apikeys/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=apikeys/status,verbs=patch
 // +kubebuilder:rbac:groups=layers.dev,resources=apikeys/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create
 // +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get

@@ -32,9 +32,10 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
-// +kubebuilder:rbac:groups="",resources=secrets;pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
 const (
 	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait.

@@ -29,7 +29,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies;apikeys,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
 
 // minInterval is the least time between two publications of one namespace.

@@ -23,7 +23,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 
 // How soon the stores are looked at again.
