@@ -157,9 +157,10 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 	newest, ids := map[string]Confirmation{}, map[string][]string{}
 	var order []string
 	for _, c := range cs {
-		if err := checkAccount(c.Account, c.Balance, c.Version); err != nil {
+		if err := checkAccount(c.Account, c.Version); err != nil {
 			return nil, err
 		}
+		c.Balance = clamp(c.Balance)
 		if was, ok := newest[c.Account]; !ok {
 			order = append(order, c.Account)
 			newest[c.Account] = c
@@ -190,12 +191,17 @@ func (r *Redis) accountCall(account, balance, version string, ids []string) ruei
 	}
 }
 
-func checkAccount(account string, balance pricing.Nano, version int64) error {
-	if account == "" || balance > MaxNano || balance < -MaxNano || version < 0 || version > MaxNano {
-		return fmt.Errorf("account %q, balance %d, version %d: %w", account, balance, version, ErrRange)
+func checkAccount(account string, version int64) error {
+	if account == "" || version < 0 || version > MaxNano {
+		return fmt.Errorf("account %q, version %d: %w", account, version, ErrRange)
 	}
 	return nil
 }
+
+// clamp makes a balance one that Lua counts exactly. The copy only decides: what is clamped from below is refused as
+// before, what is clamped from above admits no more than it has. An error instead would leave an older, maybe better,
+// balance standing, and the account's holds with it.
+func clamp(balance pricing.Nano) pricing.Nano { return max(-MaxNano, min(balance, MaxNano)) }
 
 // Release ends one hold; one that is not there is no error.
 func (r *Redis) Release(ctx context.Context, account, requestID string) error {
@@ -207,10 +213,10 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 
 // LoadAccount copies a committed row; an older version never wins.
 func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
-	if err := checkAccount(account, balance, version); err != nil {
+	if err := checkAccount(account, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
 	}
-	return r.account(ctx, "loading an account", r.accountCall(account, decimal(balance), decimal(version), nil))
+	return r.account(ctx, "loading an account", r.accountCall(account, decimal(clamp(balance)), decimal(version), nil))
 }
 
 func (r *Redis) account(ctx context.Context, what string, call rueidis.LuaExec) error {

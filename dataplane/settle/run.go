@@ -23,10 +23,7 @@ func (s *Settler) run() {
 			if s.ended() {
 				return
 			}
-			select {
-			case <-s.wake:
-			case <-s.quit:
-			}
+			s.idle()
 			continue
 		}
 		if s.round(batch) {
@@ -38,16 +35,15 @@ func (s *Settler) run() {
 	}
 }
 
-// round writes one batch and confirms what is written; false: something failed and it is wise to pause.
+// round writes one batch and confirms what is written; false: not all was written and it is wise to pause.
 func (s *Settler) round(batch []*item) bool {
 	written, ok := s.write(batch)
 	s.finish(written)
-	if !s.confirm() {
-		ok = false
-	}
+	s.confirm()
 	for _, w := range written {
 		close(w.it.done)
 	}
+	s.confirmLate()
 	return ok
 }
 
@@ -158,32 +154,50 @@ func (s *Settler) finish(written []committed) {
 	}
 }
 
-// confirm tells the admission store what is committed; false: it did not answer, and is told again later.
-func (s *Settler) confirm() bool {
+// confirm tells the admission store what was just committed. What fails is told again later, see confirmLate, and holds
+// up neither rows nor other confirmations.
+func (s *Settler) confirm() {
 	s.mu.Lock()
 	todo := s.unconfirmed
 	s.unconfirmed = nil
 	s.mu.Unlock()
 	if len(todo) == 0 {
-		return true
+		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
-	defer cancel()
-	if err := s.o.Confirmer.Confirm(ctx, todo); err != nil {
+	if err := s.tell(todo); err != nil {
 		s.o.Log.Error("Settlements are not confirmed, trying again", "rows", len(todo), "error", err)
-		s.mu.Lock()
-		s.unconfirmed = append(todo, s.unconfirmed...)
-		s.mu.Unlock()
-		return false
+		again := make([]late, len(todo))
+		for i, c := range todo {
+			again[i] = late{Confirmation: c}
+		}
+		s.postpone(again)
 	}
-	return true
 }
 
 // waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself.
 func (s *Settler) waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.unconfirmed) > 0 && !s.stopping()
+	next := s.nextLate()
+	return (len(s.unconfirmed) > 0 || !next.IsZero() && !next.After(s.o.Now())) && !s.stopping()
+}
+
+// idle waits until there is something to do.
+func (s *Settler) idle() {
+	s.mu.Lock()
+	next := s.nextLate()
+	s.mu.Unlock()
+	var due <-chan time.Time // never
+	if !next.IsZero() {
+		t := time.NewTimer(next.Sub(s.o.Now()))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-s.wake:
+	case <-s.quit:
+	case <-due:
+	}
 }
 
 // refuse makes Submit take nothing more.

@@ -103,11 +103,15 @@ type Settler struct {
 	// ctx ends when the settler shall give up.
 	ctx    context.Context
 	giveUp context.CancelFunc
+	// latePause is of the goroutine alone.
+	latePause time.Duration
 
 	mu          sync.Mutex
 	closed      bool
 	queue       []*item
 	unconfirmed []admit.Confirmation
+	late        []late
+	lateAt      time.Time // no confirmation of late ones before
 	stats       stats
 }
 

@@ -28,6 +28,7 @@ type books struct {
 	unready   bool
 	bad       map[string]bool // request ids that are refused
 	noConfirm bool
+	deaf      map[string]bool // request ids that are never confirmed
 	batches   []int
 	rows      map[string]int
 	confirmed map[string]int
@@ -81,6 +82,11 @@ func (b *books) Confirm(_ context.Context, cs []admit.Confirmation) error {
 	defer b.mu.Unlock()
 	if b.noConfirm {
 		return errDown
+	}
+	for _, c := range cs {
+		if b.deaf[c.RequestID] {
+			return fmt.Errorf("row %s: %w", c.RequestID, admit.ErrRange)
+		}
 	}
 	for _, c := range cs {
 		b.confirmed[c.RequestID]++
