@@ -83,12 +83,10 @@ var _ = Describe("An APIKey", func() {
 		Expect(account.Balance).To(BeEquivalentTo(5_000_000_000), "500 credits are 5 dollars")
 
 		By("disabling it")
-		key.Spec.State = v1alpha1.KeyDisabled
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyDisabled })
 		said(ctx, key, "Programmed", "True", "Programmed")
 		Expect(admitted(ctx, Default, row.Account, row.Digest, "disabled")).To(Equal(admit.KeyRefused))
-		key.Spec.State = v1alpha1.KeyActive
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyActive })
 		said(ctx, key, "Programmed", "True", "Programmed")
 		again, err := sql.KeyByDigest(ctx, row.Digest)
 		Expect(err).NotTo(HaveOccurred())
@@ -174,12 +172,10 @@ var _ = Describe("An APIKey", func() {
 		Expect(admitted(ctx, Default, ns+"/acme", digest, "ambiguous")).To(Equal(admit.KeyRefused))
 
 		By("staying so when the spec says it too")
-		key.Spec.State = v1alpha1.KeyDisabled
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyDisabled })
 		said(ctx, key, "Accepted", "False", "AmbiguousGateway")
 		rowIs(ctx, digest, ledger.KeyDisabled)
-		key.Spec.State = v1alpha1.KeyActive
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyActive })
 		Expect(c.Delete(ctx, second)).To(Succeed())
 		said(ctx, key, "Programmed", "True", "Programmed")
 		rowIs(ctx, digest, ledger.KeyActive)

@@ -45,8 +45,7 @@ var _ = Describe("An AIGateway", func() {
 
 		By("following its own spec")
 		three := int32(3)
-		gw.Spec.Deployment.Replicas = &three
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		update(ctx, gw, func() { gw.Spec.Deployment.Replicas = &three })
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, key, deployment)).To(Succeed())
 			g.Expect(*deployment.Spec.Replicas).To(Equal(three))
@@ -115,16 +114,16 @@ var _ = Describe("An AIGateway", func() {
 		create(ctx, gw)
 		newReplica(ctx, gw, "one")
 		said(ctx, gw, "Programmed", "True", "Programmed")
-		gw.Spec.Deployment.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
-		gw.Spec.Deployment.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		update(ctx, gw, func() {
+			gw.Spec.Deployment.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+			gw.Spec.Deployment.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
+		})
 		said(ctx, gw, "Available", "False", "Invalid")
 		Expect(meta.FindStatusCondition(gw.Status.Conditions, "Available").Message).To(ContainSubstring("resources.requests"))
 		said(ctx, gw, "Programmed", "False", "Pending")
 
 		By("going on when it is repaired")
-		gw.Spec.Deployment.Resources.Limits = nil
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		update(ctx, gw, func() { gw.Spec.Deployment.Resources.Limits = nil })
 		said(ctx, gw, "Available", "False", "NoReadyReplicas")
 		said(ctx, gw, "Programmed", "True", "Programmed")
 	})
