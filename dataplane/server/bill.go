@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
@@ -45,6 +47,9 @@ func (e *exchange) bill() bill {
 	}
 	if e.price != nil {
 		cost, lines, err := pricing.Cost(b.usage, *e.price)
+		if err == nil && cost > admit.MaxNano {
+			err = fmt.Errorf("%d nano-USD: %w", cost, admit.ErrRange)
+		}
 		if err != nil { // what was reported is absurd
 			e.s.o.Log.Error("Reported usage cannot be priced, charging an estimate", "requestID", e.rec.ID, "error", err)
 			b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
@@ -62,13 +67,23 @@ func (e *exchange) bill() bill {
 	return b
 }
 
+// estimate is never more than what the hold was computed from: an upstream may send more bytes than we asked for tokens.
 func (e *exchange) estimate() pricing.Usage {
 	tokens := func(bytes int64) int64 { return (bytes + bytesPerToken - 1) / bytesPerToken }
 	in := tokens(e.req.InputBytes)
 	if e.inBound > 0 {
 		in = min(in, e.inBound)
 	}
-	return pricing.Usage{Input: in, Output: tokens(e.tally.outputBytes)}
+	return pricing.Usage{Input: in, Output: min(tokens(e.tally.outputBytes), e.outBound())}
+}
+
+// outBound is how many tokens all choices together may write; bound has seen that it fits.
+func (e *exchange) outBound() int64 {
+	out := e.target.Limits.MaxOutputTokens
+	if e.req.MaxOutputTokens > 0 {
+		out = e.req.MaxOutputTokens
+	}
+	return out * max(e.req.Choices, 1)
 }
 
 // end settles the exchange, once. It waits, for a bounded time, until the ledger has the charge, so that an answer that
