@@ -12,7 +12,7 @@ TOOL := go tool -modfile=hack/tools/go.mod
 HELM := $(TOOL) helm
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-IMAGE ?= ghcr.io/layers-dev/layers:$(VERSION)
+IMAGE ?= layers-dev/layers:$(VERSION)
 LDFLAGS := -s -w
 CHART := charts/layers
 GOLDEN := hack/chart/testdata
@@ -71,8 +71,8 @@ generate-docs: generate-api
 verify: generate ## write everything that is generated, check everything that can be read, and fail on any change
 	go mod verify
 	go mod tidy -diff
-	cd hack/tools && go mod tidy -diff
 	$(HELM) lint --strict $(CHART)
+	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples; do "$$kubectl" kustomize config/$$dir >/dev/null; done
 	$(MAKE) lint
 	git diff --exit-code
 	@untracked=$$(git ls-files --others --exclude-standard); \
@@ -80,4 +80,4 @@ verify: generate ## write everything that is generated, check everything that ca
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests on the cluster of KUBECONFIG; hack/e2e says which variables they need
-	go test -count=1 -timeout 20m -v ./hack/e2e
+	go test -count=1 -timeout 20m -v ./hack/e2e -ginkgo.v -ginkgo.no-color

@@ -119,7 +119,18 @@ type GatewayDeployment struct {
 	// resources of the gateway's container.
 	// +optional
 	// +default={"requests":{"cpu":"250m","memory":"128Mi"}}
-	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
+	Resources GatewayResources `json:"resources,omitempty,omitzero"`
+}
+
+// GatewayResources are what one replica gets of its node, as quantities by name: cpu, memory, ephemeral-storage.
+type GatewayResources struct {
+	// requests are what the scheduler sets aside for a replica.
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+
+	// limits are what a replica never gets more than.
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
 // GatewayStore says where a store's URL is.

@@ -30,7 +30,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=apikeys;aigateways;tiers;creditpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=apikeys/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=apikeys/status,verbs=patch
 // +kubebuilder:rbac:groups=layers.dev,resources=apikeys/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
@@ -90,6 +90,8 @@ type scope struct {
 	programmed         metav1.Condition
 	// key as compiled; nil: not accepted.
 	key *compile.Key
+	// losers are the names of the other objects that claim what an accepted key has.
+	losers []string
 	// stores of the gateway, and the object's rows in them; nil in mode Demo.
 	stores *stores.Stores
 	rows   []ledger.Key
@@ -117,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err = r.phases(ctx, s)
 	problem := (*stores.Problem)(nil)
 	if errors.As(err, &problem) {
-		s.programmed = unknown(object, problem)
+		s.programmed = s.unknown(problem)
 	}
 	return ctrl.Result{RequeueAfter: s.again}, errors.Join(err, r.Status.Write(ctx, s.report()))
 }
@@ -130,23 +132,24 @@ func newScope(object *v1alpha1.APIKey) *scope {
 	return s
 }
 
-// unknown is Programmed while the stores do not answer: a row of this generation that was committed is so still.
-func unknown(object *v1alpha1.APIKey, problem *stores.Problem) metav1.Condition {
-	old := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionProgrammed)
-	if old != nil && old.Status == metav1.ConditionTrue && old.ObservedGeneration == object.Generation {
+// unknown is Programmed while the stores do not answer: a row of this generation that was committed is so still, unless it
+// is to be withheld.
+func (s *scope) unknown(problem *stores.Problem) metav1.Condition {
+	old := meta.FindStatusCondition(s.object.Status.Conditions, v1alpha1.ConditionProgrammed)
+	if s.key != nil && old != nil && old.Status == metav1.ConditionTrue && old.ObservedGeneration == s.object.Generation {
 		return *old
 	}
 	return condition(v1alpha1.ConditionProgrammed, metav1.ConditionUnknown, problem.Reason, problem.Message)
 }
 
-// phases run until one of them has nothing to go on with.
+// phases run until one of them has no key to go on with: then the rows that are there are withheld.
 func (r *Reconciler) phases(ctx context.Context, s *scope) error {
 	for _, phase := range []func(context.Context, *scope) error{r.resolve, r.known, r.material, r.commit} {
 		if err := phase(ctx, s); err != nil {
 			return err
 		}
 		if s.key == nil {
-			return nil
+			return r.withhold(ctx, s)
 		}
 	}
 	return nil

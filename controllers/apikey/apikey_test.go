@@ -1,16 +1,16 @@
 package apikey
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
@@ -20,56 +20,37 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-var (
-	name   = types.NamespacedName{Namespace: "ai", Name: "acme"}
-	digest = strings.Repeat("ab", 32)
-)
+var digest = strings.Repeat("ab", 32)
 
-// openStores are SQLite and a Redis that the test can take away.
-func openStores(t *testing.T) (*stores.Stores, *miniredis.Miniredis) {
-	t.Helper()
-	server := miniredis.RunT(t)
-	redis, err := admit.NewRedis(admit.Options{URL: "redis://" + server.Addr()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
-	sql, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sql.Close)
-	if err := sql.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return &stores.Stores{Ledger: sql, Redis: redis}, server
-}
-
-// A revocation that Redis could not be told of is the ledger's; the outbox tells Redis.
+// A revocation that Redis could not be told of is the ledger's; the outbox tells Redis, with the stores as they are then.
 func TestRevokeWhileRedisIsAway(t *testing.T) {
-	open, server := openStores(t)
-	row, err := open.Ledger.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
-		Digest: digest, Account: "ai/acme", State: ledger.KeyActive, Source: Source, ObjectName: name.String(), ObjectUID: "u",
-		GatewayUID: "g", Scopes: []string{"Inference"},
-	}})
-	if err != nil {
+	key := declared("acme")
+	r, server := cluster(t, key)
+	reconcile := func() {
+		t.Helper()
+		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(key)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconcile()
+	server.Close()
+	if err := r.Client.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	server.Close()
-	if err := revoke(t.Context(), open, row); err != nil {
-		t.Fatalf("revoke() = %v", err)
+	reconcile()
+	row, err := open(t, r).Ledger.KeyByDigest(t.Context(), digest)
+	if err != nil || row.State != ledger.KeyRevoked {
+		t.Fatalf("the ledger says %v, %v; a Redis that is away must not keep it from being told", row.State, err)
 	}
-	got, err := open.Ledger.KeyByDigest(t.Context(), digest)
-	if err != nil || got.State != ledger.KeyRevoked {
-		t.Fatalf("the ledger says %v, %v; a Redis that is away must not keep it from being told", got.State, err)
-	}
+	r.Stores.Close() // as when a URL changes: what was open then is no use any more
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.Deliver(t.Context(), open.Ledger, open.Redis, open.Redis, "g"); err != nil {
+	s := open(t, r)
+	if _, err := keys.Deliver(t.Context(), s.Ledger, s.Redis, s.Redis, "g"); err != nil {
 		t.Fatal(err)
 	}
-	d, err := open.Redis.Admit(t.Context(), admit.Request{ID: "r", Account: "ai/acme", KeyDigest: digest, KeyVersion: row.Version, Unmetered: true, HoldFor: time.Minute})
+	d, err := s.Redis.Admit(t.Context(), admit.Request{ID: "r", Account: row.Account, KeyDigest: digest, KeyVersion: 1, Unmetered: true, HoldFor: time.Minute})
 	if err != nil || d.Outcome != admit.KeyRefused {
 		t.Errorf("Admit() = %v, %v; want a refusal", d.Outcome, err)
 	}
@@ -135,16 +116,21 @@ func TestStoresAway(t *testing.T) {
 	if s.digest != "d" || s.prefix != "p" || s.rotation != 3 || s.secretName != "s" {
 		t.Errorf("newScope() = %+v", s)
 	}
+	s.key = &compile.Key{}
 	problem := &stores.Problem{Reason: v1alpha1.ReasonStoreUnavailable, Message: "away"}
-	if c := unknown(object, problem); c.Status != metav1.ConditionUnknown || c.Reason != v1alpha1.ReasonStoreUnavailable {
+	if c := s.unknown(problem); c.Status != metav1.ConditionUnknown || c.Reason != v1alpha1.ReasonStoreUnavailable {
 		t.Errorf("unknown() = %+v before anything was committed", c)
 	}
 	object.Status.Conditions = []metav1.Condition{{Type: "Programmed", Status: "True", Reason: "Programmed", ObservedGeneration: 2}}
-	if c := unknown(object, problem); c.Status != metav1.ConditionTrue {
+	if c := s.unknown(problem); c.Status != metav1.ConditionTrue {
 		t.Errorf("unknown() = %+v after this generation was committed", c)
 	}
-	object.Generation = 3
-	if c := unknown(object, problem); c.Status != metav1.ConditionUnknown {
+	s.key = nil
+	if c := s.unknown(problem); c.Status != metav1.ConditionUnknown {
+		t.Errorf("unknown() = %+v of a row that is to be withheld", c)
+	}
+	s.key, object.Generation = &compile.Key{}, 3
+	if c := s.unknown(problem); c.Status != metav1.ConditionUnknown {
 		t.Errorf("unknown() = %+v of another generation", c)
 	}
 }
@@ -197,5 +183,38 @@ func TestHolds(t *testing.T) {
 	rows := []ledger.Key{{Digest: "a"}, {Digest: "b"}}
 	if !holds(rows, "a") || holds(rows, "c") {
 		t.Error("holds() is wrong")
+	}
+}
+
+func TestLosers(t *testing.T) {
+	key := func(namespace, name string, ref *v1alpha1.GatewayRef) v1alpha1.APIKey {
+		return v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: v1alpha1.APIKeySpec{GatewayRef: ref}}
+	}
+	ours, other := &v1alpha1.GatewayRef{Namespace: "ai", Name: "main"}, &v1alpha1.GatewayRef{Namespace: "ai", Name: "other"}
+	going := key("ai", "going", ours)
+	going.DeletionTimestamp = &metav1.Time{Time: time.Unix(1000, 0)}
+	in := &compile.Input{
+		Gateway:  &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main"}},
+		Gateways: []string{"main", "other"},
+		APIKeys: []v1alpha1.APIKey{
+			key("ai", "acme", ours), key("team", "acme", ours), key("ai", "b", other), key("team", "b", other), key("team", "c", nil), going,
+		},
+	}
+	if diff := cmp.Diff([]string{"team/acme", "ai/b"}, losers(&in.APIKeys[0], in)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestOpensWith(t *testing.T) {
+	ref := func(name string) v1alpha1.SecretKeyRef { return v1alpha1.SecretKeyRef{Name: name} }
+	gw := &v1alpha1.AIGateway{Spec: v1alpha1.AIGatewaySpec{
+		Redis:  &v1alpha1.GatewayStore{URLSecretRef: ref("redis")},
+		Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
+		TLS:    &v1alpha1.GatewayTLS{SecretRef: v1alpha1.LocalRef{Name: "cert"}},
+	}}
+	for secret, want := range map[string]bool{"redis": true, "ledger": true, "cert": false} {
+		if got := opensWith(gw, secret); got != want {
+			t.Errorf("opensWith(%s) = %v, want %v", secret, got, want)
+		}
 	}
 }

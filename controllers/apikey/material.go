@@ -59,14 +59,8 @@ func rotationOf(secret *corev1.Secret) int64 {
 	return n
 }
 
-// forget drops what the status says of the key.
-func (s *scope) forget() {
-	s.digest, s.prefix, s.secretName, s.rotation = "", "", "", 0
-}
-
 // unresolved ends the phases: there is no key to make a row of.
 func (s *scope) unresolved(reason, message string) {
-	s.forget()
 	s.resolved = condition(v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, reason, message)
 	s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, reason, "There is no key to make a row of.")
 	s.key = nil

@@ -42,7 +42,26 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.take(compile.Compile(in))
+	s.losers = losers(s.object, &in)
 	return nil
+}
+
+// losers are the other objects that claim what the key has, of its gateway or of that one's namespace: over them an
+// accepted key has won. A digest that a gateway elsewhere knows is that one's.
+func losers(object *v1alpha1.APIKey, in *compile.Input) []string {
+	var out []string
+	for i := range in.APIKeys {
+		peer := client.ObjectKeyFromObject(&in.APIKeys[i])
+		if peer == client.ObjectKeyFromObject(object) || !in.APIKeys[i].DeletionTimestamp.IsZero() {
+			continue
+		}
+		namespace, refs := compile.KeyGateway(&in.APIKeys[i])
+		names, _ := compile.Attach(refs, in.Gateways)
+		if namespace == in.Gateway.Namespace && (peer.Namespace == namespace || slices.Contains(names, in.Gateway.Name)) {
+			out = append(out, peer.String())
+		}
+	}
+	return out
 }
 
 // references reads the objects that the key, or its gateway for it, names: all in the gateway's namespace.
@@ -140,7 +159,6 @@ func (s *scope) take(out compile.Output) {
 		}
 	}
 	if s.key == nil {
-		s.forget()
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonPending, "The object is not accepted.")
 	}
 }

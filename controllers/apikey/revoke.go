@@ -14,9 +14,24 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-// revokeAll ends every row of an object that is gone. Nothing says which gateway it belonged to, so all that it may have
-// belonged to are looked at; an error brings it back until it is done.
+// revokeAll ends every row of an object that is gone.
 func (r *Reconciler) revokeAll(ctx context.Context, name types.NamespacedName) error {
+	return r.everywhere(ctx, name, revoke)
+}
+
+// revoke ends a row, deny first. Redis that could not be told hears of it from the outbox.
+func revoke(ctx context.Context, open *stores.Stores, row ledger.Key) error {
+	_, err := keys.Revoke(ctx, open.Ledger, open.Redis, open.Redis, row.Digest)
+	if errors.Is(err, keys.ErrUntold) {
+		log.FromContext(ctx).Info("A key is revoked, and Redis will be told when it answers", "key", row.ID)
+		return nil
+	}
+	return stores.Unavailable(err)
+}
+
+// everywhere does something to each live row of an object. Nothing says for sure which gateway it belonged to, so all that
+// it may have belonged to are looked at; an error brings it back until it is done.
+func (r *Reconciler) everywhere(ctx context.Context, name types.NamespacedName, do func(context.Context, *stores.Stores, ledger.Key) error) error {
 	var gateways v1alpha1.AIGatewayList
 	if err := r.Client.List(ctx, &gateways); err != nil {
 		return fmt.Errorf("listing gateways: %w", err)
@@ -28,38 +43,27 @@ func (r *Reconciler) revokeAll(ctx context.Context, name types.NamespacedName) e
 	var errs []error
 	for i := range gateways.Items {
 		gw := &gateways.Items[i]
-		if gw.Namespace == name.Namespace || gw.Spec.APIKeys.From != v1alpha1.NamespacesSame {
-			errs = append(errs, r.revokeIn(ctx, name, gw, there))
+		if gw.Namespace != name.Namespace && gw.Spec.APIKeys.From == v1alpha1.NamespacesSame {
+			continue
+		}
+		open, rows, err := r.rowsIn(ctx, name, gw)
+		errs = append(errs, err)
+		for _, row := range rows {
+			// Another gateway's Redis is not this one's: that one's turn comes, unless it is gone too.
+			if row.GatewayUID == string(gw.UID) || !there[row.GatewayUID] {
+				errs = append(errs, do(ctx, open, row))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (r *Reconciler) revokeIn(ctx context.Context, name types.NamespacedName, gw *v1alpha1.AIGateway, there map[string]bool) error {
+// rowsIn opens the stores of a gateway and reads the object's live rows in its ledger; none in mode Demo.
+func (r *Reconciler) rowsIn(ctx context.Context, name types.NamespacedName, gw *v1alpha1.AIGateway) (*stores.Stores, []ledger.Key, error) {
 	open, err := r.Stores.Get(ctx, gw)
 	if err != nil || open == nil {
-		return err
+		return nil, nil, err
 	}
 	rows, err := open.Ledger.KeysByObject(ctx, Source, r.ClusterUID, name.String())
-	if err != nil {
-		return stores.Unavailable(err)
-	}
-	var errs []error
-	for _, row := range rows {
-		// Another gateway's Redis is not this one's: that one's turn comes, unless it is gone too.
-		if row.GatewayUID == string(gw.UID) || !there[row.GatewayUID] {
-			errs = append(errs, revoke(ctx, open, row))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// revoke ends a row, deny first. Redis that could not be told hears of it from the outbox.
-func revoke(ctx context.Context, open *stores.Stores, row ledger.Key) error {
-	_, err := keys.Revoke(ctx, open.Ledger, open.Redis, open.Redis, row.Digest)
-	if errors.Is(err, keys.ErrUntold) {
-		log.FromContext(ctx).Info("A key is revoked, and Redis will be told when it answers", "key", row.ID)
-		return nil
-	}
-	return stores.Unavailable(err)
+	return open, rows, stores.Unavailable(err)
 }

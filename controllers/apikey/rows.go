@@ -19,16 +19,11 @@ import (
 // known opens the stores and reads the object's rows, before anything is made: a key in a Secret that no ledger can take
 // would be of no use to whoever reads it.
 func (r *Reconciler) known(ctx context.Context, s *scope) error {
-	open, err := r.Stores.Get(ctx, s.gateway)
-	if err != nil || open == nil {
-		return err
+	open, rows, err := r.rowsIn(ctx, client.ObjectKeyFromObject(s.object), s.gateway)
+	if err == nil {
+		s.stores, s.rows = open, rows
 	}
-	rows, err := open.Ledger.KeysByObject(ctx, Source, r.ClusterUID, s.name())
-	if err != nil {
-		return stores.Unavailable(err)
-	}
-	s.stores, s.rows = open, rows
-	return nil
+	return err
 }
 
 // commit writes the row, tells Redis, and sees to the rows that the object had under other keys.
@@ -41,10 +36,11 @@ func (r *Reconciler) commit(ctx context.Context, s *scope) error {
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonPending, "No row is made before the references are resolved.")
 		return r.before(ctx, s)
 	}
-	err := r.write(ctx, s, r.upsert(s))
+	err := r.writeOwn(ctx, s)
 	if errors.Is(err, ledger.ErrConflict) {
 		s.accepted = condition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonConflicted, "The digest belongs to another key of the ledger, or to one that was revoked.")
 		s.programmed = condition(v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonConflicted, "No row can be made.")
+		s.key = nil
 		return nil
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -26,12 +27,25 @@ func (r *Reconciler) peers(ctx context.Context, obj client.Object) []reconcile.R
 	return append(out, self)
 }
 
-// secretUsers wakes the keys that are generated into the Secret, whoever owns it.
+// secretUsers wakes the keys that are generated into the Secret, whoever owns it, and those of the gateways that take a
+// store's URL from it: another ledger has no rows yet.
 func (r *Reconciler) secretUsers(ctx context.Context, secret client.Object) []reconcile.Request {
 	value := index.KeyClaimOf(&v1alpha1.APIKey{Spec: v1alpha1.APIKeySpec{
 		Key: v1alpha1.KeySource{Generate: &v1alpha1.KeyGenerate{SecretName: secret.GetName()}},
 	}})
-	return r.claimants(ctx, secret.GetNamespace(), value)
+	out := r.claimants(ctx, secret.GetNamespace(), value)
+	var gateways v1alpha1.AIGatewayList
+	err := r.Client.List(ctx, &gateways, client.InNamespace(secret.GetNamespace()), client.MatchingFields{index.GatewaySecret: secret.GetName()})
+	if err != nil || !slices.ContainsFunc(gateways.Items, func(gw v1alpha1.AIGateway) bool { return opensWith(&gw, secret.GetName()) }) {
+		return out
+	}
+	return append(out, r.gatewayUsers(ctx, secret)...)
+}
+
+// opensWith says whether a gateway takes a store's URL from the Secret, and not only its certificate.
+func opensWith(gw *v1alpha1.AIGateway, secret string) bool {
+	return gw.Spec.Redis != nil && gw.Spec.Redis.URLSecretRef.Name == secret ||
+		gw.Spec.Ledger != nil && gw.Spec.Ledger.URLSecretRef.Name == secret
 }
 
 func (r *Reconciler) claimants(ctx context.Context, namespace, value string) []reconcile.Request {

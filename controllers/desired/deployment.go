@@ -3,6 +3,7 @@ package desired
 import (
 	"cmp"
 	"maps"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -61,7 +62,9 @@ func Deployment(gw *v1alpha1.AIGateway, facts Facts) *appsv1ac.DeploymentApplyCo
 		spec.WithReplicas(Replicas(gw))
 	}
 	out := appsv1ac.Deployment(Name(gw.Name), gw.Namespace).
-		WithLabels(Labels(gw.Name)).WithOwnerReferences(Owner(gw)).WithSpec(spec)
+		WithLabels(Labels(gw.Name)).WithOwnerReferences(Owner(gw)).
+		WithAnnotations(map[string]string{AnnotationGeneration: strconv.FormatInt(gw.Generation, 10)}).
+		WithSpec(spec)
 	if facts.Migrated != "" {
 		out.WithAnnotations(map[string]string{AnnotationMigrated: facts.Migrated})
 	}

@@ -35,6 +35,8 @@ const (
 	ManagedBy = "layers-operator"
 	// LabelInstance holds the short name of the gateway (see base).
 	LabelInstance = "app.kubernetes.io/instance"
+	// AnnotationGeneration is on the Deployment: the generation of the AIGateway that it was applied for.
+	AnnotationGeneration = "layers.dev/gateway-generation"
 
 	labelComponent = "app.kubernetes.io/component"
 )

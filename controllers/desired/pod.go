@@ -152,6 +152,7 @@ func args(gw *v1alpha1.AIGateway) []string {
 		fmt.Sprintf("--ack-listen=:%d", PortAck),
 		"--snapshot-dir=" + snapshotDir,
 		"--snapshot-secret=" + gw.Namespace + "/" + SnapshotName(gw.Name),
+		"--gateway-uid=" + string(gw.UID),
 	}
 	if s := gw.Spec.Redis; s != nil {
 		out = append(out, "--redis-url-file="+redisDir+"/"+s.URLSecretRef.Key)
@@ -179,7 +180,7 @@ func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguratio
 		WithPeriodSeconds(period).WithFailureThreshold(failures).WithTimeoutSeconds(2)
 }
 
-func resources(r corev1.ResourceRequirements) *corev1ac.ResourceRequirementsApplyConfiguration {
+func resources(r v1alpha1.GatewayResources) *corev1ac.ResourceRequirementsApplyConfiguration {
 	out := corev1ac.ResourceRequirements()
 	if len(r.Requests) > 0 {
 		out.WithRequests(r.Requests)

@@ -35,7 +35,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
@@ -92,8 +92,8 @@ type scope struct {
 	deployment appsv1.Deployment
 	// inTheWay is the first object that is not ours.
 	inTheWay *apply.NotOwnedError
-	// refused is what the API server does not accept of what the spec asks for.
-	refused string
+	// invalid is what the API server says of the first object that it refuses; trying again would not help.
+	invalid string
 	// waits says why there is no new Deployment yet.
 	waits string
 }
@@ -141,10 +141,10 @@ func available(s *scope) metav1.Condition {
 	switch {
 	case s.inTheWay != nil:
 		c.Reason, c.Message = v1alpha1.ReasonNotOwned, s.inTheWay.Error()+"."
+	case s.invalid != "":
+		c.Reason, c.Message = v1alpha1.ReasonInvalid, s.invalid+"."
 	case s.deployment.Status.ReadyReplicas > 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonAvailable, "At least one replica is ready."
-	case s.refused != "":
-		c.Reason, c.Message = v1alpha1.ReasonInvalid, s.refused
 	case s.waits != "":
 		c.Reason, c.Message = v1alpha1.ReasonNoReadyReplicas, "No replica is ready: "+s.waits
 	default:

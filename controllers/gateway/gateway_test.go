@@ -33,13 +33,17 @@ func TestAvailable(t *testing.T) {
 			scope{deployment: ready, waits: "x"},
 			metav1.Condition{Type: "Available", Status: "True", Reason: "Available", Message: "At least one replica is ready."},
 		},
-		"the API server refuses": {
-			scope{refused: "no such label.", waits: "x"},
+		"something is refused meanwhile": {
+			scope{invalid: "no such label", waits: "x"},
 			metav1.Condition{Type: "Available", Status: "False", Reason: "Invalid", Message: "no such label."},
 		},
 		"something is in the way": {
 			scope{deployment: ready, inTheWay: &apply.NotOwnedError{Kind: "Service", Name: "main-gateway"}},
 			metav1.Condition{Type: "Available", Status: "False", Reason: "NotOwned", Message: `Service "main-gateway" exists and is not owned by this object.`},
+		},
+		"something is refused": {
+			scope{deployment: ready, invalid: "spec.a: Invalid value: 2"},
+			metav1.Condition{Type: "Available", Status: "False", Reason: "Invalid", Message: "spec.a: Invalid value: 2."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,8 +66,9 @@ func (r *Reconciler) step(ctx context.Context, s *scope, one step) error {
 		s.inTheWay = cmp.Or(s.inTheWay, conflict)
 		return nil
 	}
-	if invalid := apierrors.APIStatus(nil); errors.As(err, &invalid) && apierrors.IsInvalid(err) {
-		s.refused = cmp.Or(s.refused, invalid.Status().Message+".")
+	if refusal := apierrors.APIStatus(nil); apierrors.IsInvalid(err) && errors.As(err, &refusal) {
+		s.invalid = cmp.Or(s.invalid, refusal.Status().Message)
+		return nil
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,12 +52,13 @@ func list(folder fs.FS) ([]string, error) {
 		default:
 			continue
 		}
-		// A link counts as what it leads to: a mounted ConfigMap is a folder of links.
-		info, err := fs.Stat(folder, e.Name())
-		if err != nil {
-			return nil, err
+		// What editors leave beside a file that is being edited.
+		if strings.HasPrefix(e.Name(), ".") || isKustomization(e.Name()) {
+			continue
 		}
-		if info.Mode().IsRegular() && !isKustomization(e.Name()) {
+		// A link counts as what it leads to: a mounted ConfigMap is a folder of links. One that leads nowhere is a file that
+		// cannot be read.
+		if info, err := fs.Stat(folder, e.Name()); err != nil || info.Mode().IsRegular() {
 			files = append(files, e.Name())
 		}
 	}
@@ -94,7 +96,7 @@ func documents(file string, raw []byte) []document {
 		j, err := yaml.YAMLToJSONStrict(doc)
 		switch {
 		case err != nil:
-			out = append(out, document{err: fmt.Errorf("document %d: %w", n, oneLine(err))})
+			out = append(out, document{err: fmt.Errorf("document %d: %w", n, unquoted(err))})
 		case string(j) != "null":
 			out = append(out, document{json: j})
 		}
@@ -133,6 +135,25 @@ func decode(doc []byte) (map[string]any, error) {
 		return nil, errors.New("not an object")
 	}
 	return obj, nil
+}
+
+// yamlLine is where a YAML error says that it is.
+var yamlLine = regexp.MustCompile(`line \d+: `)
+
+// unquoted says what is wrong with a document that is no YAML, and in which of its lines, without what stands there: it
+// may be the data of a Secret. Of the parser's text it keeps what comes before the first quotation.
+func unquoted(err error) error {
+	text := oneLine(err).Error()
+	if strings.Contains(text, "already set in map") {
+		return fmt.Errorf("not YAML: %sa key is given twice", yamlLine.FindString(text))
+	}
+	_, text, _ = strings.Cut(text, "yaml: ")
+	line := yamlLine.FindString(text)
+	text = strings.TrimPrefix(text, line)
+	if cut := strings.IndexAny(text, "'\"`:"); cut >= 0 {
+		text = text[:cut]
+	}
+	return fmt.Errorf("not YAML: %s%s", line, strings.TrimSpace(text))
 }
 
 // oneLine folds an error of several lines, so that a finding stays one.

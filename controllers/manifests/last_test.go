@@ -99,7 +99,7 @@ func TestReload(t *testing.T) {
 			change: map[string]string{"a.yaml": demo + "---\n{\n", "k.yaml": strings.Replace(key, "acme,", "acme, state: Disabled,", 1)},
 			want:   map[string]any{"APIKey k": "acme Disabled"},
 			problems: []string{
-				"a.yaml: document 2: yaml: line 1: did not find expected node content",
+				"a.yaml: document 2: not YAML: line 1: did not find expected node content",
 				`a.yaml: what it declared before goes on: "Tier default/pro"`,
 			},
 		},

@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 		},
 		"a key twice": {
 			files:    map[string]string{"a.yaml": demo + "kind: Model\n"},
-			problems: []string{`a.yaml: document 1: yaml: unmarshal errors: line 5: key "kind" already set in map`},
+			problems: []string{`a.yaml: document 1: not YAML: line 5: a key is given twice`},
 		},
 		"a key twice in JSON": {
 			files:    map[string]string{"a.json": `{"apiVersion":"layers.dev/v1alpha1","kind":"Provider","metadata":{"name":"a","name":"b"},"spec":{"type":"Demo"}}`},
@@ -80,7 +80,7 @@ func TestReport(t *testing.T) {
 		},
 		"a bad document keeps the others": {
 			files: map[string]string{"a.yaml": demo + "---\na: [\n---\n" + strings.ReplaceAll(demo, "name: demo", "name: other")}, objects: 2,
-			problems: []string{"a.yaml: document 2: yaml: line 1: did not find expected node content"},
+			problems: []string{"a.yaml: document 2: not YAML: line 1: did not find expected node content"},
 		},
 		"bad JSON": {files: map[string]string{"a.json": "{"}, problems: []string{"a.json: unexpected EOF"}},
 		"a wrong type": {
@@ -224,6 +224,43 @@ func TestTypedList(t *testing.T) {
 	set, report := load(t, map[string]string{"a.yaml": head + "kind: ProviderList\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(demo), "\n", "\n  ") + "\n- 3\n"})
 	if set.Len() != 1 || len(report.Problems) != 1 || report.Problems[0].Message != "items[1]: not an object" {
 		t.Errorf("%d objects, %v", set.Len(), report)
+	}
+}
+
+// TestUnquoted: what is no YAML is never quoted, because it may be the data of a Secret.
+func TestUnquoted(t *testing.T) {
+	for doc, want := range map[string]string{
+		"a: *hunter2":             "not YAML: unknown anchor",
+		"a: !!int hunter2":        "not YAML: cannot decode !!str",
+		"? [hunter2]":             "not YAML: invalid map key",
+		"a: {b: hunter2":          "not YAML: line 1: did not find expected",
+		"a: 1\na: hunter2":        "not YAML: line 2: a key is given twice",
+		"hunter2: 1\nhunter2: 2":  "not YAML: line 2: a key is given twice",
+		"a: b: hunter2":           "not YAML: mapping values are not allowed in this context",
+		"a: |\n  x\n hunter2: @y": "not YAML: line 2: did not find expected key",
+	} {
+		docs := documents("a.yaml", []byte(doc+"\n"))
+		if len(docs) != 1 || docs[0].err == nil {
+			t.Errorf("%q is taken: %v", doc, docs)
+			continue
+		}
+		if got := docs[0].err.Error(); strings.Contains(got, "hunter2") || !strings.HasPrefix(got, "document 1: "+want) {
+			t.Errorf("%q: %s", doc, got)
+		}
+	}
+}
+
+// TestFilesBesideManifests: what an editor leaves is not read, a link that leads nowhere is one bad file.
+func TestFilesBesideManifests(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".#a.yaml", "gone.yaml"} {
+		if err := os.Symlink("nowhere", filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, report, err := Load(t.Context(), dir)
+	if err != nil || len(report.Problems) != 1 || report.Problems[0].File != filepath.Join(dir, "gone.yaml") {
+		t.Errorf("report %v, %v", report, err)
 	}
 }
 

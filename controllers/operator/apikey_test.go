@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -36,6 +37,16 @@ func admitted(ctx context.Context, g Gomega, account, digest, id string) admit.O
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	return d.Outcome
+}
+
+// rowIs waits until the suite's ledger says so of a key.
+func rowIs(ctx context.Context, digest string, want ledger.KeyState) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		row, err := sql.KeyByDigest(ctx, digest)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(row.State).To(Equal(want))
+	}).Should(Succeed())
 }
 
 var _ = Describe("An APIKey", func() {
@@ -72,12 +83,10 @@ var _ = Describe("An APIKey", func() {
 		Expect(account.Balance).To(BeEquivalentTo(5_000_000_000), "500 credits are 5 dollars")
 
 		By("disabling it")
-		key.Spec.State = v1alpha1.KeyDisabled
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyDisabled })
 		said(ctx, key, "Programmed", "True", "Programmed")
 		Expect(admitted(ctx, Default, row.Account, row.Digest, "disabled")).To(Equal(admit.KeyRefused))
-		key.Spec.State = v1alpha1.KeyActive
-		Expect(c.Update(ctx, key)).To(Succeed())
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyActive })
 		said(ctx, key, "Programmed", "True", "Programmed")
 		again, err := sql.KeyByDigest(ctx, row.Digest)
 		Expect(err).NotTo(HaveOccurred())
@@ -148,6 +157,49 @@ var _ = Describe("An APIKey", func() {
 		}).Should(Succeed())
 	})
 
+	It("is withheld while it is not accepted, and honoured again after it", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key, second := generated(ns, "acme"), demoGateway(ns, "second")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		digest := key.Status.SHA256
+		create(ctx, second)
+		said(ctx, key, "Accepted", "False", "AmbiguousGateway")
+		Expect(key.Status.SHA256).To(Equal(digest))
+		Expect(key.Status.Prefix).NotTo(BeEmpty())
+		Expect(key.Status.SecretRef).NotTo(BeNil())
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		Expect(admitted(ctx, Default, ns+"/acme", digest, "ambiguous")).To(Equal(admit.KeyRefused))
+
+		By("staying so when the spec says it too")
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyDisabled })
+		said(ctx, key, "Accepted", "False", "AmbiguousGateway")
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		update(ctx, key, func() { key.Spec.State = v1alpha1.KeyActive })
+		Expect(c.Delete(ctx, second)).To(Succeed())
+		said(ctx, key, "Programmed", "True", "Programmed")
+		rowIs(ctx, digest, ledger.KeyActive)
+	})
+
+	It("is withheld while its Secret is empty", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key := generated(ns, "acme")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		digest, secret := key.Status.SHA256, &corev1.Secret{}
+		Expect(c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "acme-key"}, secret)).To(Succeed())
+		data := secret.Data
+		secret.Data = nil
+		Expect(c.Update(ctx, secret)).To(Succeed())
+		said(ctx, key, "ResolvedRefs", "False", "SecretKeyMissing")
+		Expect(key.Status.SHA256).To(Equal(digest))
+		rowIs(ctx, digest, ledger.KeyDisabled)
+		secret.Data = data
+		Expect(c.Update(ctx, secret)).To(Succeed())
+		said(ctx, key, "Programmed", "True", "Programmed")
+		rowIs(ctx, digest, ledger.KeyActive)
+	})
+
 	It("waits for the stores and goes on when they are there", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
 		gw, key := liveGateway(ns, "main"), generated(ns, "acme")
@@ -156,5 +208,24 @@ var _ = Describe("An APIKey", func() {
 		said(ctx, key, "Programmed", "Unknown", "SecretNotFound")
 		create(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"redis": redisURL}})
 		said(ctx, key, "Programmed", "True", "Programmed")
+	})
+
+	It("gets its row in another ledger when the URL in the Secret changes", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		key := generated(ns, "acme")
+		create(ctx, liveGateway(ns, "main"), key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		url := "sqlite:" + GinkgoT().TempDir() + "/another.db"
+		another, err := ledger.Open(ctx, url, ledger.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(another.Close)
+		Expect(another.Migrate(ctx)).To(Succeed())
+		Expect(c.Patch(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "stores")},
+			client.RawPatch(types.MergePatchType, []byte(`{"stringData":{"ledger":"`+url+`"}}`)))).To(Succeed())
+		Eventually(func(g Gomega) {
+			row, err := another.KeyByDigest(ctx, key.Status.SHA256)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(row.State).To(Equal(ledger.KeyActive))
+		}).Should(Succeed())
 	})
 })

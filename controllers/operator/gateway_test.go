@@ -6,6 +6,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -43,8 +45,7 @@ var _ = Describe("An AIGateway", func() {
 
 		By("following its own spec")
 		three := int32(3)
-		gw.Spec.Deployment.Replicas = &three
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		update(ctx, gw, func() { gw.Spec.Deployment.Replicas = &three })
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, key, deployment)).To(Succeed())
 			g.Expect(*deployment.Spec.Replicas).To(Equal(three))
@@ -63,9 +64,12 @@ var _ = Describe("An AIGateway", func() {
 		theirs := &corev1.Service{ObjectMeta: objectMeta(ns, "main-gateway"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1234}}}}
 		secret := &corev1.Secret{ObjectMeta: objectMeta(ns, "main-snapshot"), StringData: map[string]string{"a": "b"}}
 		gw := liveGateway(ns, "main")
-		create(ctx, theirs, secret, gw)
+		m := model(ns, "small", "example/small")
+		create(ctx, theirs, secret, credential(ns, "x"), provider(ns, "upstream"), m, gw)
 		said(ctx, gw, "Available", "False", "NotOwned")
+		said(ctx, m, "ResolvedRefs", "True", "Resolved")
 		said(ctx, gw, "Accepted", "False", "NotOwned")
+		Expect(gw.Status.Attached.Models).To(BeZero(), "none is published")
 		Expect(c.Get(ctx, client.ObjectKeyFromObject(theirs), theirs)).To(Succeed())
 		Expect(theirs.Spec.Ports[0].Port).To(Equal(int32(1234)))
 		Expect(theirs.OwnerReferences).To(BeEmpty())
@@ -80,7 +84,7 @@ var _ = Describe("An AIGateway", func() {
 		gw.Spec.Ledger.URLSecretRef = v1alpha1.SecretKeyRef{Name: "later", Key: "url"}
 		create(ctx, gw)
 		said(ctx, gw, "StoresReady", "False", "SecretNotFound")
-		later := &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"url": "sqlite:" + GinkgoT().TempDir() + "/ledger.db"}}
+		later := &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"url": newLedger(ctx)}}
 		create(ctx, later)
 		said(ctx, gw, "StoresReady", "True", "Available")
 
@@ -89,7 +93,9 @@ var _ = Describe("An AIGateway", func() {
 		other.Spec.Ledger.URLSecretRef = gw.Spec.Ledger.URLSecretRef
 		other.Spec.Credits.PerDollar = 1000
 		create(ctx, other)
+		newReplica(ctx, other, "of-other")
 		said(ctx, other, "StoresReady", "False", "Invalid")
+		said(ctx, other, "Programmed", "False", "Invalid")
 	})
 
 	It("needs no stores in mode Demo", func(ctx SpecContext) {
@@ -101,5 +107,30 @@ var _ = Describe("An AIGateway", func() {
 			g.Expect(c.Get(ctx, client.ObjectKey{Namespace: gw.Namespace, Name: "demo-gateway"}, deployment)).To(Succeed())
 			g.Expect(deployment.Spec.Template.Spec.Volumes).To(HaveLen(1))
 		}).Should(Succeed())
+	})
+
+	It("is not Programmed in a generation whose Deployment is refused", func(ctx SpecContext) {
+		gw := demoGateway(newNamespace(ctx), "demo")
+		create(ctx, gw)
+		newReplica(ctx, gw, "one")
+		said(ctx, gw, "Programmed", "True", "Programmed")
+		update(ctx, gw, func() {
+			gw.Spec.Deployment.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+			gw.Spec.Deployment.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
+		})
+		said(ctx, gw, "Available", "False", "Invalid")
+		Expect(meta.FindStatusCondition(gw.Status.Conditions, "Available").Message).To(ContainSubstring("resources.requests"))
+		said(ctx, gw, "Programmed", "False", "Pending")
+
+		By("going on when it is repaired")
+		update(ctx, gw, func() { gw.Spec.Deployment.Resources.Limits = nil })
+		said(ctx, gw, "Available", "False", "NoReadyReplicas")
+		said(ctx, gw, "Programmed", "True", "Programmed")
+	})
+
+	It("takes no resources that it does nothing with", func(ctx SpecContext) {
+		gw := decode(`{apiVersion: layers.dev/v1alpha1, kind: AIGateway, metadata: {name: claims}, spec: {mode: Demo, deployment: {resources: {claims: [{name: gpu}]}}}}`)
+		gw.SetNamespace(newNamespace(ctx))
+		Expect(c.Create(ctx, gw, client.FieldValidation("Strict"))).To(MatchError(ContainSubstring(`unknown field "spec.deployment.resources.claims"`)))
 	})
 })

@@ -72,6 +72,16 @@ func create(ctx context.Context, objects ...client.Object) {
 	}
 }
 
+// update changes an object as it is now: the operator may write its status at any time.
+func update(ctx context.Context, obj client.Object, change func()) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(c.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())
+		change()
+		g.Expect(c.Update(ctx, obj)).To(Succeed())
+	}).Should(Succeed())
+}
+
 // said waits until a condition of an object speaks of its present generation and answers true for want.
 func said(ctx context.Context, obj client.Object, kind string, want metav1.ConditionStatus, reason string) {
 	GinkgoHelper()

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -31,8 +34,10 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
-// +kubebuilder:rbac:groups="",resources=secrets;pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
 const (
 	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait.
@@ -70,9 +75,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 	}
 	b := ctrl.NewControllerManagedBy(mgr).Named("programmed").WithOptions(opts).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(snapshotNamespace)).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(namespaceOf))
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(namespaceOf)).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(namespaceOf),
+			builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		Watches(&v1alpha1.AIGateway{}, handler.EnqueueRequestsFromMapFunc(namespaceOf),
+			builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Predicate(storesLookedAt()))))
 	for _, kind := range []client.Object{
-		&v1alpha1.AIGateway{}, &v1alpha1.Provider{}, &v1alpha1.Model{}, &v1alpha1.Tier{}, &v1alpha1.CreditPolicy{},
+		&v1alpha1.Provider{}, &v1alpha1.Model{}, &v1alpha1.Tier{}, &v1alpha1.CreditPolicy{},
 	} {
 		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(namespaceOf),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{}))
@@ -81,6 +90,22 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 		return fmt.Errorf("setting up the programmed controller: %w", err)
 	}
 	return nil
+}
+
+// storesLookedAt passes a change of what StoresReady says, or of the generation that it says it of.
+func storesLookedAt() predicate.Funcs {
+	said := func(obj client.Object) metav1.Condition {
+		gw, ok := obj.(*v1alpha1.AIGateway)
+		if !ok {
+			return metav1.Condition{}
+		}
+		c := meta.FindStatusCondition(gw.Status.Conditions, v1alpha1.ConditionStoresReady)
+		if c == nil {
+			return metav1.Condition{}
+		}
+		return metav1.Condition{Status: c.Status, Reason: c.Reason, Message: c.Message, ObservedGeneration: c.ObservedGeneration}
+	}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return said(e.ObjectOld) != said(e.ObjectNew) }}
 }
 
 func namespaceOf(_ context.Context, obj client.Object) []reconcile.Request {
@@ -177,7 +202,18 @@ func (r *Reconciler) state(ctx context.Context, gw *v1alpha1.AIGateway, h *histo
 		return nil, fmt.Errorf("listing the replicas of AIGateway %q: %w", gw.Name, err)
 	}
 	s.acks = askAll(ctx, r.Prober, ready(pods.Items), published.AckToken)
-	return s, nil
+	s.applied, err = r.applied(ctx, gw)
+	return s, err
+}
+
+// applied says whether the gateway's Deployment was applied for the present generation.
+func (r *Reconciler) applied(ctx context.Context, gw *v1alpha1.AIGateway) (bool, error) {
+	d := &appsv1.Deployment{}
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: gw.Namespace, Name: desired.Name(gw.Name)}, d)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading the Deployment of AIGateway %q: %w", gw.Name, err)
+	}
+	return metav1.IsControlledBy(d, gw) && d.Annotations[desired.AnnotationGeneration] == strconv.FormatInt(gw.Generation, 10), nil
 }
 
 // keep answers the histories of the namespace's gateways, and forgets those of gateways that are gone.

@@ -3,6 +3,7 @@ package programmed
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,6 +72,8 @@ type state struct {
 	history *history
 	// acks of the ready replicas, nil where one did not answer.
 	acks []*Ack
+	// applied says whether the Deployment is that of the gateway's present generation.
+	applied bool
 }
 
 // current counts the ready replicas that run the published snapshot.
@@ -162,6 +165,10 @@ func (s *state) programmed(kind string, refersTo []reference) metav1.Condition {
 	switch current := s.current(); {
 	case len(s.acks) == 0:
 		return noReplicas(name)
+	case !s.applied:
+		return condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "The Deployment of this generation is not applied.")
+	case s.stores() != nil:
+		return *s.stores()
 	case current == len(s.acks):
 		return condition(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, "All ready replicas run the published snapshot.")
 	case current+silent == len(s.acks):
@@ -173,6 +180,22 @@ func (s *state) programmed(kind string, refersTo []reference) metav1.Condition {
 
 func noReplicas(gateway string) metav1.Condition {
 	return condition(metav1.ConditionFalse, v1alpha1.ReasonNoReadyReplicas, fmt.Sprintf("No replica of AIGateway %q is ready.", gateway))
+}
+
+// stores is what keeps a gateway from being programmed: stores that nobody has looked at yet, or that are not for this
+// gateway (another perDollar, no usable URL). Stores that are away for a while do not: the replicas run what they ran.
+func (s *state) stores() *metav1.Condition {
+	said := meta.FindStatusCondition(s.gateway.Status.Conditions, v1alpha1.ConditionStoresReady)
+	var c metav1.Condition
+	switch {
+	case said == nil || said.ObservedGeneration != s.gateway.Generation:
+		c = condition(metav1.ConditionFalse, v1alpha1.ReasonPending, "The stores of this generation are not looked at yet.")
+	case said.Status == metav1.ConditionFalse && said.Reason == v1alpha1.ReasonInvalid:
+		c = condition(metav1.ConditionFalse, v1alpha1.ReasonInvalid, said.Message)
+	default:
+		return nil
+	}
+	return &c
 }
 
 func condition(status metav1.ConditionStatus, reason, message string) metav1.Condition {

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/compile"
@@ -114,25 +115,64 @@ func TestReferences(t *testing.T) {
 }
 
 func TestGatewayProgrammed(t *testing.T) {
+	stores := func(status metav1.ConditionStatus, reason string) *metav1.Condition {
+		return &metav1.Condition{Type: "StoresReady", Status: status, Reason: reason, ObservedGeneration: 1}
+	}
+	ready := stores("True", "Available")
 	for name, tc := range map[string]struct {
 		generation int64
 		acks       []*Ack
 		want       string
 		current    int
+		unapplied  bool
+		stores     *metav1.Condition
 	}{
-		"not published":              {2, []*Ack{{Hash: "a"}}, "False Pending", 1},
-		"no replica":                 {1, nil, "False NoReadyReplicas", 0},
-		"all current":                {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2},
-		"one behind":                 {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1},
-		"one is unknown":             {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1},
-		"one is behind, one unknown": {1, []*Ack{{Hash: "z"}, nil}, "False ReplicasBehind", 0},
+		"not published":              {2, []*Ack{{Hash: "a"}}, "False Pending", 1, false, ready},
+		"no replica":                 {1, nil, "False NoReadyReplicas", 0, false, ready},
+		"all current":                {1, []*Ack{{Hash: "a"}, {Hash: "a"}}, "True Programmed", 2, false, ready},
+		"one behind":                 {1, []*Ack{{Hash: "a"}, {Hash: "z"}}, "False ReplicasBehind", 1, false, ready},
+		"one is unknown":             {1, []*Ack{{Hash: "a"}, nil}, "Unknown ReplicasUnreachable", 1, false, ready},
+		"one is behind, one unknown": {1, []*Ack{{Hash: "z"}, nil}, "False ReplicasBehind", 0, false, ready},
+		"not applied":                {1, []*Ack{{Hash: "a"}}, "False Pending", 1, true, ready},
+		"stores unseen":              {1, []*Ack{{Hash: "a"}}, "False Pending", 1, false, nil},
+		"stores invalid":             {1, []*Ack{{Hash: "a"}}, "False Invalid", 1, false, stores("False", "Invalid")},
+		"stores away":                {1, []*Ack{{Hash: "a"}}, "True Programmed", 1, false, stores("False", "StoreUnavailable")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks}
+			s := &state{gateway: &v1alpha1.AIGateway{ObjectMeta: named("main", tc.generation)}, history: &history{}, hash: "a", acks: tc.acks, applied: !tc.unapplied}
 			s.history.add(snap("a", 1, 1))
+			if tc.stores != nil {
+				s.gateway.Status.Conditions = []metav1.Condition{*tc.stores}
+			}
 			got := s.programmed(compile.KindAIGateway, nil)
 			if text := string(got.Status) + " " + got.Reason; text != tc.want || s.current() != tc.current {
 				t.Errorf("got %s with %d current, want %s with %d", text, s.current(), tc.want, tc.current)
+			}
+		})
+	}
+}
+
+func TestStoresLookedAt(t *testing.T) {
+	gw := func(status metav1.ConditionStatus, generation int64) *v1alpha1.AIGateway {
+		g := &v1alpha1.AIGateway{}
+		g.Status.Conditions = []metav1.Condition{{Type: "StoresReady", Status: status, ObservedGeneration: generation}}
+		return g
+	}
+	other := gw("True", 1)
+	other.Status.Address = "http://x"
+	for name, tc := range map[string]struct {
+		before, after *v1alpha1.AIGateway
+		want          bool
+	}{
+		"nothing":             {gw("True", 1), gw("True", 1), false},
+		"another field":       {gw("True", 1), other, false},
+		"for the first time":  {&v1alpha1.AIGateway{}, gw("True", 1), true},
+		"they went":           {gw("True", 1), gw("False", 1), true},
+		"of a new generation": {gw("True", 1), gw("True", 2), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := storesLookedAt().Update(event.UpdateEvent{ObjectOld: tc.before, ObjectNew: tc.after}); got != tc.want {
+				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})
 	}

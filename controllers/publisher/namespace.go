@@ -104,15 +104,6 @@ func (w *world) attachedKeys(gateway string) int {
 	return n
 }
 
-// attachedModels counts the Models that name the gateway, or mean it by naming none, served or not.
-func (w *world) attachedModels(gateway string) int {
-	n := 0
-	for i := range w.models.Items {
-		n += attachedTo(gateway, w.models.Items[i].Spec.GatewayRefs, w.names())
-	}
-	return n
-}
-
 func attachedTo(gateway string, refs []v1alpha1.LocalRef, gateways []string) int {
 	names, _ := compile.Attach(refs, gateways)
 	for _, name := range names {

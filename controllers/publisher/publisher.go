@@ -29,7 +29,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers;models;tiers;creditpolicies;apikeys,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status;providers/status;models/status;tiers/status;creditpolicies/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
 
 // minInterval is the least time between two publications of one namespace.
@@ -145,7 +145,6 @@ func (r *Reconciler) wait(namespace string) time.Duration {
 func (r *Reconciler) gateway(ctx context.Context, w *world, gw *v1alpha1.AIGateway, said verdicts) error {
 	out := compile.Compile(w.input(gw))
 	said.add(out)
-	out.Snapshot.AllowEmpty = w.attachedModels(gw.Name) == 0
 	self := compile.ObjectKey{Kind: compile.KindAIGateway, Namespace: gw.Namespace, Name: gw.Name}
 	hash, left, err := r.publish(ctx, gw, out.Snapshot)
 	conflict := (*apply.NotOwnedError)(nil)
@@ -162,13 +161,14 @@ func (r *Reconciler) gateway(ctx context.Context, w *world, gw *v1alpha1.AIGatew
 	for _, m := range left {
 		said.refuse(modelKey(m), v1alpha1.ReasonSnapshotTooLarge, fmt.Sprintf("The snapshot of AIGateway %q would exceed 1 MiB with this model.", gw.Name))
 	}
+	models := int64(len(out.Snapshot.Models))
+	if hash == "" { // nothing was published now: what was before still is
+		hash, models = gw.Status.SnapshotHash, int64(gw.Status.Attached.Models)
+	}
 	fields := map[string]any{"attached": map[string]any{
-		"models":  int64(len(out.Snapshot.Models)),
+		"models":  models,
 		"apiKeys": int64(w.attachedKeys(gw.Name)),
 	}}
-	if hash == "" {
-		hash = gw.Status.SnapshotHash
-	}
 	if hash != "" {
 		fields["snapshotHash"] = hash
 	}

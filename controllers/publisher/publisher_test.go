@@ -105,23 +105,15 @@ func TestWait(t *testing.T) {
 	step(199*time.Millisecond, "a", time.Millisecond)
 }
 
-func TestAttached(t *testing.T) {
-	model := func(refs ...string) v1alpha1.Model {
-		m := v1alpha1.Model{}
-		for _, r := range refs {
-			m.Spec.GatewayRefs = append(m.Spec.GatewayRefs, v1alpha1.LocalRef{Name: r})
-		}
-		return m
-	}
+func TestAttachedKeys(t *testing.T) {
 	w := &world{}
-	w.models.Items = []v1alpha1.Model{model(), model("one"), model("two", "one"), model("none")}
 	w.keys.Items = []v1alpha1.APIKey{{}, {Spec: v1alpha1.APIKeySpec{GatewayRef: &v1alpha1.GatewayRef{Name: "two"}}}}
 	w.gateways.Items = []v1alpha1.AIGateway{{ObjectMeta: metav1.ObjectMeta{Name: "one"}}}
-	if got := []int{w.attachedModels("one"), w.attachedKeys("one")}; !cmp.Equal(got, []int{3, 1}) {
-		t.Errorf("the only gateway has %v, want 3 models and 1 key", got)
+	if got := w.attachedKeys("one"); got != 1 {
+		t.Errorf("the only gateway has %d keys, want 1", got)
 	}
 	w.gateways.Items = append(w.gateways.Items, v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Name: "two"}})
-	if got := []int{w.attachedModels("one"), w.attachedModels("two"), w.attachedKeys("two")}; !cmp.Equal(got, []int{2, 1, 1}) {
-		t.Errorf("of two gateways they have %v, want 2, 1 and 1", got)
+	if got := []int{w.attachedKeys("one"), w.attachedKeys("two")}; !cmp.Equal(got, []int{0, 1}) {
+		t.Errorf("of two gateways they have %v, want 0 and 1", got)
 	}
 }

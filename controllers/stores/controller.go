@@ -27,7 +27,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete

@@ -33,7 +33,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;apikeys,verbs=get;list;watch
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=get;patch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
 
 const (
 	// again is how often a gateway's rows are looked at, and againIll how soon after its stores did not answer.

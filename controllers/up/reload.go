@@ -19,10 +19,10 @@ const goesOn = " The version before goes on."
 
 // nextWorld is what a folder says now. Of an object whose edit breaks it, the version before goes on: broken is what has a
 // condition that it did not have before. Objects that were not edited follow what happens to others, as in a cluster.
-func nextWorld(set manifests.Set, last *world) *world {
+func nextWorld(set manifests.Set, problems []manifests.Finding, last *world) *world {
 	var kept []note
 	for {
-		w := newWorld(set)
+		w := newWorld(set, problems)
 		broken, notes := w.broken(last)
 		if len(broken) == 0 {
 			w.notes = append(kept, w.notes...)
@@ -115,7 +115,7 @@ func (r *reloader) read(ctx context.Context, err error) (*world, error) {
 	if set.Len() == 0 {
 		return nil, emptyFolder(r.dir, len(report.Problems))
 	}
-	w := nextWorld(set, r.world)
+	w := nextWorld(set, report.Problems, r.world)
 	w.notes = append(reported(report), w.notes...)
 	if now, was := w.out.Snapshot, r.world.out.Snapshot; now.Mode != was.Mode || now.CreditsPerDollar != was.CreditsPerDollar {
 		return nil, fmt.Errorf("the AIGateway %s/%s differs from the one that runs in mode or credits.perDollar, which only a restart can change",
@@ -132,12 +132,12 @@ func (r *reloader) serve(ctx context.Context, w *world) {
 		return
 	}
 	r.forget("snapshot")
-	hadDevKey := r.world.devSecret.Name != ""
+	toldKey := w.devSecret.Name == "" || r.world.devSecret.Name != ""
 	if w.drain() != r.world.drain() {
 		w.notes = append(w.notes, note{text: "drain.timeoutSeconds takes effect at the next start"})
 	}
 	r.world = w
-	devFile, notes, err := r.sync(ctx, w)
+	keyFile, notes, err := r.sync(ctx, w)
 	r.unfinished = err != nil
 	if err != nil {
 		if ctx.Err() == nil {
@@ -148,7 +148,7 @@ func (r *reloader) serve(ctx context.Context, w *world) {
 	r.forget("keys")
 	r.tell.notes(r.news(append(w.notes, notes...)))
 	if !same {
-		r.tell.reloaded(w, devFile, hadDevKey)
+		r.tell.reloaded(w, keyFile, toldKey)
 	}
 }
 

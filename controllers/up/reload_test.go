@@ -122,6 +122,8 @@ func TestReloadBroken(t *testing.T) {
 			p.says(t, test.says)
 			p.says(t, "Error: "+filepath.Join(o.Manifests, test.file)+": ")
 			p.says(t, "goes on")
+			// The folder may have been read between the two writes.
+			until(t, p, "what is good is served", func() bool { return strings.Contains(p.stderr.String(), "Reloaded.") })
 			if status, _, body := p.post(t, plainKey, question); status != 200 {
 				t.Errorf("%d %s", status, body)
 			}

@@ -42,8 +42,9 @@ type declared struct {
 	have           []ledger.Key
 }
 
-// sync revokes the rows of keys that are declared no more, makes the others so, and answers what went wrong with single
-// keys. The error is about a store; calling it again goes on where it stopped.
+// sync disables the rows of keys that are declared no more, makes the others so, and answers what went wrong with single
+// keys. The error is about a store. Calling it again goes on where it stopped. What is not declared is not revoked for good: a
+// typo in a file must not cost anybody their key.
 func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 	have, err := r.ledger.KeysBySource(ctx, rowSource, rowOwner)
 	if err != nil {
@@ -54,14 +55,14 @@ func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 		byObject[row.ObjectName] = append(byObject[row.ObjectName], row)
 	}
 	list := make([]declared, 0, len(want))
-	keep := map[string]bool{}
+	keep, made := map[string]bool{}, map[string]bool{}
 	for _, k := range want {
 		d, err := r.resolve(k, byObject[k.Object.String()])
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, d)
-		keep[d.digest] = true
+		keep[d.digest], made[k.Object.String()] = true, k.SHA256 == ""
 		for _, row := range d.have {
 			keep[row.Digest] = keep[row.Digest] || r.overlaps(d, row)
 		}
@@ -71,11 +72,22 @@ func (r rows) sync(ctx context.Context, want []compile.Key) ([]note, error) {
 		if keep[row.Digest] {
 			continue
 		}
-		if _, err := keys.Revoke(ctx, r.ledger, r.admission, r.admission, row.Digest); err != nil {
-			return nil, fmt.Errorf("revoking key %s: %w", row.ID, err)
+		if err := r.endKey(ctx, row, made[row.ObjectName]); err != nil {
+			return nil, fmt.Errorf("ending key %s: %w", row.ID, err)
 		}
 	}
 	return r.upsertAll(ctx, list)
+}
+
+// endKey disables a row. One that a newer key of its object has replaced, after a rotation or because its file was
+// removed to be rid of it, is revoked: that nobody does by a typo.
+func (r rows) endKey(ctx context.Context, row ledger.Key, replaced bool) error {
+	if replaced {
+		_, err := keys.Revoke(ctx, r.ledger, r.admission, r.admission, row.Digest)
+		return err
+	}
+	row.State = ledger.KeyDisabled
+	return r.write(ctx, ledger.KeyUpsert{Key: row})
 }
 
 func (r rows) upsertAll(ctx context.Context, list []declared) ([]note, error) {
@@ -86,9 +98,9 @@ func (r rows) upsertAll(ctx context.Context, list []declared) ([]note, error) {
 			continue
 		}
 		if err := r.upsert(ctx, d); errors.Is(err, ledger.ErrConflict) {
-			notes = append(notes, note{fmt.Sprintf("APIKey %s: its digest was revoked before or belongs to another object; it needs another key", d.Object), true})
+			notes = append(notes, note{fmt.Sprintf("APIKey %s: its digest was revoked before; it needs another key", d.Object), true})
 		} else if err != nil {
-			return notes, err
+			return notes, fmt.Errorf("writing the key of APIKey %s: %w", d.Object, err)
 		}
 	}
 	return notes, nil
@@ -157,8 +169,7 @@ func secretOf(k compile.Key) types.NamespacedName {
 }
 
 // upsert writes the rows of one key, those that were rotated away first: their end must be known before the key after
-// them is. A generated key whose digest was revoked, because the key was not declared for a while, is made anew; a declared
-// digest stays revoked (ledger.ErrConflict).
+// them is. A digest that was revoked by hand stays revoked (ledger.ErrConflict).
 func (r rows) upsert(ctx context.Context, d declared) error {
 	for _, row := range d.have {
 		if row.Digest == d.digest || !r.overlaps(d, row) {
@@ -170,26 +181,18 @@ func (r rows) upsert(ctx context.Context, d declared) error {
 		if d.ExpiresAt > 0 {
 			old.ExpiresAt = min(old.ExpiresAt, d.ExpiresAt)
 		}
-		if err := r.write(ctx, d, old); err != nil {
+		if err := r.write(ctx, old); err != nil {
 			return err
 		}
 	}
-	err := r.write(ctx, d, upsertOf(d))
-	if !errors.Is(err, ledger.ErrConflict) || d.SHA256 != "" {
-		return err
-	}
-	plain, err := r.files.generate(secretOf(d.Key))
-	if err != nil {
-		return err
-	}
-	d.digest, d.prefix = keys.Digest(plain), keys.Prefix(plain)
-	return r.write(ctx, d, upsertOf(d))
+	return r.write(ctx, upsertOf(d))
 }
 
-func (r rows) write(ctx context.Context, d declared, u ledger.KeyUpsert) error {
+// write writes one row and tells admission.
+func (r rows) write(ctx context.Context, u ledger.KeyUpsert) error {
 	row, err := r.ledger.UpsertKey(ctx, u)
 	if err != nil {
-		return fmt.Errorf("writing the key of APIKey %s: %w", d.Object, err)
+		return err
 	}
 	return keys.Publish(ctx, r.admission, r.admission, row)
 }
@@ -206,7 +209,8 @@ func upsertOf(d declared) ledger.KeyUpsert {
 			Scopes: d.Scopes, Models: d.Models, CapAmount: pricing.Nano(d.CapNano), CapPeriod: d.CapPeriod,
 			ExpiresAt: d.ExpiresAt, Rotation: d.Rotation,
 			Source: rowSource, ClusterUID: rowOwner, GatewayUID: rowOwner,
-			ObjectUID: d.Object.String(), ObjectName: d.Object.String(),
+			// In a folder the digest is what a key is: an object that is renamed keeps its row.
+			ObjectUID: d.digest, ObjectName: d.Object.String(),
 		},
 		FirstGrant: d.FirstGrant,
 	}

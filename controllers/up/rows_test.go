@@ -50,7 +50,7 @@ func key(name string, change ...func(*compile.Key)) compile.Key {
 
 func generated(k *compile.Key) { k.SHA256, k.SecretName = "", k.Object.Name+"-key" }
 
-// state lists the rows as "name state": revoked ones by their digests.
+// states are those of the live rows by object.
 func (r rows) states(t *testing.T) map[string]ledger.KeyState {
 	t.Helper()
 	have, err := r.ledger.KeysBySource(t.Context(), rowSource, rowOwner)
@@ -84,9 +84,10 @@ func TestSyncFollowsTheFolder(t *testing.T) {
 		{"two keys", []compile.Key{key("a"), key("b", off)}, map[string]ledger.KeyState{"team/a": "active", "team/b": "disabled"}},
 		{"again", []compile.Key{key("a"), key("b", off)}, map[string]ledger.KeyState{"team/a": "active", "team/b": "disabled"}},
 		{"switched", []compile.Key{key("a", off), key("b")}, map[string]ledger.KeyState{"team/a": "disabled", "team/b": "active"}},
-		{"one gone", []compile.Key{key("b")}, map[string]ledger.KeyState{"team/b": "active"}},
-		{"another digest", []compile.Key{key("b", func(k *compile.Key) { k.SHA256 = keys.Digest("lyr_live_new") })}, map[string]ledger.KeyState{"team/b": "active"}},
-		{"all gone", nil, map[string]ledger.KeyState{}},
+		{"one gone", []compile.Key{key("b")}, map[string]ledger.KeyState{"team/a": "disabled", "team/b": "active"}},
+		{"back again", []compile.Key{key("a"), key("b")}, map[string]ledger.KeyState{"team/a": "active", "team/b": "active"}},
+		{"renamed", []compile.Key{key("b"), key("a", func(k *compile.Key) { k.Object.Name = "z" })}, map[string]ledger.KeyState{"team/z": "active", "team/b": "active"}},
+		{"all gone", nil, map[string]ledger.KeyState{"team/z": "disabled", "team/b": "disabled"}},
 	}
 	for _, s := range steps {
 		if notes := r.mustSync(t, s.want...); len(notes) > 0 {
@@ -96,15 +97,20 @@ func TestSyncFollowsTheFolder(t *testing.T) {
 			t.Errorf("%s: rows (-want +got):\n%s", s.name, diff)
 		}
 	}
-	if old, err := r.ledger.KeyByDigest(t.Context(), key("b").SHA256); err != nil || old.State != ledger.KeyRevoked {
+	other := key("b", func(k *compile.Key) { k.SHA256 = keys.Digest("lyr_live_new") })
+	r.mustSync(t, other)
+	if old, err := r.ledger.KeyByDigest(t.Context(), key("b").SHA256); err != nil || old.State != ledger.KeyDisabled {
 		t.Errorf("the digest that was replaced: %+v, %v", old, err)
+	}
+	if now, err := r.ledger.KeyByDigest(t.Context(), other.SHA256); err != nil || now.State != ledger.KeyActive {
+		t.Errorf("the digest that replaced it: %+v, %v", now, err)
 	}
 	if acc, err := r.ledger.Account(t.Context(), "team/acme"); err != nil || acc.Balance != 500 {
 		t.Errorf("the first grant comes once: %+v, %v", acc, err)
 	}
 }
 
-// TestSyncTellsAdmission: what is revoked is refused by the very next request.
+// TestSyncTellsAdmission: what is declared no more is refused by the very next request.
 func TestSyncTellsAdmission(t *testing.T) {
 	r := newRows(t)
 	r.mustSync(t, key("a"))
@@ -134,24 +140,32 @@ func TestSyncTellsAdmission(t *testing.T) {
 	}
 }
 
-func TestSyncConflict(t *testing.T) {
+// TestSyncKeepsKeys: a key that was not declared for a while, by a typo perhaps, is the same key when it is back. One
+// that was revoked by hand stays revoked.
+func TestSyncKeepsKeys(t *testing.T) {
 	r := newRows(t)
+	secret := types.NamespacedName{Namespace: "team", Name: "g-key"}
 	r.mustSync(t, key("a"), key("g", generated))
-	first, err := os.ReadFile(r.files.path(types.NamespacedName{Namespace: "team", Name: "g-key"}))
+	first, err := os.ReadFile(r.files.path(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.mustSync(t)
+	if notes := r.mustSync(t, key("a"), key("g", generated)); len(notes) > 0 {
+		t.Errorf("notes: %v", notes)
+	}
+	if diff := cmp.Diff(map[string]ledger.KeyState{"team/a": "active", "team/g": "active"}, r.states(t)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if second, err := os.ReadFile(r.files.path(secret)); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("the generated key was made anew: %v", err)
+	}
+	if _, err := r.ledger.RevokeKey(t.Context(), key("a").SHA256); err != nil {
+		t.Fatal(err)
+	}
 	notes := r.mustSync(t, key("a"), key("g", generated))
 	if len(notes) != 1 || !notes[0].bad || !strings.Contains(notes[0].text, "APIKey team/a: its digest was revoked before") {
 		t.Errorf("a digest that was revoked: %v", notes)
-	}
-	if diff := cmp.Diff(map[string]ledger.KeyState{"team/g": "active"}, r.states(t)); diff != "" {
-		t.Errorf("rows (-want +got):\n%s", diff)
-	}
-	second, err := os.ReadFile(r.files.path(types.NamespacedName{Namespace: "team", Name: "g-key"}))
-	if err != nil || bytes.Equal(first, second) {
-		t.Errorf("a generated key that was revoked was not made anew: %v", err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
@@ -95,12 +97,16 @@ func prepareData(o *Options) error {
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), privateDir); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
+	// It may have been there already, open to others.
+	if err := os.Chmod(filepath.Join(dir, "keys"), privateDir); err != nil {
+		return fmt.Errorf("closing the folder of keys: %w", err)
+	}
 	return nil
 }
 
-// syncKeys makes the ledger's rows what the folder declares. It answers where the development key is, if there is one,
-// and what is wrong with single keys.
-func (s *stores) syncKeys(ctx context.Context, o Options, w *world) (devFile string, notes []note, err error) {
+// syncKeys makes the ledger's rows what the folder declares. It answers where the first generated key is, if there is
+// one, and what is wrong with single keys.
+func (s *stores) syncKeys(ctx context.Context, o Options, w *world) (keyFile string, notes []note, err error) {
 	if s.ledger == nil {
 		return "", nil, nil
 	}
@@ -109,8 +115,10 @@ func (s *stores) syncKeys(ctx context.Context, o Options, w *world) (devFile str
 	if err != nil {
 		return "", nil, fmt.Errorf("bringing keys into the ledger: %w", err)
 	}
-	if w.devSecret.Name != "" {
-		devFile = files.path(w.devSecret)
+	for _, k := range w.out.Keys {
+		if k.SecretName != "" && !k.Disabled {
+			return files.path(types.NamespacedName{Namespace: k.Object.Namespace, Name: k.SecretName}), notes, nil
+		}
 	}
-	return devFile, notes, nil
+	return "", notes, nil
 }

@@ -46,10 +46,10 @@ type place struct {
 }
 
 // serving says where, and what to paste.
-func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
+func (t teller) serving(p place, w *world, keyFile, ledgerURL string) {
 	models := w.available()
 	if t.json {
-		t.log.Info("Serving", "providers", w.real, "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", devFile)
+		t.log.Info("Serving", "providers", w.real, "mode", w.out.Snapshot.Mode, "api", p.API, "admin", p.Admin, "models", len(models), "keys", len(w.out.Keys), "keyFile", keyFile)
 		return
 	}
 	key := "$LAYERS_API_KEY"
@@ -65,7 +65,7 @@ func (t teller) serving(p place, w *world, devFile, ledgerURL string) {
 	if ledgerURL != "" {
 		t.line("  Ledger   " + ledgerURL + "   (layers grant ACCOUNT CREDITS --ledger " + ledgerURL + " --reason TEXT)")
 	}
-	t.devKey(devFile)
+	t.keyFile(w, keyFile)
 	if len(models) > 0 {
 		t.line("\nTry it:\n\n" + curl(p.API, key, sample(models), false) + "\n\nOr as a stream:\n\n" + curl(p.API, key, sample(models), true))
 	}
@@ -95,23 +95,27 @@ func sample(models []snapshot.Model) string {
 	return models[0].PublicName
 }
 
-// devKey says how to use the development key; an empty name: there is none.
-func (t teller) devKey(file string) {
-	if file != "" {
-		t.line("\nThe folder declares no APIKey, so there is one that is not metered:\n\n  export LAYERS_API_KEY=$(cat " + quote(file) + ")")
+// keyFile says how to use the first generated key; an empty name: there is none.
+func (t teller) keyFile(w *world, file string) {
+	if file == "" {
+		return
 	}
+	if w.devSecret.Name != "" {
+		t.line("\nThe folder declares no APIKey, so there is one that is not metered:")
+	}
+	t.line("\n  export LAYERS_API_KEY=$(cat " + quote(file) + ")")
 }
 
 // reloaded says that the manifests were read again.
-func (t teller) reloaded(w *world, devFile string, hadDevKey bool) {
+func (t teller) reloaded(w *world, keyFile string, toldKey bool) {
 	models, keys := len(w.available()), len(w.out.Keys)
 	if t.json {
-		t.log.Info("Reloaded", "models", models, "keys", keys, "keyFile", devFile)
+		t.log.Info("Reloaded", "models", models, "keys", keys, "keyFile", keyFile)
 		return
 	}
 	t.line(fmt.Sprintf("Reloaded. Models: %d, keys: %d.", models, keys))
-	if !hadDevKey {
-		t.devKey(devFile)
+	if !toldKey {
+		t.keyFile(w, keyFile)
 	}
 }
 

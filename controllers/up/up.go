@@ -69,7 +69,7 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 			return err
 		}
 	}
-	devFile, notes, err := s.syncKeys(ctx, o, w)
+	keyFile, notes, err := s.syncKeys(ctx, o, w)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 	defer stop()
 	parts.Ready = func(b gateway.Bound) {
 		p := place{API: "http://" + reachable(b.API), Admin: "http://" + reachable(b.Admin)}
-		t.serving(p, w, devFile, s.ledgerURL)
+		t.serving(p, w, keyFile, s.ledgerURL)
 		if err := ready(o.Stdout, p); err != nil {
 			log.Error("Writing the ready line", "error", err)
 		}

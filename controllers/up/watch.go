@@ -26,8 +26,8 @@ type reloader struct {
 	tell   teller
 	log    *slog.Logger
 	memory *source.Memory
-	// sync brings the keys into the ledger; it answers where the development key is.
-	sync func(context.Context, *world) (devFile string, notes []note, err error)
+	// sync brings the keys into the ledger; it answers where the first generated key is.
+	sync func(context.Context, *world) (keyFile string, notes []note, err error)
 	// world is what is served, mark the fingerprint of the folder when it was read; unfinished: its keys are not all in
 	// the ledger.
 	world      *world

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,17 +68,25 @@ func readWorld(ctx context.Context, o Options) (*world, error) {
 	if set.Len() == 0 {
 		return &world{notes: reported(report)}, emptyFolder(dir, len(report.Problems))
 	}
-	w := newWorld(set)
+	if len(set.Gateways) == 0 && mentions(report.Problems, compile.KindAIGateway) {
+		return &world{notes: reported(report)}, errors.New("the folder's AIGateway is not good (see above), and nothing else says how to serve: in which mode, with which defaults and credits")
+	}
+	w := newWorld(set, report.Problems)
 	w.notes = append(reported(report), w.notes...)
 	return w, nil
 }
 
-// newWorld compiles what a folder declares.
-func newWorld(set manifests.Set) *world {
+// newWorld compiles what a folder declares; problems are about what it declares and is not in set.
+func newWorld(set manifests.Set, problems []manifests.Finding) *world {
 	w := &world{set: set}
 	w.gateway = w.chooseGateway(&set)
 	if w.gateway.Spec.Mode != v1alpha1.ModeDemo && len(set.APIKeys) == 0 {
-		w.addDevKey(&set)
+		// A document that could not be read at all may have been one.
+		if mentions(problems, compile.KindAPIKey) || mentions(problems, "") {
+			w.notes = append(w.notes, note{"no APIKey is good, so nobody can call", true})
+		} else {
+			w.addDevKey(&set)
+		}
 	}
 	w.out = compile.Compile(compile.Input{
 		Gateway: w.gateway, Gateways: []string{w.gateway.Name}, Local: true, Namespaces: set.Namespaces,
@@ -115,7 +124,7 @@ func demoWorld(ctx context.Context, o Options) (*world, error) {
 	for name, credential := range served.Secrets {
 		set.Secrets[types.NamespacedName{Namespace: manifests.DefaultNamespace, Name: name}] = map[string][]byte{catalogue.SecretKey: []byte(credential)}
 	}
-	w := newWorld(set)
+	w := newWorld(set, nil)
 	w.real = served.Titles
 	for _, m := range served.Unavailable {
 		w.out.Snapshot.Models = append(w.out.Snapshot.Models, unavailable(m))
@@ -143,6 +152,14 @@ func unavailable(m catalogue.Unavailable) snapshot.Model {
 // available are the models that can be called.
 func (w *world) available() []snapshot.Model {
 	return slices.DeleteFunc(slices.Clone(w.out.Snapshot.Models), func(m snapshot.Model) bool { return m.Unavailable != "" })
+}
+
+// mentions says whether a finding is about an object of a kind; "": about a document that could not be read.
+func mentions(findings []manifests.Finding, kind string) bool {
+	return slices.ContainsFunc(findings, func(f manifests.Finding) bool {
+		of, _, _ := strings.Cut(f.Object, " ")
+		return of == kind
+	})
 }
 
 func readSet(ctx context.Context, dir string) (manifests.Set, manifests.Report, error) {

@@ -108,6 +108,25 @@ func TestWorldNotes(t *testing.T) {
 	}
 }
 
+// TestBrokenGateway: an AIGateway that is not good is never replaced by one with other defaults, and a folder whose keys
+// are not good gets no key that is free.
+func TestBrokenGateway(t *testing.T) {
+	const provider = "kind: Provider\nmetadata: {name: good}\nspec: {type: Demo}\n---\n"
+	broken := folder(t, map[string]string{"a.yaml": api + provider + api + "kind: AIGateway\nmetadata: {name: main}\nspec: {mode: demo}\n"})
+	if _, err := readWorld(t.Context(), Options{Manifests: broken}); err == nil || !strings.Contains(err.Error(), "AIGateway is not good") {
+		t.Errorf("a broken AIGateway: %v", err)
+	}
+	for name, doc := range map[string]string{
+		"refused":    api + "kind: APIKey\nmetadata: {name: k}\nspec: {account: ACME, key: {generate: {secretName: k}}}\n",
+		"unreadable": api + "kind: APIKey\nmetadata: {name: k\n",
+	} {
+		w, err := readWorld(t.Context(), Options{Manifests: folder(t, map[string]string{"a.yaml": api + provider, "k.yaml": doc})})
+		if err != nil || len(w.out.Keys) > 0 {
+			t.Errorf("%s: %v, keys %v", name, err, w.out.Keys)
+		}
+	}
+}
+
 func TestNothingToServe(t *testing.T) {
 	tests := map[string]map[string]string{
 		"no objects in":    {"README.md": "# nothing"},

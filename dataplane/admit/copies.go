@@ -88,6 +88,7 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 		if err := c.check(); err != nil {
 			return nil, err
 		}
+		c.Balance = clamp(c.Balance)
 		s := all[of{c.Account, c.KeyDigest}]
 		if s == nil {
 			s = &settled{newest: c, spends: map[Spend]pricing.Nano{}}
@@ -125,7 +126,7 @@ func (s *settled) add(c Confirmation) {
 }
 
 func (c Confirmation) check() error {
-	if err := checkAccount(c.Account, c.Balance, c.Version); err != nil {
+	if err := checkAccount(c.Account, c.Version); err != nil {
 		return err
 	}
 	for _, s := range c.Spends {
@@ -163,12 +164,17 @@ func (r *Redis) exec(a accountCall) rueidis.LuaExec {
 	}
 }
 
-func checkAccount(account string, balance pricing.Nano, version int64) error {
-	if account == "" || balance > MaxNano || balance < -MaxNano || version < 0 || version > MaxNano {
-		return fmt.Errorf("account %q, balance %d, version %d: %w", account, balance, version, ErrRange)
+func checkAccount(account string, version int64) error {
+	if account == "" || version < 0 || version > MaxNano {
+		return fmt.Errorf("account %q, version %d: %w", account, version, ErrRange)
 	}
 	return nil
 }
+
+// clamp makes a balance one that Lua counts exactly. The copy only decides: what is clamped from below is refused as
+// before, what is clamped from above admits no more than it has. An error instead would leave an older, maybe better,
+// balance standing, and the account's holds with it.
+func clamp(balance pricing.Nano) pricing.Nano { return max(-MaxNano, min(balance, MaxNano)) }
 
 // Release ends one hold; one that is not there is no error. What it took of the rates stays taken.
 func (r *Redis) Release(ctx context.Context, account, requestID string) error {
@@ -183,10 +189,10 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 
 // LoadAccount copies a committed row; an older version never wins.
 func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
-	if err := checkAccount(account, balance, version); err != nil {
+	if err := checkAccount(account, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
 	}
-	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(balance), version: decimal(version)})
+	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version)})
 }
 
 // LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.

@@ -122,11 +122,9 @@ func TestRangeOfLoads(t *testing.T) {
 	s.load(10)
 	before := s.dump()
 	for name, err := range map[string]error{
-		"balance":               s.LoadAccount(ctx, "ns/acme", MaxNano+1, 2),
-		"debt":                  s.LoadAccount(ctx, "ns/acme", -MaxNano-1, 2),
 		"version":               s.LoadAccount(ctx, "ns/acme", 1, -2),
 		"no account":            s.LoadAccount(ctx, "", 1, 2),
-		"confirm":               s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Balance: MaxNano + 1, Version: 2}}),
+		"confirm":               s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Balance: 1, Version: -2}}),
 		"release":               s.Release(ctx, "ns/acme", ""),
 		"key state":             s.LoadKey(ctx, "ns/acme", "digest", "gone", 2),
 		"no digest":             s.LoadKey(ctx, "ns/acme", "", KeyActive, 2),

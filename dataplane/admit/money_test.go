@@ -68,3 +68,28 @@ func TestScriptsKeepDigits(t *testing.T) {
 		}
 	}
 }
+
+// One account beyond the range never keeps the others' holds, nor its own: its copy stops at the bound.
+func TestBalanceBeyondTheRange(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		ctx := context.Background()
+		s.load(100)
+		q, other := request(60), request(1)
+		s.want(q, Admitted)
+		must(t, s.Confirm(ctx, []Confirmation{
+			{RequestID: other.ID, Account: "ns/deep", Balance: -3 * MaxNano, Version: 2},
+			{RequestID: q.ID, Account: "ns/acme", Balance: 40, Version: 2},
+		}))
+		d := s.want(request(41), InsufficientCredits)
+		same(t, "numbers", []int64{d.Spendable, d.Reserved}, []int64{40, 0})
+		for version, c := range [][2]int64{{-3 * MaxNano, -MaxNano}, {3 * MaxNano, MaxNano}} {
+			must(t, s.LoadAccount(ctx, "ns/acme", c[0], int64(version+3)))
+			stored, err := s.raw("HGET", accountKey("ns/acme"), "b").ToString()
+			must(t, err)
+			same(t, "stored", stored, decimal(c[1]))
+			if c[1] < 0 {
+				s.want(request(0), InsufficientCredits)
+			}
+		}
+	})
+}

@@ -20,6 +20,8 @@ type Options struct {
 	// SnapshotDir is where the snapshot Secret is mounted; SnapshotSecret is its NAMESPACE/NAME, to be watched. At least
 	// one of them must be there.
 	SnapshotDir, SnapshotSecret string
+	// GatewayUID is the UID of the AIGateway whose snapshots are served; empty: that of the first one found.
+	GatewayUID string
 	// RedisURLFile and LedgerURLFile hold the URLs of the stores; they are read again as they change. Empty: demo mode only.
 	RedisURLFile, LedgerURLFile string
 	// TLSDir has tls.crt and tls.key, followed as they change; empty: the API is HTTP/1.1 and cleartext HTTP/2.
@@ -55,6 +57,7 @@ func NewCommand() *cobra.Command {
 	f.StringVar(&o.AckListen, "ack-listen", ":8082", "address where the operator asks which snapshot is served; empty: none")
 	f.StringVar(&o.SnapshotDir, "snapshot-dir", "", "folder where the snapshot Secret is mounted")
 	f.StringVar(&o.SnapshotSecret, "snapshot-secret", "", "NAMESPACE/NAME of the snapshot Secret, to be watched")
+	f.StringVar(&o.GatewayUID, "gateway-uid", "", "UID of the AIGateway whose snapshots are served; empty: that of the first one found")
 	f.StringVar(&o.RedisURLFile, "redis-url-file", "", "file that holds the URL of Redis, redis://... or rediss://...")
 	f.StringVar(&o.LedgerURLFile, "ledger-url-file", "", "file that holds the URL of the ledger, postgres://... or sqlite:PATH")
 	f.StringVar(&o.TLSDir, "tls-dir", "", "folder with tls.crt and tls.key for the API, followed as they change; empty: HTTP/1.1 and cleartext HTTP/2")

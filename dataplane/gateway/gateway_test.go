@@ -294,6 +294,24 @@ func TestUnready(t *testing.T) {
 	}
 }
 
+// What an earlier gateway of the same name left in the mounted folder is not served, and does not keep its own out.
+func TestGatewayUID(t *testing.T) {
+	dir := t.TempDir()
+	left := config(snapshot.Demo, snapshot.DemoProvider, "")
+	left.Sequence, left.GatewayUID = 9, "another"
+	publish(t, dir, left)
+	own := config(snapshot.Demo, snapshot.DemoProvider, "")
+	b := run(t, Options{SnapshotDir: dir, GatewayUID: own.GatewayUID})
+	if status, _ := get(t, "http://"+b.Admin+"/readyz", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("with another's snapshot: %d", status)
+	}
+	publish(t, dir, own)
+	eventually(t, "its own snapshot", func() bool {
+		status, _ := get(t, "http://"+b.Admin+"/readyz", "")
+		return status == http.StatusOK
+	})
+}
+
 func TestOptions(t *testing.T) {
 	good := Options{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SnapshotDir: "x", LogFormat: "text", LogLevel: "info", Stderr: io.Discard}
 	for name, change := range map[string]func(*Options){

@@ -52,6 +52,7 @@ func Run(ctx context.Context, o Options) error {
 	defer running.Wait()
 	defer stop()
 	holder := source.NewHolder(log, time.Now)
+	holder.Expect(o.GatewayUID)
 	follow(side, &running, o, holder, log)
 	running.Go(func() { stores.follow(side) })
 	running.Go(func() { tameMemory(side) })

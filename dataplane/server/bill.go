@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ func (e *exchange) bill() bill {
 	}
 	if e.price != nil {
 		cost, lines, err := pricing.Cost(b.usage, *e.price)
+		if err == nil && cost > admit.MaxNano {
+			err = fmt.Errorf("%d nano-USD: %w", cost, admit.ErrRange)
+		}
 		if err != nil { // what was reported is absurd
 			e.s.o.Log.Error("Reported usage cannot be priced, charging an estimate", "requestID", e.rec.ID, "error", err)
 			b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
@@ -67,13 +71,14 @@ func (e *exchange) bill() bill {
 	return b
 }
 
+// estimate is never more than what the hold was computed from: an upstream may send more bytes than we asked for tokens.
 func (e *exchange) estimate() pricing.Usage {
 	tokens := func(bytes int64) int64 { return (bytes + bytesPerToken - 1) / bytesPerToken }
 	in := tokens(e.req.InputBytes)
 	if e.inBound > 0 {
 		in = min(in, e.inBound)
 	}
-	return pricing.Usage{Input: in, Output: tokens(e.tally.outputBytes)}
+	return pricing.Usage{Input: in, Output: min(tokens(e.tally.outputBytes), e.outBound)}
 }
 
 // end settles the exchange, once. It waits, for a bounded time, until the ledger has the charge, so that an answer that

@@ -81,6 +81,8 @@ func TestCharges(t *testing.T) {
 		"explicit zero is reported":  {up: unary(5, &pricing.Usage{}), status: 200, charged: 0},
 		"absent is estimated":        {up: unary(9, nil), status: 200, charged: estimated(hello, 9)},
 		"absurd is estimated":        {up: unary(9, &pricing.Usage{Input: -1}), status: 200, charged: estimated(hello, 9)},
+		"absurd cost is estimated":   {up: unary(9, &pricing.Usage{Input: 9_100_000_000}), status: 200, charged: estimated(hello, 9)},
+		"estimate is bounded":        {up: unary(1<<40, &pricing.Usage{Output: 1 << 50}), status: 200, charged: estimated(hello, 4*10)},
 		"empty answer is free":       {up: unary(0, &pricing.Usage{Input: 3, Output: 2}), status: 200, charged: 0},
 		"reasoning alone is charged": {up: unary(0, &pricing.Usage{Input: 3, Output: 2, Reasoning: 2}), status: 200, charged: 7_000_000},
 		"unmetered is free":          {up: unary(5, &pricing.Usage{Input: 3, Output: 2}), unmetered: true, status: 200, charged: 0},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (e *exchange) stream(ctx context.Context, leave func()) error {
 		if !e.again(ctx, err) || e.tally.content {
 			break
 		}
-		out.held = nil
+		out.held, out.bytes = nil, 0
 	}
 	if !out.started {
 		return e.failed(ctx, last)
@@ -98,24 +99,28 @@ func (e *exchange) take(out *outlet, st step) error {
 		return ev.Err
 	}
 	e.count(ev)
-	raw := ev.Raw
-	if ev.Usage != nil {
-		if ev.UsageOnly && !e.req.IncludeUsage {
-			return nil
-		}
-		if data, ok := openai.WithCost(ev.Data, pricing.FormatUSD(e.bill().charged)); ok {
-			raw = sse.Append(nil, "", data)
-		}
+	if ev.UsageOnly && !e.req.IncludeUsage {
+		return nil
 	}
 	if ev.Done {
 		e.end(http.StatusOK)
 	}
-	if !e.tally.content && !ev.Done && out.holdBack(raw, len(ev.Data) == 0) {
+	if !e.tally.content && !ev.Done && out.holdBack(ev) {
 		return nil
 	}
 	out.pass()
-	out.write(raw)
+	out.write(e.priced(ev))
 	return nil
+}
+
+// priced is an event as the client gets it: with what the answer costs, where it reports usage.
+func (e *exchange) priced(ev chat.Event) []byte {
+	if ev.Usage != nil {
+		if data, ok := openai.WithCost(ev.Data, pricing.FormatUSD(e.bill().charged)); ok {
+			return sse.Append(nil, "", data)
+		}
+	}
+	return ev.Raw
 }
 
 // count adds an event to the tally.
@@ -141,10 +146,11 @@ type outlet struct {
 	leave   func()
 	// timer fires when the headers, or a heartbeat, are due.
 	timer   *time.Timer
-	header  http.Header // of the provider
-	started bool        // the headers are sent
-	gone    bool        // the client is
-	held    []byte      // held back until there is content
+	header  http.Header  // of the provider
+	started bool         // the headers are sent
+	gone    bool         // the client is
+	held    []chat.Event // held back until there is content, and with it a price
+	bytes   int          // of what is held back
 }
 
 func newOutlet(e *exchange, leave func()) *outlet {
@@ -153,21 +159,26 @@ func newOutlet(e *exchange, leave func()) *outlet {
 
 // holdBack keeps an event that may be the beginning of an answer that never comes; comments are not worth keeping.
 // false: there is too much of it already.
-func (o *outlet) holdBack(raw []byte, comment bool) bool {
-	if comment {
+func (o *outlet) holdBack(ev chat.Event) bool {
+	if len(ev.Data) == 0 {
 		return true
 	}
-	if len(o.held)+len(raw) > maxHeldBack {
+	if o.bytes+len(ev.Raw) > maxHeldBack {
 		return false
 	}
-	o.held = append(o.held, raw...)
+	o.bytes += len(ev.Raw)
+	ev.Raw, ev.Data = bytes.Clone(ev.Raw), bytes.Clone(ev.Data) // they are valid until the next event
+	o.held = append(o.held, ev)
 	return true
 }
 
 // pass sends what was held back.
 func (o *outlet) pass() {
-	held := o.held
-	o.held = nil
+	var held []byte
+	for _, ev := range o.held {
+		held = append(held, o.e.priced(ev)...)
+	}
+	o.held, o.bytes = nil, 0
 	if len(held) > 0 || !o.started {
 		o.write(held)
 	}

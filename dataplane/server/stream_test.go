@@ -55,6 +55,7 @@ func TestStream(t *testing.T) {
 		"no usage: estimated": {helloStream, []chat.Event{content("12345678"), done()}, raws(content("12345678"), done()), estimated(helloStream, 8)},
 		"no end marker":       {helloStream, []chat.Event{content("a"), used(20, 10)}, raws(content("a")) + withCost, 40_000_000},
 		"empty answer":        {helloStream, []chat.Event{role(), used(20, 10), done()}, raws(role()) + strings.Replace(withCost, "0.04", "0", 1) + raws(done()), 0},
+		"usage first":         {helloStream, []chat.Event{role(), used(20, 10), content("a"), done()}, raws(role()) + withCost + raws(content("a"), done()), 40_000_000},
 		"nothing at all":      {helloStream, nil, "", 0},
 	}
 	for name, c := range cases {

@@ -56,7 +56,7 @@ func (s *Settler) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descQueue, float64(len(s.queue)))
 	gauge(descLag, lag)
-	gauge(descUnconf, float64(len(s.unconfirmed)))
+	gauge(descUnconf, float64(len(s.unconfirmed)+len(s.late)))
 	counter(descCommitted, float64(s.stats.committed))
 	counter(descFailures, float64(s.stats.failures))
 	counter(descDropped, float64(s.stats.dropped))

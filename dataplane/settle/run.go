@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
@@ -12,9 +13,10 @@ import (
 // over, which is the safe side.
 const maxUnconfirmed = 10_000
 
-// run empties the queue until it is told to stop and nothing is left.
+// run empties the queue until it is told to stop and nothing is left but what the ledger refuses.
 func (s *Settler) run() {
 	defer close(s.gone)
+	defer s.leave()
 	defer s.refuse()
 	pause := s.o.Backoff
 	for s.ctx.Err() == nil {
@@ -23,10 +25,7 @@ func (s *Settler) run() {
 			if s.ended() {
 				return
 			}
-			select {
-			case <-s.wake:
-			case <-s.quit:
-			}
+			s.idle()
 			continue
 		}
 		if s.round(batch) {
@@ -38,16 +37,15 @@ func (s *Settler) run() {
 	}
 }
 
-// round writes one batch and confirms what is written; false: something failed and it is wise to pause.
+// round writes one batch and confirms what is written; false: the store is not well and it is wise to pause.
 func (s *Settler) round(batch []*item) bool {
 	written, ok := s.write(batch)
 	s.finish(written)
-	if !s.confirm() {
-		ok = false
-	}
+	s.confirm()
 	for _, w := range written {
 		close(w.it.done)
 	}
+	s.confirmLate()
 	return ok
 }
 
@@ -58,7 +56,7 @@ type committed struct {
 }
 
 // write tries the batch in one transaction. If that fails while the store is well, one of the rows is the reason: then
-// each goes alone, so that a bad one never holds up the rest.
+// each goes alone, so that a bad one never holds up the rest. false: the store is not well.
 func (s *Settler) write(batch []*item) ([]committed, bool) {
 	if len(batch) == 0 {
 		return nil, true
@@ -71,23 +69,26 @@ func (s *Settler) write(batch []*item) ([]committed, bool) {
 	for _, it := range batch {
 		it.failed()
 	}
-	if len(batch) == 1 || !s.well() {
+	if !s.well() {
 		return nil, false
 	}
-	ok := true
+	if len(batch) == 1 {
+		s.putOff(batch[0])
+		return nil, true
+	}
 	for _, it := range batch {
 		one, err := s.settle([]*item{it})
-		if err != nil {
-			s.o.Log.Error("Settlement is refused by the ledger, trying again", "requestID", it.s.RequestID, "error", err)
-			ok = false
-			if !s.well() {
-				break
-			}
+		if err == nil {
+			written = append(written, one...)
 			continue
 		}
-		written = append(written, one...)
+		s.o.Log.Error("Settlement is refused by the ledger, trying again", "requestID", it.s.RequestID, "error", err)
+		if !s.well() {
+			return written, false
+		}
+		s.putOff(it)
 	}
-	return written, ok
+	return written, true
 }
 
 func (s *Settler) settle(batch []*item) ([]committed, error) {
@@ -117,42 +118,50 @@ func (s *Settler) well() bool {
 	return s.o.Ledger.Ready(ctx) == nil
 }
 
-// head is the next batch; it stays in the queue until it is committed. After a failure the bad rows have moved to the
-// end, see finish.
-func (s *Settler) head() []*item {
+// head is the next batch; it stays in the queue until it is committed. Where nothing else waits it is one refused row
+// whose time has come; at the end there is no other time.
+func (s *Settler) head() (batch []*item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.queue), s.o.Batch)
-	return append([]*item(nil), s.queue[:n]...)
+	for _, it := range s.queue {
+		if len(batch) == s.o.Batch {
+			break
+		}
+		if !it.refused {
+			batch = append(batch, it)
+		}
+	}
+	if len(batch) > 0 || s.stopping() {
+		return batch
+	}
+	if it := s.nextRefused(); it != nil && !it.at.After(s.o.Now()) {
+		return []*item{it}
+	}
+	return nil
 }
 
-// finish takes what was written out of the queue, moves what was tried in vain behind the rest, and notes what is to be
-// confirmed.
+// finish takes what was written out of the queue and notes what is to be confirmed. Where a refused row passed after all,
+// the ledger refused more than bad rows: then the others need not wait for their time.
 func (s *Settler) finish(written []committed) {
 	if len(written) == 0 {
 		return
 	}
 	gone := make(map[*item]bool, len(written))
+	passed := false
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range written {
 		gone[w.it] = true
+		passed = passed || w.it.refused
 		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{
 			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Balance, Version: w.as.Account.Version,
 			KeyDigest: w.it.keyDigest, Spends: spends(w.as.Spends),
 		})
 	}
-	var rest, bad []*item
-	for i, it := range s.queue {
-		switch {
-		case gone[it]:
-		case i < s.o.Batch:
-			bad = append(bad, it)
-		default:
-			rest = append(rest, it)
-		}
+	s.queue = slices.DeleteFunc(s.queue, func(it *item) bool { return gone[it] })
+	if passed {
+		s.renew()
 	}
-	s.queue = append(rest, bad...)
 	if over := len(s.unconfirmed) - maxUnconfirmed; over > 0 {
 		s.unconfirmed = append([]admit.Confirmation(nil), s.unconfirmed[over:]...)
 		s.stats.unconfirmedLost += over
@@ -168,32 +177,53 @@ func spends(from []ledger.Spend) []admit.Spend {
 	return out
 }
 
-// confirm tells the admission store what is committed; false: it did not answer, and is told again later.
-func (s *Settler) confirm() bool {
+// confirm tells the admission store what was just committed. What fails is told again later, see confirmLate, and holds
+// up neither rows nor other confirmations.
+func (s *Settler) confirm() {
 	s.mu.Lock()
 	todo := s.unconfirmed
 	s.unconfirmed = nil
 	s.mu.Unlock()
 	if len(todo) == 0 {
-		return true
+		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
-	defer cancel()
-	if err := s.o.Confirmer.Confirm(ctx, todo); err != nil {
+	if err := s.tell(todo); err != nil {
 		s.o.Log.Error("Settlements are not confirmed, trying again", "rows", len(todo), "error", err)
-		s.mu.Lock()
-		s.unconfirmed = append(todo, s.unconfirmed...)
-		s.mu.Unlock()
-		return false
+		again := make([]late, len(todo))
+		for i, c := range todo {
+			again[i] = late{Confirmation: c}
+		}
+		s.postpone(again)
 	}
-	return true
 }
 
 // waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself.
 func (s *Settler) waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.unconfirmed) > 0 && !s.stopping()
+	next := s.nextLate()
+	return (len(s.unconfirmed) > 0 || !next.IsZero() && !next.After(s.o.Now())) && !s.stopping()
+}
+
+// idle waits until there is something to do.
+func (s *Settler) idle() {
+	s.mu.Lock()
+	next := s.nextLate()
+	if it := s.nextRefused(); it != nil && (next.IsZero() || it.at.Before(next)) {
+		next = it.at
+	}
+	s.mu.Unlock()
+	var due <-chan time.Time // never
+	if !next.IsZero() {
+		t := time.NewTimer(next.Sub(s.o.Now()))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-s.wake:
+	case <-s.quit:
+	case <-due:
+	}
 }
 
 // refuse makes Submit take nothing more.
@@ -203,11 +233,12 @@ func (s *Settler) refuse() {
 	s.closed = true
 }
 
-// ended says that the settler was told to stop and the queue is empty; from then on it takes nothing.
+// ended says that the settler was told to stop and the queue is empty but for what is refused; from then on it takes
+// nothing.
 func (s *Settler) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = s.stopping() && len(s.queue) == 0
+	s.closed = s.stopping() && !slices.ContainsFunc(s.queue, func(it *item) bool { return !it.refused })
 	return s.closed
 }
 

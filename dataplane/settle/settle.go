@@ -91,6 +91,10 @@ type item struct {
 	// done is closed when the ledger has it, tried when a try failed.
 	done, tried chan struct{}
 	once        sync.Once
+	// refused: tried alone in vain while the store was well; the next try is at, the one after it pause later or more.
+	refused bool
+	at      time.Time
+	pause   time.Duration
 }
 
 // Settler is the queue and the one goroutine that empties it. While a batch is being written the next one gathers, so
@@ -104,11 +108,15 @@ type Settler struct {
 	// ctx ends when the settler shall give up.
 	ctx    context.Context
 	giveUp context.CancelFunc
+	// latePause is of the goroutine alone.
+	latePause time.Duration
 
 	mu          sync.Mutex
 	closed      bool
 	queue       []*item
 	unconfirmed []admit.Confirmation
+	late        []late
+	lateAt      time.Time // no confirmation of late ones before
 	stats       stats
 }
 
@@ -169,10 +177,15 @@ func (s *Settler) nudge() {
 	}
 }
 
-// Close waits until the queue is empty, or ctx ends; then the settler stops. The error says how many settlements were
-// left behind.
+// Close waits until the queue is empty, or ctx ends; then the settler stops. Rows that the ledger refuses while it is well
+// are tried once more and not waited for. What is left behind is logged in full; the error says how many there are.
 func (s *Settler) Close(ctx context.Context) error {
-	s.stop.Do(func() { close(s.quit) })
+	s.stop.Do(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.renew()
+		close(s.quit)
+	})
 	defer s.giveUp()
 	select {
 	case <-s.gone:

@@ -62,17 +62,24 @@ type Holder struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[snapshot.Index]
+	// gatewayUID is the only gateway whose snapshots are taken; empty: that of the first one.
+	gatewayUID string
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
 	errors  map[string]time.Time
-	refused map[string]int64 // by origin
+	refused map[string]int64  // by origin
+	told    map[string]string // the error last told of an origin
 }
 
 // NewHolder makes an empty Holder. now is the clock for the age of errors.
 func NewHolder(log *slog.Logger, now func() time.Time) *Holder {
-	return &Holder{log: log, now: now, changed: make(chan struct{}), errors: map[string]time.Time{}, refused: map[string]int64{}}
+	return &Holder{log: log, now: now, changed: make(chan struct{}), errors: map[string]time.Time{}, refused: map[string]int64{}, told: map[string]string{}}
 }
+
+// Expect says whose snapshots are taken, by the gateway's UID: without it (empty) the first snapshot decides, which may be
+// one that another gateway of the same name left behind. It must be called before anything is offered.
+func (h *Holder) Expect(gatewayUID string) { h.gatewayUID = gatewayUID }
 
 // Current implements Source.
 func (h *Holder) Current() *snapshot.Index { return h.current.Load() }
@@ -93,12 +100,16 @@ func (h *Holder) Offer(origin string, s *snapshot.Snapshot) error {
 	if err != nil {
 		return h.refuse(origin, fmt.Errorf("%w: %w", ErrInvalid, err))
 	}
+	if h.gatewayUID != "" && s.GatewayUID != h.gatewayUID {
+		return h.refuse(origin, fmt.Errorf("snapshot %d: %w", s.Sequence, ErrForeign))
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := Decide(h.current.Load(), next); err != nil {
 		return h.refuseLocked(origin, fmt.Errorf("snapshot %d: %w", s.Sequence, err))
 	}
 	h.current.Store(next)
+	delete(h.told, origin)
 	close(h.changed)
 	h.changed = make(chan struct{})
 	h.log.Info("Serving snapshot", "origin", origin, "sequence", s.Sequence, "hash", s.Hash, "models", len(s.Models), "mode", s.Mode)
@@ -140,7 +151,11 @@ func (h *Holder) refuseLocked(origin string, err error) error {
 	}
 	h.errors[origin] = h.now()
 	h.refused[origin]++
-	h.log.Error("Keeping the current snapshot", "origin", origin, "error", err)
+	// A folder that others write into may be looked at very often: the same error is told once.
+	if text := err.Error(); h.told[origin] != text {
+		h.told[origin] = text
+		h.log.Error("Keeping the current snapshot", "origin", origin, "error", err)
+	}
 	return err
 }
 

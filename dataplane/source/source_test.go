@@ -100,6 +100,18 @@ func TestRule(t *testing.T) {
 	}
 }
 
+func TestExpect(t *testing.T) {
+	h := holder()
+	h.Expect("uid")
+	left := snap(9, 1, func(s *snapshot.Snapshot) { s.GatewayUID = "another" })
+	if err := h.Offer("dir", left); !errors.Is(err, ErrForeign) || h.Current() != nil {
+		t.Errorf("offering what another gateway left behind: %v", err)
+	}
+	if err := h.Offer("dir", snap(1, 1)); err != nil {
+		t.Errorf("offering its own: %v", err)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	m := NewMemory(slog.New(slog.DiscardHandler), time.Now)
 	for i, c := range []struct {

@@ -85,7 +85,7 @@ func TestGolden(t *testing.T) {
 		kept                    string
 	}{
 		"default": {
-			image: "ghcr.io/layers-dev/layers:0.1.0", gateway: "ghcr.io/layers-dev/layers:0.1.0", account: "layers-operator",
+			image: "layers-dev/layers:0.1.0", gateway: "layers-dev/layers:0.1.0", account: "layers-operator",
 			accounts: 1, services: 1, crds: 6, kept: "keep",
 		},
 		"full": {
@@ -94,7 +94,7 @@ func TestGolden(t *testing.T) {
 			accounts: 1, services: 1, crds: 6,
 		},
 		"bare": {
-			image: "ghcr.io/layers-dev/layers:v9", gateway: "ghcr.io/layers-dev/layers:v9", account: "existing",
+			image: "layers-dev/layers:v9", gateway: "layers-dev/layers:v9", account: "existing",
 		},
 	}
 	for name, tc := range tests {

@@ -1,5 +1,6 @@
-// Command docs writes the manual's reference of the six kinds, dataplane/console/docs/reference.md, from the CRDs: every
-// field with its type, default and bounds, and every rule. `make generate` runs it after controller-gen.
+// Command docs writes those pages of the manual in dataplane/console/docs that are made of something else: reference.md
+// from the CRDs (every field with its type, default and bounds, and every rule), commands.md from the commands and their
+// flags. `make generate` runs it after controller-gen.
 package main
 
 import (
@@ -29,7 +30,11 @@ func run(root string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, "dataplane", "console", "docs", "reference.md"), []byte(text), 0o644)
+	docs := filepath.Join(root, "dataplane", "console", "docs")
+	if err := os.WriteFile(filepath.Join(docs, "reference.md"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(docs, "commands.md"), []byte(commands(program())), 0o644)
 }
 
 // order is how people meet the kinds: what serves a model first, then what sells it. Others follow by name.

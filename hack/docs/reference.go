@@ -61,7 +61,7 @@ func walk(path string, s apiextensionsv1.JSONSchemaProps, fields, rules *[]strin
 	for _, name := range names(s.Properties) {
 		at, p := path+"."+name, s.Properties[name]
 		*fields = append(*fields, row(at, p, slices.Contains(s.Required, name)))
-		if name == "conditions" || name == "resources" { // Kubernetes' own types
+		if name == "conditions" { // Kubernetes' own type
 			continue
 		}
 		walk(at, p, fields, rules)

@@ -165,9 +165,11 @@ var _ = Describe("The main job", Ordered, func() {
 	It("uninstalls, and keeps the objects", func(ctx context.Context) {
 		helm(ctx, "uninstall", release, "--namespace", operatorNamespace, "--wait", "--timeout", "2m")
 		Expect(cluster.Get(ctx, client.ObjectKeyFromObject(model), model)).To(Succeed())
-		var pods corev1.PodList
-		Expect(cluster.List(ctx, &pods, client.InNamespace(operatorNamespace))).To(Succeed())
-		Expect(pods.Items).To(BeEmpty())
+		Eventually(ctx, func(g Gomega) {
+			var pods corev1.PodList
+			g.Expect(cluster.List(ctx, &pods, client.InNamespace(operatorNamespace))).To(Succeed())
+			g.Expect(pods.Items).To(HaveLen(0))
+		}).Should(Succeed())
 
 		By("serving without the operator")
 		a, err := call(ctx, base, key, string(model.Spec.PublicName), "mock:text=still", false)

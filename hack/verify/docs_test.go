@@ -117,3 +117,27 @@ func TestNoMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+var direct = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`) // a requirement without "// indirect"
+
+// TestDependenciesHaveReasons finds every direct dependency in the README's table.
+func TestDependenciesHaveReasons(t *testing.T) {
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(readme), "\n## Dependencies\n")
+	if !ok {
+		t.Fatal("the README has no dependencies")
+	}
+	for _, m := range direct.FindAllStringSubmatch(string(mod), -1) {
+		name := regexp.MustCompile(`/v\d+$`).ReplaceAllString(m[1], "")
+		if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("the README does not say why %s is there", m[1])
+		}
+	}
+}

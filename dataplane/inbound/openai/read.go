@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"strings"
+
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 )
 
@@ -50,6 +52,9 @@ func (p *parser) streamOptions(raw []byte) error {
 			return refuse("stream_options", "duplicate_parameter", "Duplicate parameter: 'stream_options.%s' is given more than once.", name)
 		}
 		seen[name] = true
+		if name != "include_usage" && strings.EqualFold(name, "include_usage") {
+			return refuse("stream_options", "unknown_parameter", "Unknown parameter: 'stream_options.%s'. Did you mean 'include_usage'?", name)
+		}
 		if name != "include_usage" || jsonscan.IsNull(value) {
 			continue
 		}

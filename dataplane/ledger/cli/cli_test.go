@@ -98,6 +98,8 @@ func TestGrantRefused(t *testing.T) {
 		"exponent":       {"acme", "1e3", "--reason", "test"},
 		"too fine":       {"acme", "0.00000001", "--reason", "test"},
 		"system account": {"system/promo", "1", "--reason", "test"},
+		"capitals":       {"default/ACME", "1", "--reason", "test"},
+		"two slashes":    {"a/b/c", "1", "--reason", "test"},
 		"used id":        {"acme", "6", "--reason", "test", "--id", "used"},
 	} {
 		if out, err := layers(t, append([]string{"grant", "--ledger", url}, args...)...); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/google/uuid"
@@ -41,6 +42,9 @@ func NewGrantCommand() *cobra.Command {
 	return cmd
 }
 
+// accountName is an account as an APIKey can name it (api/v1alpha1): a grant to any other could never be spent.
+var accountName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$`)
+
 // run posts the grant and prints its id and the new balance.
 func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledger, account, credits string) error {
 	if strings.TrimSpace(f.reason) == "" {
@@ -55,6 +59,9 @@ func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 		return err
 	}
 	account = qualified(account)
+	if !accountName.MatchString(account) {
+		return fmt.Errorf("granting: %q is no account: NAMESPACE/NAME in lower case, as an APIKey names it", account)
+	}
 	if f.id == "" {
 		id, err := uuid.NewV7()
 		if err != nil {

@@ -56,7 +56,7 @@ func firstCount(pairs ...any) int64 {
 	return 0
 }
 
-// contentBytes counts text, reasoning, refusals and tool calls of a message or a delta. Reasoning that an upstream repeats
+// contentBytes counts text, reasoning, refusals and tool calls of a message or a delta, and one for images and for audio. Reasoning that an upstream repeats
 // under several names counts once.
 func contentBytes(message []byte) int64 {
 	var n, reasoning int
@@ -74,9 +74,23 @@ func contentBytes(message []byte) int64 {
 			}
 		case "function_call":
 			n += functionLen(value)
+		case "images", "audio":
+			// An answer that is made of them is not empty. Their bytes say nothing about tokens.
+			if present(value) {
+				n++
+			}
 		}
 	}
 	return int64(n + reasoning)
+}
+
+// present says that there is something in a member.
+func present(value []byte) bool {
+	switch string(value) {
+	case "null", "[]", "{}", `""`, "false":
+		return false
+	}
+	return true
 }
 
 // textLen is the length of a string, or of the texts in an array of parts.

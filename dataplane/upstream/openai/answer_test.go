@@ -71,6 +71,8 @@ func TestContentBytes(t *testing.T) {
 		`{"reasoning_details":[{"type":"reasoning.encrypted","data":"abcd"}]}`:                                                4,
 		`{"tool_calls":[{"id":"xxxx","function":{"name":"f","arguments":"{\"a\":1}"}},{"custom":{"name":"g","input":"hi"}}]}`: 11,
 		`{"function_call":{"name":"f","arguments":"{}"}}`:                                                                     3,
+		`{"content":null,"images":[{"type":"image_url","image_url":{"url":"data:xxxx"}}],"audio":{"id":"a","data":"x"}}`:      2,
+		`{"content":"","images":[],"audio":null,"provider_metadata":{"gateway":{}}}`:                                          0,
 		`{"refusal":"no","annotations":[{"url":"https://x"}]}`:                                                                2,
 	} {
 		if got := contentBytes([]byte(in)); got != want {

@@ -1,0 +1,124 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+)
+
+// maxInVain is how many accounts are tried alone in vain before the rest waits for the next time.
+const maxInVain = 3
+
+// late is a confirmation that did not pass with the others.
+type late struct {
+	admit.Confirmation
+	at time.Time // not before
+}
+
+func (s *Settler) tell(cs []admit.Confirmation) error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	defer cancel()
+	return s.o.Confirmer.Confirm(ctx, cs)
+}
+
+// postpone lets confirmations wait for confirmLate, behind those that wait already.
+func (s *Settler) postpone(ls []late) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = append(s.late, ls...)
+	if over := len(s.late) - maxUnconfirmed; over > 0 {
+		s.late = append([]late(nil), s.late[over:]...)
+		s.stats.unconfirmedLost += over
+	}
+}
+
+// confirmLate tells again what was told in vain: all at once, and if that fails each account alone, so that one that can
+// never pass holds up nobody. A store that does not answer is not asked for long: what failed goes to the end.
+func (s *Settler) confirmLate() {
+	due := s.dueLate()
+	if len(due) == 0 {
+		return
+	}
+	err := s.tell(confirmations(due))
+	if err == nil {
+		s.latePause = 0
+		return
+	}
+	s.o.Log.Error("Settlements are still not confirmed", "rows", len(due), "error", err)
+	var kept, failed []late
+	inVain := 0
+	for _, group := range byAccount(due) {
+		if inVain >= maxInVain || errors.Is(err, context.DeadlineExceeded) {
+			kept = append(kept, group...)
+			continue
+		}
+		if err = s.tell(confirmations(group)); err != nil {
+			s.o.Log.Error("Account is not confirmed, trying again", "account", group[0].Account, "rows", len(group), "error", err)
+			failed = append(failed, group...)
+			inVain++
+		}
+	}
+	s.postpone(append(kept, failed...))
+	s.latePause = min(max(2*s.latePause, s.o.Backoff), s.o.BackoffMax)
+	s.mu.Lock()
+	s.lateAt = s.o.Now().Add(s.latePause)
+	s.mu.Unlock()
+}
+
+// dueLate takes out what may be told now.
+func (s *Settler) dueLate() []late {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.o.Now()
+	if s.lateAt.After(now) {
+		return nil
+	}
+	var due, rest []late
+	for _, l := range s.late {
+		if l.at.After(now) {
+			rest = append(rest, l)
+		} else {
+			due = append(due, l)
+		}
+	}
+	s.late = rest
+	return due
+}
+
+// nextLate is when confirmLate has something to do; zero: nothing waits. The caller holds the lock.
+func (s *Settler) nextLate() (next time.Time) {
+	for _, l := range s.late {
+		if next.IsZero() || l.at.Before(next) {
+			next = l.at
+		}
+	}
+	if len(s.late) > 0 && next.Before(s.lateAt) {
+		next = s.lateAt
+	}
+	return next
+}
+
+func confirmations(ls []late) []admit.Confirmation {
+	cs := make([]admit.Confirmation, len(ls))
+	for i, l := range ls {
+		cs[i] = l.Confirmation
+	}
+	return cs
+}
+
+// byAccount groups confirmations, accounts in the order in which they come.
+func byAccount(ls []late) (groups [][]late) {
+	at := map[string]int{}
+	for _, l := range ls {
+		i, ok := at[l.Account]
+		if !ok {
+			i = len(groups)
+			at[l.Account] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], l)
+	}
+	return groups
+}
