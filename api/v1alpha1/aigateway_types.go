@@ -119,6 +119,7 @@ type GatewayDeployment struct {
 	// resources of the gateway's container.
 	// +optional
 	// +default={"requests":{"cpu":"250m","memory":"128Mi"}}
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="claims are not supported: the pods have no resource claims"
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 }
 
