@@ -43,8 +43,7 @@ var _ = Describe("An AIGateway", func() {
 
 		By("following its own spec")
 		three := int32(3)
-		gw.Spec.Deployment.Replicas = &three
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Replicas = &three })
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, key, deployment)).To(Succeed())
 			g.Expect(*deployment.Spec.Replicas).To(Equal(three))
@@ -80,7 +79,7 @@ var _ = Describe("An AIGateway", func() {
 		gw.Spec.Ledger.URLSecretRef = v1alpha1.SecretKeyRef{Name: "later", Key: "url"}
 		create(ctx, gw)
 		said(ctx, gw, "StoresReady", "False", "SecretNotFound")
-		later := &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"url": "sqlite:" + GinkgoT().TempDir() + "/ledger.db"}}
+		later := &corev1.Secret{ObjectMeta: objectMeta(ns, "later"), StringData: map[string]string{"url": newLedger(ctx)}}
 		create(ctx, later)
 		said(ctx, gw, "StoresReady", "True", "Available")
 

@@ -2,6 +2,7 @@ package operator_test
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 // held are the namespaces whose Jobs nobody runs.
@@ -33,6 +36,17 @@ func runJobs() {
 			}
 		}
 	}()
+}
+
+// newLedger is the URL of a ledger of its own, as a migration leaves it.
+func newLedger(ctx context.Context) string {
+	GinkgoHelper()
+	url := "sqlite:" + filepath.Join(GinkgoT().TempDir(), "ledger.db")
+	l, err := ledger.Open(ctx, url, ledger.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	defer l.Close()
+	Expect(l.Migrate(ctx)).To(Succeed())
+	return url
 }
 
 // end writes the status of a Job that is over.
