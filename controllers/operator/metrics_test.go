@@ -57,7 +57,7 @@ var _ = Describe("The operator's metrics", func() {
 		code, _ := scrape(ctx, Default, "no-token-at-all")
 		Expect(code).To(BeNumerically(">=", 400))
 		status(anybody, http.StatusForbidden)
-		Expect(status(scraper, http.StatusOK)).To(ContainSubstring("controller_runtime_reconcile_total"))
+		Expect(status(scraper, http.StatusOK)).To(ContainSubstring("go_goroutines"))
 	})
 })
 
