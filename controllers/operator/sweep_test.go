@@ -73,7 +73,7 @@ var _ = Describe("The sweep", func() {
 			g.Expect(states(ctx, g, gone)).To(Equal(map[ledger.KeyState]int{ledger.KeyRevoked: 10}))
 		}).Should(Succeed())
 		Expect(states(ctx, Default, append(foreign, key.Status.SHA256))).To(Equal(map[ledger.KeyState]int{ledger.KeyActive: 2}))
-		told(ctx, gw, "KeysRevoked", "10 keys")
+		heard(ctx, gw, "KeysRevoked", "were revoked") // a sweep may run while the rows are made, and another after it
 	})
 
 	It("stops above a threshold until somebody confirms the number", func(ctx SpecContext) {
@@ -81,11 +81,14 @@ var _ = Describe("The sweep", func() {
 		gw, key := liveGateway(ns, "main"), generated(ns, "acme")
 		create(ctx, gw, key)
 		said(ctx, key, "Programmed", "True", "Programmed")
+		said(ctx, gw, "KeysShrinkHeld", "False", "NothingHeld")
 		gone := orphans(ctx, gw, thisCluster(ctx), 12)
 		annotate(ctx, gw, "layers.dev/confirm-shrink", "11")
 		said(ctx, gw, "KeysShrinkHeld", "True", "ConfirmationNeeded")
-		Expect(read(ctx, Default, gw, "KeysShrinkHeld").Message).To(ContainSubstring("12 keys"))
-		told(ctx, gw, "KeysShrinkHeld", "12 keys")
+		Eventually(func(g Gomega) { // a sweep that ran meanwhile saw fewer
+			g.Expect(read(ctx, g, gw, "KeysShrinkHeld").Message).To(ContainSubstring("12 keys"))
+		}).Should(Succeed())
+		heard(ctx, gw, "KeysShrinkHeld", "12 keys")
 		Expect(states(ctx, Default, gone)).To(Equal(map[ledger.KeyState]int{ledger.KeyActive: 12}))
 		annotate(ctx, gw, "layers.dev/confirm-shrink", "12")
 		said(ctx, gw, "KeysShrinkHeld", "False", "NothingHeld")
