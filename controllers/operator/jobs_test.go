@@ -87,18 +87,30 @@ func migration(ctx context.Context, ns, not string) *batchv1.Job {
 	return found
 }
 
-// told waits for an event of an object.
+// told waits for an event of an object, and there is one of its reason alone.
 func told(ctx context.Context, obj client.Object, reason, note string) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
-		var events corev1.EventList
-		g.Expect(c.List(ctx, &events, client.InNamespace(obj.GetNamespace()))).To(Succeed())
-		var notes []string
-		for _, e := range events.Items {
-			if e.InvolvedObject.UID == obj.GetUID() && e.Reason == reason {
-				notes = append(notes, e.Message)
-			}
-		}
-		g.Expect(notes).To(ConsistOf(ContainSubstring(note)), "once, with its name")
+		g.Expect(notes(ctx, g, obj, reason)).To(ConsistOf(ContainSubstring(note)), "once, with its name")
 	}).Should(Succeed())
+}
+
+// heard waits for an event of an object among others of its reason.
+func heard(ctx context.Context, obj client.Object, reason, note string) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(notes(ctx, g, obj, reason)).To(ContainElement(ContainSubstring(note)))
+	}).Should(Succeed())
+}
+
+func notes(ctx context.Context, g Gomega, obj client.Object, reason string) []string {
+	var events corev1.EventList
+	g.Expect(c.List(ctx, &events, client.InNamespace(obj.GetNamespace()))).To(Succeed())
+	var out []string
+	for _, e := range events.Items {
+		if e.InvolvedObject.UID == obj.GetUID() && e.Reason == reason {
+			out = append(out, e.Message)
+		}
+	}
+	return out
 }

@@ -59,8 +59,7 @@ var _ = Describe("The migration", func() {
 
 		By("holding a new image back until it is migrated for")
 		said(ctx, gw, "StoresReady", "True", "Available")
-		gw.Spec.Deployment.Image = "example.test/layers:v2"
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Image = "example.test/layers:v2" })
 		next := migration(ctx, ns, job.Name)
 		Expect(c.Get(ctx, key, deployment)).To(Succeed())
 		Expect(deployment.Spec.Template.Spec.Containers[0].Image).To(Equal(image))
@@ -78,8 +77,7 @@ var _ = Describe("The migration", func() {
 		create(ctx, gw)
 		stuck := migration(ctx, ns, "")
 		said(ctx, gw, "StoresReady", "False", "Pending")
-		gw.Spec.Deployment.Image = "example.test/layers:v2"
-		Expect(c.Update(ctx, gw)).To(Succeed())
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Image = "example.test/layers:v2" })
 		first := migration(ctx, ns, stuck.Name)
 		Expect(endAt(ctx, first, time.Now().Add(-time.Hour), batchv1.JobFailureTarget, batchv1.JobFailed)).To(Succeed())
 		second := migration(ctx, ns, stuck.Name)

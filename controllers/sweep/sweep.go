@@ -38,7 +38,7 @@ import (
 const (
 	// again is how often a gateway's rows are looked at, and againIll how soon after its stores did not answer.
 	again    = 10 * time.Minute
-	againIll = 30 * time.Second
+	againIll = 5 * time.Second
 	// holdAbove is the number of keys up to which a sweep needs nobody.
 	holdAbove = 10
 )

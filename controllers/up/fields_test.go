@@ -157,3 +157,51 @@ func TestHeadersAndBackends(t *testing.T) {
 		}
 	}
 }
+
+// TestClientIP: with clientIP the caller is who a trusted proxy's header says, and whoever tries keys is slowed down alone.
+func TestClientIP(t *testing.T) {
+	gateway := func(clientIP string) map[string]string {
+		files := manifest(t, provider(t), keys.Digest(plainKey))
+		files["00-gateway.yaml"] = api + "kind: AIGateway\nmetadata: {name: main}\nspec: {mode: Live, redis: {urlSecretRef: {name: s, key: u}}, ledger: {urlSecretRef: {name: s, key: u}}" + clientIP + "}\n"
+		return files
+	}
+	tests := map[string]struct {
+		clientIP string
+		other    int
+	}{
+		"trusted":        {", clientIP: {trustedProxies: [127.0.0.0/8], header: X-Real-IP}", 401},
+		"not trusted":    {", clientIP: {trustedProxies: [10.0.0.0/8], header: X-Real-IP}", 429},
+		"another header": {", clientIP: {trustedProxies: [127.0.0.0/8], header: X-Other}", 429},
+		"without":        {"", 429},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, Options{Data: t.TempDir(), Manifests: folder(t, gateway(test.clientIP))})
+			guess := func(ip string, i int) int {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.API+"/v1/chat/completions", strings.NewReader(question))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", fmt.Sprintf("Bearer lyr_live_guess-number-%016d", i))
+				req.Header.Set("X-Real-IP", ip)
+				status, _, _ := do(t, req)
+				return status
+			}
+			i := 0
+			for ; guess("203.0.113.1", i) != 429; i++ {
+				if i > 5000 {
+					t.Fatal("nobody stops guessing")
+				}
+			}
+			got := guess("203.0.113.2", i)
+			for range 50 { // on a slow machine a guess is allowed again now and then
+				if got == 401 && test.other == 429 {
+					got = guess("203.0.113.2", i)
+				}
+			}
+			if got != test.other {
+				t.Errorf("another address: %d, want %d", got, test.other)
+			}
+		})
+	}
+}

@@ -177,6 +177,30 @@ func TestDeadHoldOfTheSameID(t *testing.T) {
 	s.want(q, Admitted)
 	said, counted := s.sum("ns/acme")
 	same(t, "sum", []string{said, counted}, []string{"30", "30"})
+	s.pass(time.Minute)
+	must(t, s.LoadKey(context.Background(), q.Account, "other", KeyActive, 1))
+	must(t, s.raw("ZREM", expiryKey(q.Account), q.ID).Error()) // not seen as dead
+	q.KeyDigest, q.Hold = "other", 20
+	s.want(q, Admitted)
+	said, counted = s.sum("ns/acme")
+	same(t, "sum under another key", []string{said, counted}, []string{"20", "20"})
+}
+
+// Where a limit was lowered, so many must end that one more may run.
+func TestConcurrencyIsLowered(t *testing.T) {
+	s := newMini(t)
+	s.load(0)
+	for _, seconds := range []int{30, 10, 20} {
+		s.want(request(0, func(q *Request) { q.HoldFor = time.Duration(seconds) * time.Second }), Admitted)
+	}
+	two := func(q *Request) { q.MaxConcurrent = 2 }
+	d := s.want(request(0, two), TooManyConcurrent)
+	same(t, "retry after", d.RetryAfter, 20*time.Second)
+	same(t, "refusal", d.Refusal, Refusal{Rule: RuleConcurrency, Limit: 2, Used: 3, Reset: 30 * time.Second})
+	s.pass(20*time.Second - time.Microsecond)
+	s.want(request(0, two), TooManyConcurrent)
+	s.pass(time.Microsecond)
+	s.want(request(0, two), Admitted)
 }
 
 // model is what the store should be.

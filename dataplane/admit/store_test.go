@@ -3,7 +3,6 @@ package admit
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,8 +157,12 @@ func (s *store) sum(account string) (said, counted string) {
 		}
 	}
 	var n int64
-	for v := range maps.Values(all) {
+	running := map[string]bool{}
+	for id, v := range all {
 		h := heldValue(s.tb, v)
+		if h.running == 1 {
+			running[fmt.Sprint(h.digest, " ", h.until, " ", id)] = true
+		}
 		n += h.amount
 		ofKey["key "+h.digest] += h.amount
 	}
@@ -169,6 +172,14 @@ func (s *store) sum(account string) (said, counted string) {
 		}
 	}
 	same(s.tb, "sums of the keys", sums, ofKey)
+	slots, err := s.raw("ZRANGE", runningKey(account), "0", "-1").AsStrSlice()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	for _, member := range slots {
+		same(s.tb, "slot "+member, running[member], true)
+	}
+	same(s.tb, "slots", len(slots), len(running))
 	return said, decimal(n)
 }
 

@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -201,5 +202,29 @@ func BenchmarkScan(b *testing.B) {
 		if _, err := Scan(body); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Members cost memory beside their text, so that their number is bounded; what is inside them is not.
+func TestMaxMembers(t *testing.T) {
+	object := func(n int) []byte {
+		return []byte("{" + strings.TrimSuffix(strings.Repeat(`"a":[1,2],`, n), ",") + "}")
+	}
+	if o, err := Scan(object(MaxMembers)); err != nil || len(o) != MaxMembers {
+		t.Errorf("%d members: %d %v", MaxMembers, len(o), err)
+	}
+	if _, err := Scan(object(MaxMembers + 1)); err == nil {
+		t.Error("too many members are accepted")
+	}
+}
+
+func TestPieces(t *testing.T) {
+	body := []byte(`{"a":1,"b":2}`)
+	edits := []Edit{{Start: 5, End: 6, Text: []byte("10")}, {Start: 12, End: 12, Text: []byte(`,"c":3`)}}
+	if got := string(bytes.Join(Pieces(body, edits...), nil)); got != `{"a":10,"b":2,"c":3}` || got != string(Splice(body, edits...)) {
+		t.Errorf("%s", got)
+	}
+	if p := Pieces(body); len(p) != 1 || &p[0][0] != &body[0] {
+		t.Error("the text was copied")
 	}
 }

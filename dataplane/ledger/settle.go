@@ -28,6 +28,12 @@ const usageColumns = "request_id, account, key_id, model, provider, backend, ups
 // rolledUp is the last column of a row that is counted in key_windows.
 const rolledUp = ", rolled_up"
 
+// state is what a batch leaves: accounts by id, and what keys have spent in the windows that it moved.
+type state struct {
+	accounts map[string]Account
+	spent    map[keyWindow]pricing.Nano
+}
+
 // Settle posts settlements in one transaction. An account that is not there is made, at zero: money is not lost for it.
 func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, error) {
 	if len(batch) == 0 {
@@ -50,10 +56,11 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 	}
 	var settled []Settled
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
-		after, err := s.lockAccounts(ctx, tx, accounts)
+		locked, err := s.lockAccounts(ctx, tx, accounts)
 		if err != nil {
 			return err
 		}
+		after := state{locked, map[keyWindow]pricing.Nano{}}
 		fresh, err := s.postSettlements(ctx, tx, batch, rows, after)
 		if err != nil {
 			return err
@@ -97,8 +104,8 @@ func clean(s string) string {
 }
 
 // postSettlements writes what is not there yet, usage rows first: their request ids tell what is new. It answers the new
-// ones and puts the accounts they changed into after.
-func (s *store) postSettlements(ctx context.Context, tx sqldb.Tx, batch []Settlement, rows map[string][]any, after map[string]Account) (map[string]bool, error) {
+// ones and puts what they changed into after.
+func (s *store) postSettlements(ctx context.Context, tx sqldb.Tx, batch []Settlement, rows map[string][]any, after state) (map[string]bool, error) {
 	usage := make([][]any, 0, len(rows))
 	once := make([]Settlement, 0, len(rows))
 	taken := make(map[string]bool, len(rows))
@@ -134,7 +141,7 @@ func settleKey(e Settlement) string { return "settle:" + e.RequestID }
 
 // charge appends the entries of the transactions that were posted, changes the balances, each account once, and counts what
 // the keys have spent.
-func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, posted map[string]bool, after map[string]Account) error {
+func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, posted map[string]bool, after state) error {
 	var entries []entry
 	var charged []Settlement
 	add := map[string]pricing.Nano{}
@@ -155,8 +162,8 @@ func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, post
 	if err != nil {
 		return err
 	}
-	maps.Copy(after, changed)
-	return rollUp(ctx, tx, charged)
+	maps.Copy(after.accounts, changed)
+	return rollUp(ctx, tx, charged, after.spent)
 }
 
 // insertNew inserts the rows whose key is not there yet and answers the keys of those.
@@ -181,23 +188,26 @@ func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, row
 	return fresh, nil
 }
 
-// answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. What the
-// keys have spent is read again, because a duplicate's window may have moved on since.
-func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, fresh map[string]bool, after map[string]Account) ([]Settled, error) {
-	var windows []keyWindow
+// answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. The windows
+// of duplicates may have moved on since: those that the batch did not move are read.
+func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, fresh map[string]bool, after state) ([]Settled, error) {
+	var others []keyWindow
 	for _, e := range batch {
-		windows = append(windows, windowsOf(e)...)
+		for _, w := range windowsOf(e) {
+			if _, moved := after.spent[w]; !moved {
+				others = append(others, w)
+			}
+		}
 	}
-	spent, err := spends(ctx, tx, windows)
-	if err != nil {
+	if err := readWindows(ctx, tx, others, after.spent); err != nil {
 		return nil, err
 	}
 	out := make([]Settled, len(batch))
 	told := make(map[string]bool, len(batch))
 	for i, e := range batch {
-		out[i] = Settled{RequestID: e.RequestID, Account: after[e.Account], Duplicate: told[e.RequestID] || !fresh[e.RequestID]}
+		out[i] = Settled{RequestID: e.RequestID, Account: after.accounts[e.Account], Duplicate: told[e.RequestID] || !fresh[e.RequestID]}
 		for _, w := range windowsOf(e) {
-			out[i].Spends = append(out[i].Spends, Spend{w.Window, spent[w]})
+			out[i].Spends = append(out[i].Spends, Spend{w.Window, after.spent[w]})
 		}
 		told[e.RequestID] = true
 	}

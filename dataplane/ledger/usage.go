@@ -51,8 +51,9 @@ func windowsOf(e Settlement) []keyWindow {
 	return []keyWindow{{e.KeyID, WindowAt(PeriodDay, at)}, {e.KeyID, WindowAt(PeriodMonth, at)}}
 }
 
-// rollUp adds what was charged now to the windows of its keys, in one order, so that two transactions never wait for each other.
-func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement) error {
+// rollUp adds what was charged now to the windows of its keys, in one order, so that two transactions never wait for each
+// other, and puts what they are after it into spent.
+func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement, spent map[keyWindow]pricing.Nano) error {
 	add := map[keyWindow]pricing.Nano{}
 	for _, e := range charged {
 		for _, w := range windowsOf(e) {
@@ -64,9 +65,9 @@ func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement) error {
 		for _, w := range part {
 			args = append(args, w.key, w.Period, w.Start, w.End(), add[w])
 		}
-		_, err := tx.Exec(ctx, "INSERT INTO key_windows (key_id, period, start, ends, spent) VALUES "+placeholders(len(part), 5)+
-			" ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent", args...)
-		if err != nil {
+		sql := "INSERT INTO key_windows (key_id, period, start, ends, spent) VALUES " + placeholders(len(part), 5) +
+			" ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent"
+		if err := tx.Each(ctx, sql, args, scanWindows(spent)); err != nil {
 			return err
 		}
 	}
@@ -77,29 +78,30 @@ func compareWindows(a, b keyWindow) int {
 	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Period, b.Period), cmp.Compare(a.Start, b.Start))
 }
 
-// spends reads windows; those without a row are not in the answer.
-func spends(ctx context.Context, q each, windows []keyWindow) (map[keyWindow]pricing.Nano, error) {
-	windows = slices.SortedFunc(slices.Values(windows), compareWindows)
-	windows = slices.Compact(windows)
-	found := make(map[keyWindow]pricing.Nano, len(windows))
+// readWindows reads what was spent in windows; those without a row are left out.
+func readWindows(ctx context.Context, q each, windows []keyWindow, spent map[keyWindow]pricing.Nano) error {
+	windows = slices.Compact(slices.SortedFunc(slices.Values(windows), compareWindows))
 	for part := range slices.Chunk(windows, rowsPerStatement) {
 		args := make([]any, 0, 3*len(part))
 		for _, w := range part {
 			args = append(args, w.key, w.Period, w.Start)
 		}
 		sql := "SELECT key_id, period, start, spent FROM key_windows WHERE (key_id, period, start) IN (VALUES " + typed(len(part)) + ")"
-		err := q.Each(ctx, sql, args, func(scan func(...any) error) error {
-			var w keyWindow
-			var spent pricing.Nano
-			err := scan(&w.key, &w.Period, &w.Start, &spent)
-			found[w] = spent
+		if err := q.Each(ctx, sql, args, scanWindows(spent)); err != nil {
 			return err
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
-	return found, nil
+	return nil
+}
+
+func scanWindows(into map[keyWindow]pricing.Nano) func(func(...any) error) error {
+	return func(scan func(...any) error) error {
+		var w keyWindow
+		var spent pricing.Nano
+		err := scan(&w.key, &w.Period, &w.Start, &spent)
+		into[w] = spent
+		return err
+	}
 }
 
 // typed writes rows of (key, period, start) parameters, whose types PostgreSQL does not guess inside of VALUES.
@@ -117,8 +119,8 @@ func (s *store) KeySpends(ctx context.Context, keyID string, windows []Window) (
 	for i, w := range windows {
 		asked[i] = keyWindow{keyID, w}
 	}
-	found, err := spends(ctx, s.db, asked)
-	if err != nil {
+	found := make(map[keyWindow]pricing.Nano, len(windows))
+	if err := readWindows(ctx, s.db, asked, found); err != nil {
 		return nil, wrap("reading what a key has spent", err)
 	}
 	out := make([]Spend, len(windows))

@@ -168,10 +168,13 @@ func (s *Server) authenticate(r *http.Request, x *snapshot.Index) (ledger.Key, e
 		// It may be enabled again, or last longer, since this replica read it.
 		key, err = s.o.Keys.Reload(r.Context(), key.Digest)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, keys.ErrExpired) {
 		return ledger.Key{}, keyError(err)
 	}
-	return key, usable(key, x, s.o.Now())
+	if bad := usable(key, x, s.o.Now()); bad != nil || err == nil {
+		return key, bad
+	}
+	return ledger.Key{}, keyError(err)
 }
 
 // usable says whether a row lets requests in: it is active, has not expired, and belongs to this gateway.

@@ -32,12 +32,13 @@ type books struct {
 	batches   []int
 	rows      map[string]int
 	confirmed map[string]int
-	entered   chan struct{} // Settle says that it has begun
-	gate      chan struct{} // and waits
+	copies    map[string]admit.Confirmation // the last of each request
+	entered   chan struct{}                 // Settle says that it has begun
+	gate      chan struct{}                 // and waits
 }
 
 func newBooks() *books {
-	return &books{bad: map[string]bool{}, rows: map[string]int{}, confirmed: map[string]int{}}
+	return &books{bad: map[string]bool{}, rows: map[string]int{}, confirmed: map[string]int{}, copies: map[string]admit.Confirmation{}}
 }
 
 func (b *books) Settle(ctx context.Context, rows []ledger.Settlement) ([]ledger.Settled, error) {
@@ -63,7 +64,8 @@ func (b *books) Settle(ctx context.Context, rows []ledger.Settlement) ([]ledger.
 	out := make([]ledger.Settled, len(rows))
 	for i, r := range rows {
 		b.rows[r.RequestID]++
-		out[i] = ledger.Settled{RequestID: r.RequestID, Account: ledger.Account{ID: r.Account, Balance: -1, Version: int64(len(b.rows))}}
+		out[i] = ledger.Settled{RequestID: r.RequestID, Account: ledger.Account{ID: r.Account, Balance: -1, Version: int64(len(b.rows))},
+			Spends: []ledger.Spend{{Window: ledger.Window{Period: ledger.PeriodDay, Start: 86_400}, Spent: r.Charged}}}
 	}
 	return out, nil
 }
@@ -90,6 +92,7 @@ func (b *books) Confirm(_ context.Context, cs []admit.Confirmation) error {
 	}
 	for _, c := range cs {
 		b.confirmed[c.RequestID]++
+		b.copies[c.RequestID] = c
 	}
 	return nil
 }
@@ -279,5 +282,27 @@ func TestCloseGivesUp(t *testing.T) {
 	defer cancel()
 	if err := s.Close(ctx); !errors.Is(err, ErrPending) || !strings.Contains(err.Error(), "1 settlements") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What the key has spent travels with the confirmation, under the key's digest.
+func TestSpendsAreConfirmed(t *testing.T) {
+	b := newBooks()
+	s := New(Options{Ledger: b, Confirmer: b, Log: slog.New(slog.DiscardHandler)})
+	r := row("a")
+	r.Charged = 7
+	wait, err := s.Submit(r, "digest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := b.copies["a"]
+	if got.KeyDigest != "digest" || len(got.Spends) != 1 || got.Spends[0] != (admit.Spend{Period: "Day", Window: 86_400, Spent: 7}) {
+		t.Errorf("confirmed %+v", got)
 	}
 }

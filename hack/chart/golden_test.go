@@ -157,8 +157,8 @@ func checkAccount(t *testing.T, r rendered, account string) {
 	if got := r.deployments[0].Spec.Template.Spec.ServiceAccountName; got != account {
 		t.Errorf("the pod runs as %s, want %s", got, account)
 	}
-	if len(r.clusterRoles) != 1 || len(r.clusterBinds) != 1 || len(r.roles) != 1 || len(r.bindings) != 1 {
-		t.Fatal("one ClusterRole and one Role with their bindings are expected")
+	if len(r.clusterRoles) != 2 || len(r.clusterBinds) != 1 || len(r.roles) != 1 || len(r.bindings) != 1 {
+		t.Fatal("one ClusterRole and one Role with their bindings are expected, and one ClusterRole for metrics")
 	}
 	want := []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: "layers-system"}}
 	for _, subjects := range [][]rbacv1.Subject{r.clusterBinds[0].Subjects, r.bindings[0].Subjects} {
@@ -166,8 +166,46 @@ func checkAccount(t *testing.T, r rendered, account string) {
 			t.Errorf("subjects (-want +got):\n%s", diff)
 		}
 	}
-	if r.clusterBinds[0].RoleRef.Name != r.clusterRoles[0].Name || r.bindings[0].RoleRef.Name != r.roles[0].Name {
-		t.Errorf("bindings of %s and %s, roles %s and %s", r.clusterBinds[0].RoleRef.Name, r.bindings[0].RoleRef.Name, r.clusterRoles[0].Name, r.roles[0].Name)
+	own := r.operatorRole(t)
+	if r.clusterBinds[0].RoleRef.Name != own.Name || r.bindings[0].RoleRef.Name != r.roles[0].Name {
+		t.Errorf("bindings of %s and %s, roles %s and %s", r.clusterBinds[0].RoleRef.Name, r.bindings[0].RoleRef.Name, own.Name, r.roles[0].Name)
+	}
+}
+
+// operatorRole is the ClusterRole of the operator; the other one is for metrics.
+func (r rendered) operatorRole(t *testing.T) rbacv1.ClusterRole {
+	t.Helper()
+	for _, role := range r.clusterRoles {
+		if !strings.HasSuffix(role.Name, "-metrics-reader") {
+			return role
+		}
+	}
+	t.Fatal("no ClusterRole of the operator")
+	return rbacv1.ClusterRole{}
+}
+
+// TestGoldenMetrics follows the metrics' certificate into the pod, and their port out of it.
+func TestGoldenMetrics(t *testing.T) {
+	for name, secret := range map[string]string{"default": "", "full": "metrics-certificate"} {
+		r := read(t, "testdata/"+name+".golden.yaml")
+		pod, got := r.deployments[0].Spec.Template.Spec, ""
+		for _, v := range pod.Volumes {
+			got = v.Secret.SecretName
+		}
+		cmd := operator.NewCommand()
+		if err := cmd.ParseFlags(pod.Containers[0].Args[1:]); err != nil {
+			t.Fatal(err)
+		}
+		dir := ""
+		for _, m := range pod.Containers[0].VolumeMounts {
+			dir = m.MountPath
+		}
+		if got != secret || cmd.Flag("metrics-cert-dir").Value.String() != dir || (dir == "") != (secret == "") {
+			t.Errorf("%s: Secret %q at %q, args %q", name, got, dir, pod.Containers[0].Args)
+		}
+		if r.services[0].Spec.Ports[0].TargetPort.StrVal != pod.Containers[0].Ports[0].Name || pod.Containers[0].Ports[0].ContainerPort != 8443 {
+			t.Errorf("%s: the Service does not lead to the metrics", name)
+		}
 	}
 }
 
@@ -182,7 +220,7 @@ func TestGoldenRules(t *testing.T) {
 		t.Fatalf("%d roles", len(docs))
 	}
 	r := read(t, "testdata/default.golden.yaml")
-	if diff := cmp.Diff(decode[rbacv1.ClusterRole](t, []byte(docs[0])).Rules, r.clusterRoles[0].Rules); diff != "" {
+	if diff := cmp.Diff(decode[rbacv1.ClusterRole](t, []byte(docs[0])).Rules, r.operatorRole(t).Rules); diff != "" {
 		t.Errorf("ClusterRole (-config +chart):\n%s", diff)
 	}
 	if diff := cmp.Diff(decode[rbacv1.Role](t, []byte(docs[1])).Rules, r.roles[0].Rules); diff != "" {

@@ -54,12 +54,7 @@ for i = last + 1, #ARGV do
 end
 if ended == 0 then return 0 end
 for digest, amount in pairs(ended_of) do
-  local left = tonumber(redis.call('HGET', KEYS[2], key_field(digest)) or 0) - amount
-  if left > 0 then
-    redis.call('HSET', KEYS[2], key_field(digest), int(left))
-  else
-    redis.call('HDEL', KEYS[2], key_field(digest))
-  end
+  set_key_sum(KEYS[2], digest, tonumber(redis.call('HGET', KEYS[2], key_field(digest)) or 0) - amount)
 end
 if redis.call('HLEN', KEYS[2]) == 1 then
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])

@@ -197,12 +197,7 @@ local function remove_dead()
   end
   for of, amount in pairs(freed_of) do
     if amount > 0 then
-      local left = tonumber(redis.call('HGET', KEYS[5], key_field(of)) or 0) - amount
-      if left > 0 then
-        redis.call('HSET', KEYS[5], key_field(of), int(left))
-      else
-        redis.call('HDEL', KEYS[5], key_field(of))
-      end
+      set_key_sum(KEYS[5], of, tonumber(redis.call('HGET', KEYS[5], key_field(of)) or 0) - amount)
     end
   end
   sum, key_sum = sum - freed, key_sum - freed_of[digest]
@@ -218,8 +213,7 @@ local function remove_old()
   if h.digest == digest then
     key_sum = key_sum - h.amount
   elseif h.amount > 0 then
-    local left = tonumber(redis.call('HGET', KEYS[5], key_field(h.digest)) or 0) - h.amount
-    redis.call('HSET', KEYS[5], key_field(h.digest), int(left))
+    set_key_sum(KEYS[5], h.digest, tonumber(redis.call('HGET', KEYS[5], key_field(h.digest)) or 0) - h.amount)
   end
 end
 
@@ -227,7 +221,7 @@ if #dead > 0 then remove_dead() end
 remove_old()
 local amount = metered and hold or 0
 redis.call('HSET', KEYS[5], id, write_hold(int(amount), ends, '1', digest), SUM, int(sum + amount))
-if key_sum + amount > 0 then redis.call('HSET', KEYS[5], key_field(digest), int(key_sum + amount)) end
+set_key_sum(KEYS[5], digest, key_sum + amount)
 redis.call('ZADD', KEYS[6], ends, id)
 redis.call('ZADD', KEYS[7], 0, slot(digest, ends, id))
 local held_for = math.ceil(tonumber(ARGV[9]) / 1000)

@@ -16,11 +16,7 @@ redis.call('ZREM', KEYS[4], slot(h.digest, h.ends, id))
 local sums = redis.call('HMGET', KEYS[3], SUM, key_field(h.digest))
 local key_sum = tonumber(sums[2] or 0) - h.amount + actual
 redis.call('HSET', KEYS[3], id, write_hold(int(actual), h.ends, '0', h.digest), SUM, int(tonumber(sums[1]) - h.amount + actual))
-if key_sum > 0 then
-  redis.call('HSET', KEYS[3], key_field(h.digest), int(key_sum))
-else
-  redis.call('HDEL', KEYS[3], key_field(h.digest))
-end
+set_key_sum(KEYS[3], h.digest, key_sum)
 
 -- A bucket gets back what was estimated too much, and gives what was estimated too little, until it is empty.
 local function correct(unit, limit, burst, estimated, used)

@@ -42,6 +42,14 @@ local function more_field(unit) return string.format('%s.more', unit) end
 local SUM = ''
 local function key_field(digest) return string.format('key %s', digest) end
 
+local function set_key_sum(holds, digest, amount)
+  if amount > 0 then
+    redis.call('HSET', holds, key_field(digest), int(amount))
+  else
+    redis.call('HDEL', holds, key_field(digest))
+  end
+end
+
 local function write_hold(amount, ends, running, digest)
   return string.format('%s %s %s %s', amount, ends, running, digest)
 end
