@@ -174,11 +174,15 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 	var calls []rueidis.LuaExec
 	for _, account := range order {
 		c := newest[account]
+		balance, version := decimal(c.Balance), decimal(c.Version)
+		if c.Version == 0 { // a release alone: no copy
+			balance, version = "", ""
+		}
 		if len(ids[account]) == 0 {
-			calls = append(calls, r.accountCall(account, decimal(c.Balance), decimal(c.Version), nil))
+			calls = append(calls, r.accountCall(account, balance, version, nil))
 		}
 		for part := range slices.Chunk(ids[account], idsPerCall) {
-			calls = append(calls, r.accountCall(account, decimal(c.Balance), decimal(c.Version), part))
+			calls = append(calls, r.accountCall(account, balance, version, part))
 		}
 	}
 	return calls, nil

@@ -42,6 +42,7 @@ func (e *exchange) admit() error {
 	for range maxDecisions {
 		d, err := e.ask(ask)
 		if err != nil {
+			e.forget() // it may have been admitted, or may be yet
 			return errStore(err)
 		}
 		switch d.Outcome {
@@ -149,8 +150,15 @@ func (e *exchange) release() {
 	ctx, cancel := e.storeContext()
 	defer cancel()
 	if err := e.s.o.Admitter.Release(ctx, e.key.Account, e.rec.ID); err != nil {
-		// The hold ends by itself.
-		e.s.o.Log.Warn("Hold is not released", "requestID", e.rec.ID, "error", err)
+		e.s.o.Log.Warn("Hold is not released yet", "requestID", e.rec.ID, "error", err)
+		e.forget()
+	}
+}
+
+// forget hands over a hold that could not be given back. In demo mode, where a hold is nothing, it ends by itself.
+func (e *exchange) forget() {
+	if !e.demo() {
+		e.s.o.Settler.Release(e.key.Account, e.rec.ID)
 	}
 }
 
