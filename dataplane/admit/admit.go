@@ -119,7 +119,8 @@ type Decision struct {
 	Spendable, Reserved pricing.Nano
 }
 
-// Confirmation says that a request's settlement is committed and what the account was after it.
+// Confirmation says that a request's settlement is committed and what the account was after it. Version 0 knows no
+// account: then it only takes the hold away, as Release.
 type Confirmation struct {
 	RequestID string
 	Account   string

@@ -99,6 +99,9 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 	var calls []rueidis.LuaExec
 	for _, s := range order {
 		call := accountCall{account: s.newest.Account, digest: s.newest.KeyDigest, balance: decimal(s.newest.Balance), version: decimal(s.newest.Version)}
+		if s.newest.Version == 0 { // a release alone: no copy
+			call.balance, call.version = "", ""
+		}
 		for w, spent := range s.spends {
 			call.spends = append(call.spends, Spend{w.Period, w.Window, spent})
 		}

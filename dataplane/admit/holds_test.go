@@ -117,6 +117,22 @@ func TestConfirmManyAccounts(t *testing.T) {
 	})
 }
 
+// Without a version a confirmation is a release: the copy stays as it is, and none is made.
+func TestConfirmWithoutVersion(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *store) {
+		ctx := context.Background()
+		s.load(100)
+		q := request(60)
+		s.want(q, Admitted)
+		for range 2 {
+			must(t, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account}, {RequestID: q.ID, Account: "ns/new"}}))
+		}
+		d := s.want(request(101), InsufficientCredits)
+		same(t, "numbers", []int64{d.Spendable, d.Reserved}, []int64{100, 0})
+		same(t, "made", s.count("EXISTS", accountKey("ns/new")), int64(0))
+	})
+}
+
 func TestRangeOfLoads(t *testing.T) {
 	ctx, s := context.Background(), newMini(t)
 	s.load(10)

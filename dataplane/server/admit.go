@@ -15,7 +15,13 @@ func (e *exchange) admit() error {
 	if !e.demo() && e.s.o.Settler.Full() {
 		return errOverloaded("too many finished requests wait to be accounted for.")
 	}
-	q := e.question(e.s.o.Admitter.Admit)
+	q := e.question(func(ctx context.Context, ask admit.Request) (admit.Decision, error) {
+		d, err := e.s.o.Admitter.Admit(ctx, ask)
+		if err != nil {
+			e.forget() // it may have been admitted, or may be yet
+		}
+		return d, err
+	})
 	q.heard = func(d admit.Decision) {
 		e.s.metrics.Decision(outcomeNames[d.Outcome])
 		e.tell(d)
@@ -91,8 +97,15 @@ func (e *exchange) release() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.StoreTimeout)
 	defer cancel()
 	if err := e.s.o.Admitter.Release(ctx, e.key.Account, e.rec.ID); err != nil {
-		// The hold ends by itself.
-		e.s.o.Log.Warn("Hold is not released", "requestID", e.rec.ID, "error", err)
+		e.s.o.Log.Warn("Hold is not released yet", "requestID", e.rec.ID, "error", err)
+		e.forget()
+	}
+}
+
+// forget hands over a hold that could not be given back. In demo mode, where a hold is nothing, it ends by itself.
+func (e *exchange) forget() {
+	if !e.demo() {
+		e.s.o.Settler.Release(e.key.Account, e.rec.ID)
 	}
 }
 

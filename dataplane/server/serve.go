@@ -21,6 +21,8 @@ const (
 	maxHeaderBytes = 512 << 10
 	// cutTime is how long handlers may take to end once their upstream calls are cut.
 	cutTime = 5 * time.Second
+	// flushTime is how long the last bytes of a cut answer may take to its client.
+	flushTime = time.Second
 )
 
 // Listeners are where a Server serves; Ack may be nil.
@@ -88,6 +90,10 @@ func (s *Server) drain(api *http.Server, d Drain) error {
 	// What still runs now ends with an error event, and is settled for what was streamed.
 	s.cutCalls()
 	s.await(cutTime)
+	// The last bytes of an answer are written after its handler has ended.
+	flushed, over := context.WithTimeout(context.Background(), flushTime)
+	defer over()
+	_ = api.Shutdown(flushed) // what is still open then is cut
 	err := api.Close()
 	if s.o.Settler == nil {
 		return err

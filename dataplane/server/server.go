@@ -43,6 +43,8 @@ type Settler interface {
 	Submit(row ledger.Settlement, keyDigest string) (wait func(context.Context) error, err error)
 	// Full says that a settlement may not be taken: then no request is admitted.
 	Full() bool
+	// Release takes away the hold that a request may have, and tries until it is done.
+	Release(account, requestID string)
 	// Close empties the queue.
 	Close(ctx context.Context) error
 }

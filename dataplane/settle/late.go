@@ -14,7 +14,42 @@ const maxInVain = 3
 // late is a confirmation that did not pass with the others.
 type late struct {
 	admit.Confirmation
-	at time.Time // not before
+	at     time.Time // not before
+	second bool      // a release that passed once already
+}
+
+// secondRelease is when a release that passed is made once more: an admission that was given up may still lie unread in
+// another connection when the store wakes up, and run after the release.
+const secondRelease = 2 * time.Second
+
+// Release takes away the hold that a request may have, which was given up without knowing whether it was admitted. It is
+// tried until the admission store answers.
+func (s *Settler) Release(account, requestID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{RequestID: requestID, Account: account})
+		s.nudge()
+	}
+}
+
+// told makes second releases of those that passed for the first time.
+func (s *Settler) told(ls []late) {
+	var again []late
+	for _, l := range ls {
+		if l.Version == 0 && !l.second {
+			again = append(again, late{Confirmation: l.Confirmation, at: s.o.Now().Add(secondRelease), second: true})
+		}
+	}
+	s.postpone(again)
+}
+
+func lates(cs []admit.Confirmation) []late {
+	ls := make([]late, len(cs))
+	for i, c := range cs {
+		ls[i] = late{Confirmation: c}
+	}
+	return ls
 }
 
 func (s *Settler) tell(cs []admit.Confirmation) error {
@@ -44,6 +79,7 @@ func (s *Settler) confirmLate() {
 	err := s.tell(confirmations(due))
 	if err == nil {
 		s.latePause = 0
+		s.told(due)
 		return
 	}
 	s.o.Log.Error("Settlements are still not confirmed", "rows", len(due), "error", err)
@@ -58,7 +94,9 @@ func (s *Settler) confirmLate() {
 			s.o.Log.Error("Account is not confirmed, trying again", "account", group[0].Account, "rows", len(group), "error", err)
 			failed = append(failed, group...)
 			inVain++
+			continue
 		}
+		s.told(group)
 	}
 	s.postpone(append(kept, failed...))
 	s.latePause = min(max(2*s.latePause, s.o.Backoff), s.o.BackoffMax)

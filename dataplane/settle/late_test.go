@@ -43,3 +43,27 @@ func TestBadConfirmation(t *testing.T) {
 		t.Errorf("closing waits for confirmations: %v", err)
 	}
 }
+
+// A release goes on until the admission store answers, and comes once more: the admission may have run after it.
+func TestRelease(t *testing.T) {
+	b := newBooks()
+	b.noConfirm = true
+	s := start(t, b)
+	s.Release("ns/a", "gone")
+	if err := submit(t, s, "a")(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.set(func() { b.noConfirm = false })
+	eventually(t, "both releases", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.confirmed["gone"] == 2 && b.confirmed["a"] == 1
+	})
+	s.Release("ns/a", "last")
+	if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if b.confirmed["last"] == 0 || b.confirmed["gone"] != 2 {
+		t.Errorf("confirmed %v", b.confirmed)
+	}
+}

@@ -7,12 +7,40 @@ import (
 // maxRefusedPause bounds the time between two tries of a row that the ledger refuses.
 const maxRefusedPause = time.Minute
 
+// maxAge is how long a row may wait before no more requests are admitted: well below the five minutes for which a hold
+// outlives its request.
+const maxAge = 2 * time.Minute
+
+// probeEvery is how often one request is let through where the only rows that wait were refused one by one: whether the
+// ledger refuses all or those alone is seen from another.
+const probeEvery = 10 * time.Second
+
+// overdue says that rows wait for too long. One that was refused while others passed is the row's fault, not the ledger's.
+// The caller holds the lock.
+func (s *Settler) overdue() bool {
+	now, refused := s.o.Now(), false
+	for _, it := range s.queue {
+		if now.Sub(it.queuedAt) <= maxAge || it.refused && it.committedBefore < s.stats.committed {
+			continue
+		}
+		if !it.refused {
+			return true
+		}
+		refused = true
+	}
+	if refused && now.Sub(s.probedAt) >= probeEvery {
+		s.probedAt = now
+		return false
+	}
+	return refused
+}
+
 // putOff sets a row aside that was tried alone in vain while the store was well. It is tried again, alone, when nothing
 // else waits: it never makes another row wait.
 func (s *Settler) putOff(it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	it.refused = true
+	it.refused, it.committedBefore = true, s.stats.committed
 	it.pause = min(max(2*it.pause, s.o.Backoff), maxRefusedPause)
 	it.at = s.o.Now().Add(it.pause)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,4 +98,45 @@ func TestCloseLeavesRefusedRows(t *testing.T) {
 			t.Errorf("no %s in %s", want, left)
 		}
 	}
+}
+
+// A ledger that can be read but not written stops admission before holds end by time, but for a probe; one bad row does not.
+func TestOverdueIsFull(t *testing.T) {
+	b := newBooks()
+	b.bad["a"] = true
+	var ahead atomic.Int64
+	s := start(t, b, func(o *Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	if err := submit(t, s, "a")(t.Context()); !errors.Is(err, ErrPending) {
+		t.Fatal(err)
+	}
+	eventually(t, "refusal", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.queue[0].refused
+	})
+	if ahead.Store(int64(maxAge - time.Minute)); s.Full() {
+		t.Error("full before its time")
+	}
+	ahead.Store(int64(maxAge + time.Second))
+	if probe, next := s.Full(), s.Full(); probe || !next {
+		t.Errorf("overdue: full %t for the probe, %t after it", probe, next)
+	}
+	if err := submit(t, s, "good")(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Full() {
+		t.Error("full for one bad row")
+	}
+	b.set(func() { b.down = true })
+	if err := submit(t, s, "c")(t.Context()); !errors.Is(err, ErrPending) {
+		t.Fatal(err)
+	}
+	ahead.Store(int64(3 * maxAge))
+	if !s.Full() || !s.Full() {
+		t.Error("not full while the ledger is down")
+	}
+	b.set(func() { b.down = false; clear(b.bad) })
+	eventually(t, "room", func() bool { return !s.Full() })
 }

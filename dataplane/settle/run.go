@@ -23,6 +23,7 @@ func (s *Settler) run() {
 		batch := s.head()
 		if len(batch) == 0 && !s.waiting() {
 			if s.ended() {
+				s.last()
 				return
 			}
 			s.idle()
@@ -189,12 +190,10 @@ func (s *Settler) confirm() {
 	}
 	if err := s.tell(todo); err != nil {
 		s.o.Log.Error("Settlements are not confirmed, trying again", "rows", len(todo), "error", err)
-		again := make([]late, len(todo))
-		for i, c := range todo {
-			again[i] = late{Confirmation: c}
-		}
-		s.postpone(again)
+		s.postpone(lates(todo))
+		return
 	}
+	s.told(lates(todo))
 }
 
 // waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself.
@@ -203,6 +202,20 @@ func (s *Settler) waiting() bool {
 	defer s.mu.Unlock()
 	next := s.nextLate()
 	return (len(s.unconfirmed) > 0 || !next.IsZero() && !next.After(s.o.Now())) && !s.stopping()
+}
+
+// last tells once more at the end what was not told.
+func (s *Settler) last() {
+	s.mu.Lock()
+	todo := append(s.unconfirmed, confirmations(s.late)...)
+	s.unconfirmed, s.late = nil, nil
+	s.mu.Unlock()
+	if len(todo) == 0 {
+		return
+	}
+	if err := s.tell(todo); err != nil {
+		s.o.Log.Error("Holds are left until they end by time", "rows", len(todo), "error", err)
+	}
 }
 
 // idle waits until there is something to do.

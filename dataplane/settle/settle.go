@@ -93,8 +93,10 @@ type item struct {
 	once        sync.Once
 	// refused: tried alone in vain while the store was well; the next try is at, the one after it pause later or more.
 	refused bool
-	at      time.Time
-	pause   time.Duration
+	// committedBefore is how many rows were committed when it was refused.
+	committedBefore int
+	at              time.Time
+	pause           time.Duration
 }
 
 // Settler is the queue and the one goroutine that empties it. While a batch is being written the next one gathers, so
@@ -117,6 +119,7 @@ type Settler struct {
 	unconfirmed []admit.Confirmation
 	late        []late
 	lateAt      time.Time // no confirmation of late ones before
+	probedAt    time.Time // when overdue let a request pass
 	stats       stats
 }
 
@@ -146,11 +149,12 @@ func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(con
 	return it.wait, nil
 }
 
-// Full says that the queue is nearly full: requests that begin now may not find room at their end.
+// Full says that no request shall begin now: the queue is nearly full, so that it may not find room at its end, or the
+// ledger takes nothing for so long that holds are about to end before their charges are written.
 func (s *Settler) Full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed || len(s.queue) >= s.o.Queue-s.o.Queue/10
+	return s.closed || len(s.queue) >= s.o.Queue-s.o.Queue/10 || s.overdue()
 }
 
 func (it *item) wait(ctx context.Context) error {
