@@ -40,7 +40,10 @@ func (s *Settler) overdue() bool {
 func (s *Settler) putOff(it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	it.refused, it.committedBefore = true, s.stats.committed
+	if it.pause == 0 { // the first time: what passes from now on shows that it is the row's fault
+		it.committedBefore = s.stats.committed
+	}
+	it.refused = true
 	it.pause = min(max(2*it.pause, s.o.Backoff), maxRefusedPause)
 	it.at = s.o.Now().Add(it.pause)
 }
