@@ -24,6 +24,9 @@ import (
 	"github.com/layers-dev/layers/api/v1alpha1"
 )
 
+// routes says whether this machine routes to the cluster's Services; nil: not tried yet.
+var routes *bool
+
 // reach answers a base URL of the Service that a gateway's status.address names: the Service's own address where this
 // machine routes to it, else a tunnel to one of the pods behind it, which ends with the spec.
 func reach(ctx context.Context, gateway *v1alpha1.AIGateway) string {
@@ -34,12 +37,34 @@ func reach(ctx context.Context, gateway *v1alpha1.AIGateway) string {
 	var service corev1.Service
 	Expect(cluster.Get(ctx, client.ObjectKey{Namespace: gateway.Namespace, Name: name}, &service)).To(Succeed())
 	direct := net.JoinHostPort(service.Spec.ClusterIP, fmt.Sprint(service.Spec.Ports[0].Port))
-	conn, err := net.DialTimeout("tcp", direct, 2*time.Second)
-	if err != nil {
-		return "http://" + tunnel(ctx, &service)
+	if routes == nil {
+		answers := routed(ctx, direct)
+		routes = &answers
 	}
-	conn.Close()
-	return "http://" + direct
+	if *routes {
+		return "http://" + direct
+	}
+	return "http://" + tunnel(ctx, &service)
+}
+
+// routed dials for a while: the rules of a new Service take a moment to be there.
+func routed(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			conn.Close()
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // tunnel forwards a free local port to a ready pod behind a Service.

@@ -30,7 +30,6 @@ var _ = Describe("The main job", Ordered, func() {
 		gateway *v1alpha1.AIGateway
 		model   *v1alpha1.Model
 		apiKey  *v1alpha1.APIKey
-		base    string
 		key     string
 	)
 	account := func() string { return namespace + "/" + apiKey.Spec.Account }
@@ -82,7 +81,7 @@ var _ = Describe("The main job", Ordered, func() {
 	})
 
 	It("answers and charges", func(ctx context.Context) {
-		base = reach(ctx, gateway)
+		base := reach(ctx, gateway)
 		unary, err := call(ctx, base, key, string(model.Spec.PublicName), "mock:text=Hello there,usage=1000/100", false)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(unary.status).To(Equal(http.StatusOK), unary.body)
@@ -107,6 +106,7 @@ var _ = Describe("The main job", Ordered, func() {
 	})
 
 	It("serves a changed backend", func(ctx context.Context) {
+		base := reach(ctx, gateway)
 		other := sample("provider.yaml", &v1alpha1.Provider{})
 		other.Name = "other"
 		create(ctx, other)
@@ -136,6 +136,7 @@ var _ = Describe("The main job", Ordered, func() {
 		second.Name, second.Spec.Key.Generate.SecretName = "second", "second-key"
 		create(ctx, second)
 		kubectl(ctx, "-n", namespace, "wait", "--for=condition=Programmed", "apikey/"+second.Name, "--timeout=60s")
+		base := reach(ctx, gateway)
 		Expect(cluster.Delete(ctx, apiKey)).To(Succeed())
 		Eventually(ctx, func(g Gomega) {
 			a, err := call(ctx, base, key, string(model.Spec.PublicName), "mock:text=late", false)
@@ -155,6 +156,7 @@ var _ = Describe("The main job", Ordered, func() {
 			g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(gateway), gateway)).To(Succeed())
 			g.Expect(gateway.Status.Replicas).To(Equal(v1alpha1.GatewayReplicas{Desired: 3, Ready: 3, Current: 3}))
 		}).Should(Succeed())
+		base := reach(ctx, gateway)
 		for range 9 {
 			a, err := call(ctx, base, key, string(model.Spec.PublicName), "mock:text=scaled", false)
 			Expect(err).NotTo(HaveOccurred())
@@ -172,7 +174,7 @@ var _ = Describe("The main job", Ordered, func() {
 		}).Should(Succeed())
 
 		By("serving without the operator")
-		a, err := call(ctx, base, key, string(model.Spec.PublicName), "mock:text=still", false)
+		a, err := call(ctx, reach(ctx, gateway), key, string(model.Spec.PublicName), "mock:text=still", false)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(a.status).To(Equal(http.StatusOK), a.body)
 	})
