@@ -70,7 +70,7 @@ func (r *redis) with(fn func(*admit.Redis) error) error {
 
 // untold warns that only the ledger knows of a change.
 func untold(cmd *cobra.Command) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "warning: without --redis only the ledger knows: gateways follow when they next look, within %d seconds\n", int(keys.MaxAge.Seconds()))
+	fmt.Fprintf(cmd.ErrOrStderr(), "warning: without --redis only the ledger knows: gateways follow when they next look, within %d seconds\n", keys.MaxAge/time.Second)
 }
 
 // errPlain never shows what was given.
