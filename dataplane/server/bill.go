@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -139,12 +138,4 @@ func (e *exchange) settlement(b bill, status int) ledger.Settlement {
 // storable makes a text that an upstream chose fit for every database.
 func storable(s string) string {
 	return clip(strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), ""), 256)
-}
-
-// statusOf is the status to record for an answer that failed before it began.
-func statusOf(err error) int {
-	if e := asError(err); e.Status > 0 {
-		return e.Status
-	}
-	return http.StatusInternalServerError
 }
