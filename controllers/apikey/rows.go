@@ -13,7 +13,6 @@ import (
 	"github.com/layers-dev/layers/controllers/stores"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // known opens the stores and reads the object's rows, before anything is made: a key in a Secret that no ledger can take
@@ -115,7 +114,7 @@ func (r *Reconciler) upsert(s *scope) ledger.KeyUpsert {
 		Digest: s.digest, Prefix: s.prefix, Name: s.name(),
 		Account: s.key.Account, Tier: s.key.Tier, Policy: s.key.Policy,
 		Scopes: s.key.Scopes, Models: s.key.Models,
-		CapAmount: pricing.Nano(s.key.CapNano), CapPeriod: s.key.CapPeriod,
+		CapAmount: s.key.CapNano, CapPeriod: s.key.CapPeriod,
 		ExpiresAt: s.key.ExpiresAt, Rotation: s.rotation, State: state,
 		Source: Source, ClusterUID: r.ClusterUID, GatewayUID: string(s.gateway.UID),
 		ObjectUID: string(s.object.UID), ObjectName: s.name(),

@@ -25,7 +25,7 @@ func Quietly(inner reconcile.Reconciler) reconcile.Reconciler {
 
 // onlyConflicts says whether every error of a joined one is that an object changed, or was made, meanwhile.
 func onlyConflicts(err error) bool {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // it takes the tree of errors apart itself
 	case interface{ Unwrap() []error }:
 		for _, one := range e.Unwrap() {
 			if !onlyConflicts(one) {

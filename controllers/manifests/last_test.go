@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/layers-dev/layers/api/v1alpha1"
 )
 
 const (
@@ -188,7 +187,7 @@ func TestRevert(t *testing.T) {
 	if diff := cmp.Diff(want, values(&got)); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]v1alpha1.APIKey(second.APIKeys), got.APIKeys); diff != "" {
+	if diff := cmp.Diff(second.APIKeys, got.APIKeys); diff != "" {
 		t.Errorf("what is not reverted stays as it is, age included (-want +got):\n%s", diff)
 	}
 	if got.Equal(&second) || second.Equal(&first) || !got.Equal(&got) {

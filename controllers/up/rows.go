@@ -12,7 +12,6 @@ import (
 	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // Whose rows they are: all that `layers up` makes in one ledger belong to one cluster, called up.
@@ -206,7 +205,7 @@ func upsertOf(d declared) ledger.KeyUpsert {
 		Key: ledger.Key{
 			Digest: d.digest, Prefix: d.prefix, Name: d.Object.String(),
 			Account: d.Account, Tier: d.Tier, Policy: d.Policy, State: state,
-			Scopes: d.Scopes, Models: d.Models, CapAmount: pricing.Nano(d.CapNano), CapPeriod: d.CapPeriod,
+			Scopes: d.Scopes, Models: d.Models, CapAmount: d.CapNano, CapPeriod: d.CapPeriod,
 			ExpiresAt: d.ExpiresAt, Rotation: d.Rotation,
 			Source: rowSource, ClusterUID: rowOwner, GatewayUID: rowOwner,
 			// In a folder the digest is what a key is: an object that is renamed keeps its row.

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childEnv); text != "" {
-		os.Exit(child(text))
+		os.Exit(child(text)) //nolint:forbidigo // the child process of a test ends here
 	}
 	// client-go's logger flushes for as long as the process lives.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"),
