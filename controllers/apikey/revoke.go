@@ -16,7 +16,7 @@ import (
 
 // revokeAll ends every row of an object that is gone.
 func (r *Reconciler) revokeAll(ctx context.Context, name types.NamespacedName) error {
-	return r.everywhere(ctx, name, revoke)
+	return r.everywhere(ctx, name, "", revoke)
 }
 
 // revoke ends a row, deny first. Redis that could not be told hears of it from the outbox.
@@ -47,6 +47,9 @@ func (r *Reconciler) everywhere(ctx context.Context, name types.NamespacedName, 
 			continue
 		}
 		open, rows, err := r.rowsIn(ctx, name, gw)
+		if err != nil && gw.Namespace != home {
+			err = fmt.Errorf("looking for rows of AIGateway %s/%s: %s", gw.Namespace, gw.Name, err.Error())
+		}
 		errs = append(errs, err)
 		for _, row := range rows {
 			// Another gateway's Redis is not this one's: that one's turn comes, unless it is gone too.

@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/controllers/stores"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
@@ -17,7 +18,22 @@ import (
 // withhold disables the rows of an object that is not accepted, or whose key is not there, until it is again. What its
 // status says of the key stays: the row stays too.
 func (r *Reconciler) withhold(ctx context.Context, s *scope) error {
-	return r.everywhere(ctx, client.ObjectKeyFromObject(s.object), disable)
+	home, _ := compile.KeyGateway(s.object)
+	return r.everywhere(ctx, client.ObjectKeyFromObject(s.object), home, func(ctx context.Context, open *stores.Stores, row ledger.Key) error {
+		s.remember(row)
+		return disable(ctx, open, row)
+	})
+}
+
+// remember takes from a row what the status says of a key: the status as it was read may be older than the row.
+func (s *scope) remember(row ledger.Key) {
+	if s.digest != "" && row.Rotation <= s.rotation {
+		return
+	}
+	s.digest, s.prefix, s.rotation = row.Digest, row.Prefix, row.Rotation
+	if generate := s.object.Spec.Key.Generate; generate != nil {
+		s.secretName = generate.SecretName
+	}
 }
 
 // disable makes a row disabled and tells Redis, also if it was already: Redis may have been away then. A row that has

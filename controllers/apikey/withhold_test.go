@@ -163,3 +163,39 @@ func TestNoRowOfAStrangerIsTaken(t *testing.T) {
 		t.Errorf("the row is %+v, %v; want %+v", got, err, theirs)
 	}
 }
+
+// A gateway of another namespace whose stores are broken keeps a withheld key coming back, and is not what its status says.
+func TestABrokenGatewayElsewhere(t *testing.T) {
+	lost := declared("b")
+	lost.CreationTimestamp = metav1.Unix(2000, 0)
+	store := v1alpha1.SecretKeyRef{Name: "absent", Key: "url"}
+	r, _ := cluster(t, declared("a"), lost, &v1alpha1.AIGateway{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "main", UID: "e"},
+		Spec: v1alpha1.AIGatewaySpec{
+			Mode: v1alpha1.ModeLive, APIKeys: v1alpha1.GatewayAPIKeys{From: v1alpha1.NamespacesAll},
+			Redis: &v1alpha1.GatewayStore{URLSecretRef: store}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store},
+		},
+	})
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lost)}); err == nil {
+		t.Error("nothing brings the key back")
+	}
+	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(lost), lost); err != nil {
+		t.Fatal(err)
+	}
+	c := meta.FindStatusCondition(lost.Status.Conditions, "Programmed")
+	if c == nil || c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonPending {
+		t.Errorf("Programmed is %+v", c)
+	}
+}
+
+// The status may have been read before it said anything of the key.
+func TestRemember(t *testing.T) {
+	object := &v1alpha1.APIKey{Spec: v1alpha1.APIKeySpec{Key: v1alpha1.KeySource{Generate: &v1alpha1.KeyGenerate{SecretName: "s"}}}}
+	s := newScope(object)
+	for _, row := range []ledger.Key{{Digest: "old", Prefix: "p1", Rotation: 1}, {Digest: "new", Prefix: "p2", Rotation: 2}, {Digest: "old", Prefix: "p1", Rotation: 1}} {
+		s.remember(row)
+	}
+	if s.digest != "new" || s.prefix != "p2" || s.rotation != 2 || s.secretName != "s" {
+		t.Errorf("remembered %+v", s)
+	}
+}
