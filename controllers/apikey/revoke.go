@@ -30,8 +30,9 @@ func revoke(ctx context.Context, open *stores.Stores, row ledger.Key) error {
 }
 
 // everywhere does something to each live row of an object. Nothing says for sure which gateway it belonged to, so all that
-// it may have belonged to are looked at; an error brings it back until it is done.
-func (r *Reconciler) everywhere(ctx context.Context, name types.NamespacedName, do func(context.Context, *stores.Stores, ledger.Key) error) error {
+// it may have belonged to are looked at; an error brings it back until it is done. What is wrong with the stores of a
+// gateway of another namespace than home is a *stores.Problem no more: it is nothing that the object's owner can mend.
+func (r *Reconciler) everywhere(ctx context.Context, name types.NamespacedName, home string, do func(context.Context, *stores.Stores, ledger.Key) error) error {
 	var gateways v1alpha1.AIGatewayList
 	if err := r.Client.List(ctx, &gateways); err != nil {
 		return fmt.Errorf("listing gateways: %w", err)

@@ -172,7 +172,7 @@ func TestABrokenGatewayElsewhere(t *testing.T) {
 	r, _ := cluster(t, declared("a"), lost, &v1alpha1.AIGateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "main", UID: "e"},
 		Spec: v1alpha1.AIGatewaySpec{
-			Mode: v1alpha1.ModeLive, APIKeys: v1alpha1.GatewayAPIKeys{From: v1alpha1.NamespacesAll},
+			Mode: v1alpha1.ModeLive, APIKeys: v1alpha1.NamespaceScope{From: v1alpha1.NamespacesAll},
 			Redis: &v1alpha1.GatewayStore{URLSecretRef: store}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store},
 		},
 	})
