@@ -16,6 +16,10 @@ import (
 type Request struct {
 	// ID is the request's id (X-Request-Id).
 	ID string
+	// Protocol is the client's.
+	Protocol Protocol
+	// Header holds the client's headers that an upstream of the same protocol shall have (anthropic-beta, ...); may be nil.
+	Header http.Header
 	// Model is the name that the client sent.
 	Model string
 	// Stream says that the client wants server-sent events; IncludeUsage that it asked for the usage chunk.
@@ -33,9 +37,16 @@ type Request struct {
 	// body has parts whose tokens its bytes do not bound (image URLs, files, audio): then only the model's context does.
 	InputBytes int64
 	Opaque     bool
-	// Body is what the client sent; Fields are its top-level members, for rewriting it in place. OpenAI protocols only.
+	// Searches bounds how often the provider's web search may be used, at its price; 0: it is not.
+	Searches int64
+	// LongCache says that cache writes of an hour are asked for, which have a price of their own.
+	LongCache bool
+	// Body is what the client sent; Fields are its top-level members, for rewriting it in place.
 	Body   []byte
 	Fields jsonscan.Object
+	// Translate reads Body for an upstream of another protocol, once, and is safe for concurrent use (sync.OnceValues). nil: the
+	// protocol cannot be translated. The Prompt is shared: nobody changes it. An error is a *Error with status 400.
+	Translate func() (*Prompt, error)
 }
 
 // Call is one attempt at one backend.
@@ -45,10 +56,16 @@ type Call struct {
 	// Model is the upstream's id of the model.
 	Model    string
 	Timeouts snapshot.Timeout
+	// MaxOutputTokens is the most that the model writes, for protocols in which a request must say it.
+	MaxOutputTokens int64
+	// Strict refuses what the upstream has no parameter for (Error with code unsupported_parameter), instead of dropping it.
+	Strict bool
 }
 
 // Upstream speaks one provider protocol. Implementations are safe for concurrent use.
 type Upstream interface {
+	// Fit says how the provider serves a protocol.
+	Fit(p *snapshot.Provider, protocol Protocol) Fit
 	// Do sends the call. It returns when a unary answer is read whole, or when a stream's status is known to be good. Any
 	// failure is an *Error. The stream's life is bounded by ctx and by the call's timeouts.
 	Do(ctx context.Context, c Call) (*Response, error)
@@ -61,8 +78,13 @@ type Response struct {
 	// UpstreamID is the provider's own id of the answer; may be empty.
 	UpstreamID string
 
-	// Body is a unary answer in the client's protocol; nil for a stream.
+	// Dropped are the parameters, by the client's names, that the upstream has nothing for.
+	Dropped []string
+
+	// Body is a unary answer in the client's protocol; nil for a stream and for a translated answer.
 	Body []byte
+	// Answer is a translated unary answer; nil: Body has it.
+	Answer *Answer
 	// Usage is what was reported; nil: absent. (An explicit zero is reported.) Unary only.
 	Usage *pricing.Usage
 	// OutputBytes counts text, reasoning and tool arguments, for an estimate where usage is absent; 0: an empty answer. Unary only.
@@ -81,8 +103,10 @@ type Stream interface {
 	Close() error
 }
 
-// Event is one event of a stream in the client's protocol.
+// Event is one event of a stream: in the client's protocol, or translated.
 type Event struct {
+	// Pieces are what a translated event says; Raw and Data are then empty. Each belongs to this event alone.
+	Pieces []Piece
 	// Raw is the whole event as the client shall get it, its closing blank line included.
 	Raw []byte
 	// Data is the payload inside Raw (joined data lines); empty for comments and keep-alives.

@@ -25,6 +25,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/source"
 	"github.com/layers-dev/layers/dataplane/upstream/demo"
 	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
+	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
 // Admission is the admission store and the cache that replicas share; admit.Redis is one.
@@ -139,10 +140,11 @@ func bound(l server.Listeners) Bound {
 
 // newUpstreams makes one client for each protocol, and what closes its connections.
 func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func()) {
-	openai := openaiup.New(openaiup.Options{Version: version})
+	client := transport.New(transport.Options{Version: version})
+	openai := openaiup.New(client)
 	return map[snapshot.ProviderType]chat.Upstream{
 		snapshot.OpenAI:           openai,
 		snapshot.OpenAICompatible: openai,
 		snapshot.DemoProvider:     demo.New(demo.Options{}),
-	}, openai.CloseIdle
+	}, client.CloseIdle
 }

@@ -22,12 +22,14 @@ var (
 // rounded upwards once. Classes with quantity zero have no line. Intermediates have 128 bits, so it is exact or
 // ErrOverflow or ErrNegative.
 func Cost(u Usage, p Price) (Nano, []Line, error) {
-	lines := make([]Line, 0, 4)
+	lines := make([]Line, 0, 6)
 	for _, l := range [...]Line{
 		{Kind: "input", Quantity: u.Input, UnitPrice: p.Input},
 		{Kind: "cache_read", Quantity: u.CacheRead, UnitPrice: orInput(p.CacheRead, p)},
 		{Kind: "cache_write", Quantity: u.CacheWrite, UnitPrice: orInput(p.CacheWrite, p)},
+		{Kind: "cache_write_1h", Quantity: u.CacheWrite1h, UnitPrice: longWrite(p)},
 		{Kind: "output", Quantity: u.Output, UnitPrice: p.Output},
+		{Kind: "search", Quantity: u.Searches, UnitPrice: search(p)},
 	} {
 		if l.Quantity == 0 {
 			continue
@@ -44,11 +46,29 @@ func Cost(u Usage, p Price) (Nano, []Line, error) {
 	return total, lines, nil
 }
 
-// Worst is an upper bound of Cost over every usage of at most that many input tokens, of whatever classes, and output tokens.
-func Worst(inputTokens, outputTokens int64, p Price) (Nano, error) {
+// Worst is an upper bound of Cost over every usage within a bound, whatever the classes of its input tokens.
+func Worst(b Bound, p Price) (Nano, error) {
 	dearest := max(p.Input, orInput(p.CacheRead, p), orInput(p.CacheWrite, p))
-	cost, _, err := Cost(Usage{Input: inputTokens, Output: outputTokens}, Price{Input: dearest, Output: p.Output})
+	if b.LongCache {
+		dearest = max(dearest, longWrite(p))
+	}
+	cost, _, err := Cost(Usage{Input: b.Input, Output: b.Output, Searches: b.Searches}, Price{Input: dearest, Output: p.Output, Search: p.Search})
 	return cost, err
+}
+
+// longWrite is the price of writing to a cache that is kept for an hour.
+func longWrite(p Price) Nano {
+	if p.CacheWrite1h == nil {
+		return orInput(p.CacheWrite, p)
+	}
+	return *p.CacheWrite1h
+}
+
+func search(p Price) Nano {
+	if p.Search == nil {
+		return 0
+	}
+	return *p.Search
 }
 
 // orInput is an optional price, or the input price where it is not set.
@@ -60,7 +80,7 @@ func orInput(optional *Nano, p Price) Nano {
 }
 
 // total fills in the lines' amounts and rounds their exact sum upwards. Products of two int64 are below 2^126, so that
-// four of them fit into 128 bits.
+// four of them fit into 128 bits; of six the carry is looked at.
 func total(lines []Line) (Nano, error) {
 	var hi, lo uint64
 	for i := range lines {
@@ -73,7 +93,9 @@ func total(lines []Line) (Nano, error) {
 		l.Amount = amount
 		var carry uint64
 		lo, carry = bits.Add64(lo, m, 0)
-		hi, _ = bits.Add64(hi, h, carry)
+		if hi, carry = bits.Add64(hi, h, carry); carry != 0 {
+			return 0, ErrOverflow
+		}
 	}
 	sum, rest, err := divide(hi, lo)
 	if err != nil {

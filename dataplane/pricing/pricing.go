@@ -13,24 +13,40 @@ type Usage struct {
 	Input      int64 `json:"input"`
 	CacheRead  int64 `json:"cache_read,omitempty"`
 	CacheWrite int64 `json:"cache_write,omitempty"`
-	Output     int64 `json:"output"`
+	// CacheWrite1h are tokens written to a cache that is kept for an hour; CacheWrite excludes them.
+	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
+	Output       int64 `json:"output"`
 	// Reasoning is the part of Output that was reasoning: for people, never priced again.
 	Reasoning int64 `json:"reasoning,omitempty"`
+	// Searches is how often the provider's web search was used.
+	Searches int64 `json:"searches,omitempty"`
 }
 
-// Price holds nano-USD per million units. A nil optional price: charged as Input.
+// Bound is the most that a request can use.
+type Bound struct {
+	// Input and Output are in tokens, Searches in uses.
+	Input, Output, Searches int64
+	// LongCache says that input may be written to a cache that is kept for an hour.
+	LongCache bool
+}
+
+// Price holds nano-USD per million units. A nil optional price: charged as Input; but a nil CacheWrite1h as CacheWrite, and a
+// nil Search as nothing, so that a caller refuses requests that would need them.
 type Price struct {
-	Version    string
-	Input      Nano
-	Output     Nano
-	CacheRead  *Nano
-	CacheWrite *Nano
+	Version      string
+	Input        Nano
+	Output       Nano
+	CacheRead    *Nano
+	CacheWrite   *Nano
+	CacheWrite1h *Nano
+	// Search is for a million searches.
+	Search *Nano
 }
 
 // Line is one row of a bill: Quantity units at UnitPrice nano-USD per million. Amount is the line's share in nano-USD,
 // rounded down; the total is rounded once, upwards, and may exceed the lines' sum by less than one nano-USD a line.
 type Line struct {
-	Kind      string `json:"kind"` // input, cache_read, cache_write, output
+	Kind      string `json:"kind"` // input, cache_read, cache_write, cache_write_1h, output, search
 	Quantity  int64  `json:"quantity"`
 	UnitPrice Nano   `json:"unit_price"` // per million
 	Amount    Nano   `json:"amount"`

@@ -2,7 +2,6 @@ package openai
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ func TestErrors(t *testing.T) {
 		"their bill":      {402, `{"error":{"message":"Payment due"}}`, 429, "insufficient_quota", "insufficient_quota", "", "The upstream provider's quota is used up: Payment due", true},
 		"quota":           {429, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}`, 429, "insufficient_quota", "insufficient_quota", "", "The upstream provider's quota is used up: You exceeded your current quota", true},
 		"model":           {404, `{"error":{"message":"The model does not exist","type":"invalid_request_error","code":"model_not_found"}}`, 404, "invalid_request_error", "model_not_found", "", "The model does not exist", false},
-		"wrong address":   {404, `404 page not found`, 502, "api_error", "upstream_invalid_response", "", "The upstream provider's answer is not a chat completion.", true},
+		"wrong address":   {404, `404 page not found`, 502, "api_error", "upstream_invalid_response", "", "The upstream provider's answer is not one of its protocol.", true},
 		"timeout":         {408, `{}`, 504, "api_error", "upstream_timeout", "", "The upstream provider did not answer in time.", true},
 		"conflict":        {409, `{"error":{"message":"busy"}}`, 409, "invalid_request_error", "conflict", "", "busy", true},
 		"too large":       {413, `<html>nginx`, 413, "invalid_request_error", "request_too_large", "", "The request is too large for the upstream provider.", false},
@@ -66,34 +65,6 @@ func TestErrors(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	for _, c := range []struct {
-		seconds, ms, message string
-		want                 time.Duration
-	}{
-		{"", "", "", 0},
-		{"7", "", "", 7 * time.Second},
-		{"0.5", "", "", 500 * time.Millisecond},
-		{"7", "250", "", 250 * time.Millisecond},
-		{"287441", "", "", 287441 * time.Second},
-		{"999999999999999999", "", "", maxRetryAfter},
-		{now.Add(90 * time.Second).UTC().Format(http.TimeFormat), "", "", 90 * time.Second},
-		{now.Add(-90 * time.Second).UTC().Format(http.TimeFormat), "", "", 0},
-		{"", "", "Limit reached. Please try again in 3.89s. Visit", 3890 * time.Millisecond},
-		{"", "", "Please try again in 174ms.", 174 * time.Millisecond},
-		{"", "", "Please try again in 6m0s.", 6 * time.Minute},
-		{"-1", "x", "try again in a while", 0},
-	} {
-		h := http.Header{}
-		h.Set("Retry-After", c.seconds)
-		h.Set("Retry-After-Ms", c.ms)
-		if got := retryAfter(h, c.message, now); got != c.want {
-			t.Errorf("%+v: got %v", c, got)
-		}
 	}
 }
 

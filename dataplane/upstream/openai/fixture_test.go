@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
+	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
 const (
@@ -38,9 +38,9 @@ func call(t testing.TB, base, body string, stream bool) chat.Call {
 }
 
 func newUpstream(t testing.TB) *Upstream {
-	u := New(Options{Version: "test", Now: func() time.Time { return time.Unix(1_700_000_000, 0) }})
-	t.Cleanup(u.CloseIdle)
-	return u
+	client := transport.New(transport.Options{Version: "test", Now: func() time.Time { return time.Unix(1_700_000_000, 0) }})
+	t.Cleanup(client.CloseIdle)
+	return New(client)
 }
 
 func serve(t testing.TB, h http.HandlerFunc) string {
@@ -106,8 +106,7 @@ func collect(s chat.Stream) (collected, error) {
 
 // streamFrom reads a body as a stream, without HTTP.
 func streamFrom(t testing.TB, body io.Reader) (collected, error) {
-	w := newWatch(context.Background(), chat.Call{Request: &chat.Request{Stream: true}}, time.Now)
-	s := newStream(w, &translator{now: time.Now}, io.NopCloser(body))
+	s := newStream(transport.Replay(io.NopCloser(body), true))
 	defer func() { _ = s.Close() }()
 	return collect(s)
 }

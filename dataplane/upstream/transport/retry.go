@@ -1,4 +1,4 @@
-package openai
+package transport
 
 import (
 	"math/big"
@@ -13,8 +13,8 @@ const maxRetryAfter = 30 * 24 * time.Hour
 // tryAgain is OpenAI's way to say it in words: "Please try again in 3.89s", "in 174ms", "in 6m0s".
 var tryAgain = regexp.MustCompile(`(?i)try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)`)
 
-// retryAfter reads when to come back, from the headers or the message; 0: not said.
-func retryAfter(h http.Header, message string, now time.Time) time.Duration {
+// RetryAfter reads when to come back, from the headers or the message; 0: not said.
+func RetryAfter(h http.Header, message string, now time.Time) time.Duration {
 	if d := number(h.Get("Retry-After-Ms"), time.Millisecond); d > 0 {
 		return d
 	}
