@@ -52,13 +52,13 @@ func TestCost(t *testing.T) {
 
 func TestWorst(t *testing.T) {
 	price := pricing.Price{Input: 3, CacheRead: nano(1), CacheWrite: nano(4), Output: 15}
-	if got, err := pricing.Worst(Bound{Input: 1_000_000, Output: 2_000_000}, price); got != 34 || err != nil {
+	if got, err := pricing.Worst(pricing.Bound{Input: 1_000_000, Output: 2_000_000}, price); got != 34 || err != nil {
 		t.Errorf("Worst = %d, %v; want 34", got, err)
 	}
 	if _, err := pricing.Worst(-1, 0, price); !errors.Is(err, pricing.ErrNegative) {
 		t.Errorf("negative tokens: %v", err)
 	}
-	if _, err := pricing.Worst(Bound{Input: math.MaxInt64, Output: 0}, pricing.Price{Input: math.MaxInt64}); !errors.Is(err, pricing.ErrOverflow) {
+	if _, err := pricing.Worst(pricing.Bound{Input: math.MaxInt64, Output: 0}, pricing.Price{Input: math.MaxInt64}); !errors.Is(err, pricing.ErrOverflow) {
 		t.Errorf("overflow: %v", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestWorstBoundsCost(t *testing.T) {
 		p, u := price().Draw(t, "price"), usage().Draw(t, "usage")
 		spare := rapid.Int64Range(0, 5)
 		in := u.Input + u.CacheRead + u.CacheWrite + spare.Draw(t, "spare input")
-		worst, err := pricing.Worst(in, u.Output+spare.Draw(t, "spare output"), p)
+		worst, err := pricing.Worst(pricing.Bound{Input: in, Output: u.Output + spare.Draw(t, "spare output")}, p)
 		if errors.Is(err, pricing.ErrOverflow) {
 			t.Skip("too large")
 		}
