@@ -55,7 +55,7 @@ func TestWorst(t *testing.T) {
 	if got, err := pricing.Worst(pricing.Bound{Input: 1_000_000, Output: 2_000_000}, price); got != 34 || err != nil {
 		t.Errorf("Worst = %d, %v; want 34", got, err)
 	}
-	if _, err := pricing.Worst(-1, 0, price); !errors.Is(err, pricing.ErrNegative) {
+	if _, err := pricing.Worst(pricing.Bound{Input: -1}, price); !errors.Is(err, pricing.ErrNegative) {
 		t.Errorf("negative tokens: %v", err)
 	}
 	if _, err := pricing.Worst(pricing.Bound{Input: math.MaxInt64, Output: 0}, pricing.Price{Input: math.MaxInt64}); !errors.Is(err, pricing.ErrOverflow) {
