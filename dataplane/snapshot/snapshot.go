@@ -76,6 +76,11 @@ type ProviderType string
 const (
 	OpenAI           ProviderType = "OpenAI"
 	OpenAICompatible ProviderType = "OpenAICompatible"
+	Anthropic        ProviderType = "Anthropic"
+	Gemini           ProviderType = "Gemini"
+	Perplexity       ProviderType = "Perplexity"
+	Morph            ProviderType = "Morph"
+	VercelAIGateway  ProviderType = "VercelAIGateway"
 	DemoProvider     ProviderType = "Demo"
 )
 
@@ -89,6 +94,11 @@ type Provider struct {
 	// Credential is the bearer token; may be empty. Secret: never logged.
 	Credential string   `json:"credential,omitempty"`
 	Headers    []Header `json:"headers,omitempty"`
+	// CancelStopsBilling says that the provider bills nothing more of a stream that is cancelled: then a client that leaves
+	// ends the call.
+	CancelStopsBilling bool `json:"cancelStopsBilling,omitempty"`
+	// MaxConcurrent is how many calls of each replica may run at once; 0: any number.
+	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 }
 
 // Header is one extra request header.
@@ -111,8 +121,10 @@ type Model struct {
 	// gateway_not_configured and this text. Backends is then empty. Only `layers up` without manifests has such models.
 	Unavailable string `json:"unavailable,omitempty"`
 	// Price is nil only in demo mode.
-	Price  *Price  `json:"price,omitempty"`
-	Limits Limits  `json:"limits"`
+	Price  *Price `json:"price,omitempty"`
+	Limits Limits `json:"limits"`
+	// Strict refuses parameters that the upstream has nothing for, instead of dropping them.
+	Strict bool    `json:"strict,omitempty"`
 	Times  Timeout `json:"timeouts"`
 }
 
@@ -133,6 +145,9 @@ type Price struct {
 	OutputPerMillion     int64  `json:"outputPerMillion"`
 	CacheReadPerMillion  *int64 `json:"cacheReadPerMillion,omitempty"`
 	CacheWritePerMillion *int64 `json:"cacheWritePerMillion,omitempty"`
+	// CacheWrite1hPerMillion and SearchPerMillion: nil: requests that need them are refused.
+	CacheWrite1hPerMillion *int64 `json:"cacheWrite1hPerMillion,omitempty"`
+	SearchPerMillion       *int64 `json:"searchPerMillion,omitempty"`
 }
 
 // Limits bound a request, in tokens.
