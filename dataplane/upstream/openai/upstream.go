@@ -9,12 +9,8 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
-	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
-
-// DefaultBaseURL serves providers of type OpenAI that name no other.
-const DefaultBaseURL = "https://api.openai.com/v1"
 
 // Upstream implements chat.Upstream.
 type Upstream struct {
@@ -28,11 +24,7 @@ func New(client *transport.Client) *Upstream { return &Upstream{client: client} 
 
 // Do sends the call; see chat.Upstream.
 func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) {
-	base := c.Provider.BaseURL
-	if base == "" && c.Provider.Type == snapshot.OpenAI {
-		base = DefaultBaseURL
-	}
-	a, err := u.client.Do(ctx, c, transport.Request{URL: base + "/chat/completions", Header: header(c), Body: rewrite(c)})
+	a, err := u.client.Do(ctx, c, transport.Request{URL: baseURL(c.Provider) + "/chat/completions", Header: header(c), Body: rewrite(c)})
 	if err != nil {
 		return nil, err
 	}
