@@ -5,11 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -19,6 +19,7 @@ import (
 var (
 	errTotalTime = errors.New("the model's total time is over")
 	errCut       = errors.New("the gateway is shutting down")
+	errLeft      = errors.New("the client is gone, and the provider bills nothing more")
 	errTooMany   = errors.New("too many calls go on without their client")
 )
 
@@ -53,6 +54,10 @@ func (e *exchange) upstreamContext() (ctx context.Context, leave, stop func()) {
 			return
 		}
 		left = true
+		if e.req.Stream && e.stopsBilling.Load() {
+			cancel(errLeft)
+			return
+		}
 		if holds = e.s.drained.TryAcquire(1); !holds {
 			cancel(errTooMany)
 		}
@@ -87,7 +92,11 @@ func (e *exchange) attempt(b snapshot.Backend) (chat.Upstream, chat.Call, error)
 		return nil, chat.Call{}, err
 	}
 	e.reached = true
-	return up, chat.Call{Request: e.req, Provider: provider, Model: b.Model, Timeouts: e.target.Times}, nil
+	e.stopsBilling.Store(provider.CancelStopsBilling)
+	return up, chat.Call{
+		Request: e.req, Provider: provider, Model: b.Model, Timeouts: e.target.Times,
+		MaxOutputTokens: e.target.Limits.MaxOutputTokens, Strict: e.target.Strict,
+	}, nil
 }
 
 // again says whether the next backend shall be tried after err.
@@ -122,8 +131,7 @@ func (e *exchange) unary(ctx context.Context) error {
 	for _, b := range e.order() {
 		resp, err := e.do(ctx, b)
 		if err == nil {
-			e.answer(resp)
-			return nil
+			return e.answer(resp)
 		}
 		last = err
 		if !e.again(ctx, err) {
@@ -150,12 +158,15 @@ func (e *exchange) do(ctx context.Context, b snapshot.Backend) (*chat.Response, 
 }
 
 // answer settles a unary answer and gives it to the client, in that order.
-func (e *exchange) answer(resp *chat.Response) {
+func (e *exchange) answer(resp *chat.Response) error {
 	e.tally = tally{usage: resp.Usage, outputBytes: resp.OutputBytes, content: resp.OutputBytes > 0, upstreamID: resp.UpstreamID}
 	e.end(http.StatusOK)
-	body, _ := openai.WithCost(resp.Body, pricing.FormatUSD(e.rec.Charged)) // without a usage object it goes as it is
+	body, err := e.body(resp)
+	if err != nil {
+		return errInternal(err)
+	}
 	h := e.w.Header()
-	e.copyHeaders(resp.Header)
+	e.copyHeaders(resp)
 	e.setCost(h)
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
@@ -165,14 +176,36 @@ func (e *exchange) answer(resp *chat.Response) {
 	if _, err := e.w.Write(body); err != nil {
 		e.rec.Outcome, e.rec.Err = observe.ClientGone, err
 	}
+	return nil
+}
+
+// body is a unary answer as the client gets it.
+func (e *exchange) body(resp *chat.Response) ([]byte, error) {
+	if resp.Answer != nil {
+		return e.dialect.Answer(e.req, resp.Answer, e.total())
+	}
+	body, _ := e.dialect.WithCost(resp.Body, pricing.FormatUSD(e.rec.Charged)) // without a usage object it goes as it is
+	return body, nil
+}
+
+// total is what the answer came to.
+func (e *exchange) total() chat.Total {
+	b := e.bill()
+	return chat.Total{Usage: b.usage, CostUSD: pricing.FormatUSD(b.charged)}
 }
 
 // copyHeaders gives the client the provider's headers. Ours win.
-func (e *exchange) copyHeaders(from http.Header) {
+func (e *exchange) copyHeaders(resp *chat.Response) {
 	h := e.w.Header()
-	for name, values := range from {
+	for name, values := range resp.Header {
 		if _, ours := h[name]; !ours {
 			h[name] = values
 		}
 	}
+	if len(resp.Dropped) > 0 {
+		h.Set(headerDropped, strings.Join(resp.Dropped, ", "))
+	}
 }
+
+// headerDropped names the parameters that the provider has nothing for.
+const headerDropped = "X-Layers-Dropped-Params"

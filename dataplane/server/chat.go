@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/route"
 	"github.com/layers-dev/layers/dataplane/server/body"
@@ -26,37 +26,46 @@ type exchange struct {
 	r   *http.Request
 	rec *observe.Record
 	*caller
+	dialect  chat.Dialect
 	req      *chat.Request
 	target   *snapshot.Model
-	price    *pricing.Price // nil in demo mode
-	worst    pricing.Nano   // what it may cost at most; 0 without a price
-	inBound  int64          // input tokens, at most
-	outBound int64          // output tokens of all choices, at most
+	backends []snapshot.Backend // those of the target that serve the protocol
+	price    *pricing.Price     // nil in demo mode
+	worst    pricing.Nano       // what it may cost at most; 0 without a price
+	inBound  int64              // input tokens, at most
+	outBound int64              // output tokens of all choices, at most
 	guess    limits.Estimate
 
-	tally   tally
-	ended   bool
-	reached bool // an upstream was called
+	tally tally
+	ended bool
+	// stopsBilling says that the provider at work bills nothing more of a stream that is cancelled.
+	stopsBilling atomic.Bool
+	reached      bool // an upstream was called
 }
 
-// chat is POST /v1/chat/completions and POST /api/v1/chat. The order of refusals is part of the API: 401, 400, 404,
-// 403, 429, 402.
-func (s *Server) chat(w *answer, r *http.Request, rec *observe.Record) error {
-	e, release, err := s.exchange(w, r, rec)
-	defer release()
-	if err != nil {
-		return err
+// infer is every path that asks a model something, in one protocol. The order of refusals is part of the API: 401, 400,
+// 404, 403, 429, 402.
+func (s *Server) infer(protocol chat.Protocol) handler {
+	return func(w *answer, r *http.Request, rec *observe.Record) error {
+		e, release, err := s.exchange(w, r, rec, s.o.Dialects[protocol])
+		defer release()
+		if err != nil {
+			return err
+		}
+		rec.Stream = e.req.Stream
+		if err := e.admit(); err != nil {
+			return err
+		}
+		if len(e.backends) == 0 { // only token counts come this far
+			return e.countTokens()
+		}
+		return e.run()
 	}
-	rec.Stream = e.req.Stream
-	if err := e.admit(); err != nil {
-		return err
-	}
-	return e.run()
 }
 
 // exchange reads a request up to where it may be admitted: who asks, for which model, at what cost. release is never nil
 // and gives its body back.
-func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record) (e *exchange, release func(), err error) {
+func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, dialect chat.Dialect) (e *exchange, release func(), err error) {
 	release = func() {}
 	c, err := s.caller(w, r, rec)
 	if err != nil {
@@ -73,7 +82,7 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record) (e *e
 	if err != nil {
 		return nil, release, s.bodyError(w, err, limit)
 	}
-	req, bad := openai.Parse(rec.ID, raw)
+	req, bad := dialect.Parse(rec.ID, r.Header, raw)
 	if bad != nil {
 		return nil, release, bad
 	}
@@ -85,7 +94,10 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record) (e *e
 	if m.Unavailable != "" {
 		return nil, release, errNotConfigured(m.Unavailable)
 	}
-	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, req: req, target: m}
+	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, dialect: dialect, req: req, target: m}
+	if err := e.fit(); err != nil {
+		return nil, release, err
+	}
 	return e, release, e.bound()
 }
 
@@ -136,9 +148,11 @@ func (e *exchange) bound() error {
 	if e.demo() || e.target.Price == nil {
 		return nil
 	}
-	p := e.target.Price
-	e.price = &pricing.Price{Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion, CacheWrite: p.CacheWritePerMillion}
-	worst, err := pricing.Worst(e.inBound, e.outBound, *e.price)
+	if err := e.priced(); err != nil {
+		return err
+	}
+	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.req.Searches, LongCache: e.req.LongCache}
+	worst, err := pricing.Worst(bound, *e.price)
 	if err != nil || worst > admit.MaxNano {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
 	}
@@ -146,15 +160,38 @@ func (e *exchange) bound() error {
 	return nil
 }
 
+// priced finds the price, and refuses what it has no price for.
+func (e *exchange) priced() error {
+	p := e.target.Price
+	e.price = &pricing.Price{
+		Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion,
+		CacheWrite: p.CacheWritePerMillion, CacheWrite1h: p.CacheWrite1hPerMillion, Search: p.SearchPerMillion,
+	}
+	if e.req.Searches > 0 && p.SearchPerMillion == nil {
+		return errRequest("unsupported_parameter", "tools", "The model '"+e.target.PublicName+"' has no price for web searches.")
+	}
+	if e.req.LongCache && p.CacheWrite1hPerMillion == nil {
+		return errRequest("unsupported_parameter", "cache_control", "The model '"+e.target.PublicName+"' has no price for prompt caches of an hour.")
+	}
+	return nil
+}
+
 // tokens estimates and bounds what the request reads and writes; false: the bound is no number any more.
 func (e *exchange) tokens() bool {
 	limit, req := e.target.Limits, e.req
+	if req.Protocol == chat.CountTokens {
+		return true // it costs nothing
+	}
 	e.guess = limits.NewEstimate(req.InputBytes, limit.ContextTokens, req.MaxOutputTokens, limit.MaxOutputTokens, req.Choices)
 	e.inBound = limit.ContextTokens
 	if !req.Opaque {
 		e.inBound = min(e.inBound, req.InputBytes)
 	}
 	out := limit.MaxOutputTokens
+	if req.Protocol == chat.Embeddings {
+		e.guess.Output = 0
+		return true
+	}
 	if req.MaxOutputTokens > 0 {
 		out = req.MaxOutputTokens
 	}
@@ -168,15 +205,20 @@ func (e *exchange) tokens() bool {
 }
 
 // capabilityParam is the field of a request that asks for a capability.
-var capabilityParam = map[string]string{"Streaming": "stream", "Vision": "messages", "Tools": "tools", "JSON": "response_format", "Thinking": "reasoning_effort"}
+var capabilityParam = map[string]string{
+	"Streaming": "stream", "Vision": "messages", "Tools": "tools", "JSON": "response_format", "Thinking": "reasoning_effort",
+	"WebSearch": "tools", "PromptCache": "cache",
+}
 
 // maxTokensParam is the field in which the client gave its limit.
 func (e *exchange) maxTokensParam() string {
-	if _, ok := e.req.Fields.Get("max_completion_tokens"); ok {
-		return "max_completion_tokens"
+	for _, name := range []string{"max_completion_tokens", "max_output_tokens"} {
+		if _, ok := e.req.Fields.Get(name); ok {
+			return name
+		}
 	}
 	return "max_tokens"
 }
 
 // order is the order in which the backends are tried.
-func (e *exchange) order() []snapshot.Backend { return route.Order(e.target.Backends, e.s.o.Rand) }
+func (e *exchange) order() []snapshot.Backend { return route.Order(e.backends, e.s.o.Rand) }

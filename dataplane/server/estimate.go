@@ -69,7 +69,7 @@ type limitOf struct {
 // provider, holds nothing and takes nothing of any limit. A body that a chat completion would refuse is refused the same
 // way; a limit or a balance that would refuse it is told in the answer.
 func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error {
-	e, release, err := s.exchange(w, r, rec)
+	e, release, err := s.exchange(w, r, rec, s.o.Dialects[chat.Completions])
 	defer release()
 	if err != nil {
 		return err

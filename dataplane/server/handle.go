@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 )
 
@@ -28,6 +27,8 @@ type handler func(w *answer, r *http.Request, rec *observe.Record) error
 type answer struct {
 	http.ResponseWriter
 	status int
+	// dialect is the protocol in which errors are written.
+	dialect chat.Dialect
 	// refusedBody says that the client may still be sending its body.
 	refusedBody bool
 	// before, if set, is called once before the headers go, to add to them.
@@ -61,7 +62,8 @@ func (a *answer) begin(status int) {
 }
 
 // handle is the one place where requests get their ids, errors are written, panics end, and requests are counted and logged.
-func (s *Server) handle(route string, h handler) http.Handler {
+// Errors are in the protocol's shape.
+func (s *Server) handle(route string, protocol chat.Protocol, h handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.running.enter()
 		defer s.running.leave()
@@ -73,7 +75,7 @@ func (s *Server) handle(route string, h handler) http.Handler {
 		rw.Header().Set(headerRequestID, rec.ClientID)
 		rw.Header().Set(headerLayersRequestID, rec.ID)
 		rw.Header().Set("X-Content-Type-Options", "nosniff")
-		w := &answer{ResponseWriter: rw}
+		w := &answer{ResponseWriter: rw, dialect: s.o.Dialects[protocol]}
 		// The deadline of the connection's last answer is not this one's.
 		_ = http.NewResponseController(rw).SetWriteDeadline(time.Time{})
 		s.metrics.Begin()
@@ -107,7 +109,7 @@ func (s *Server) finish(w *answer, r *http.Request, rec *observe.Record, err err
 		}
 		if w.status == 0 {
 			s.writeDeadline(w)
-			openai.Error(w, e)
+			w.dialect.Error(w, e)
 			s.linger(w, r)
 		}
 	}

@@ -25,16 +25,24 @@ type methods map[string]http.Handler // by method
 
 // api builds the tree of the API.
 func (s *Server) api() http.Handler {
-	completions := s.handle("chat", s.chat)
-	list, one := s.handle("models", s.listModels), s.handle("model", s.getModel)
-	health := s.handle("health", s.health)
+	completions := s.handle("chat", chat.Completions, s.infer(chat.Completions))
+	list, one := s.byHeader("models", s.listModels), s.byHeader("model", s.getModel)
+	health := s.handle("health", chat.Completions, s.health)
 	routes := map[string]methods{
 		"/v1/chat/completions": {http.MethodPost: completions},
 		"/api/v1/chat":         {http.MethodPost: completions, http.MethodGet: health, http.MethodHead: health},
 		"/v1/models":           {http.MethodGet: list, http.MethodHead: list},
-		"/v1/estimate":         {http.MethodPost: s.handle("estimate", s.estimate)},
+		"/v1/estimate":         {http.MethodPost: s.handle("estimate", chat.Completions, s.estimate)},
 	}
-	receipt := s.handle("usage", s.usage)
+	for path, protocol := range map[string]chat.Protocol{
+		"/v1/messages": chat.Messages, "/v1/messages/count_tokens": chat.CountTokens,
+		"/v1/responses": chat.Responses, "/v1/embeddings": chat.Embeddings,
+	} {
+		if s.o.Dialects[protocol] != nil {
+			routes[path] = methods{http.MethodPost: s.handle(string(protocol), protocol, s.infer(protocol))}
+		}
+	}
+	receipt := s.handle("usage", chat.Completions, s.usage)
 	below := map[string]methods{
 		modelsPath: {http.MethodGet: one, http.MethodHead: one},
 		usagePath:  {http.MethodGet: receipt, http.MethodHead: receipt},
@@ -48,13 +56,30 @@ func (s *Server) api() http.Handler {
 		}
 		switch h := found[r.Method]; {
 		case !ok:
-			s.handle("none", notFound).ServeHTTP(w, r)
+			s.byHeader("none", notFound).ServeHTTP(w, r)
 		case h == nil:
-			s.handle("none", notAllowed(found)).ServeHTTP(w, r)
+			s.byHeader("none", notAllowed(found)).ServeHTTP(w, r)
 		default:
 			h.ServeHTTP(w, r)
 		}
 	})
+}
+
+// byHeader is handle for what has no protocol of its own: clients that say so in a header get Anthropic's shapes.
+func (s *Server) byHeader(route string, h handler) http.Handler {
+	openAI, anthropic := s.handle(route, chat.Completions, h), s.handle(route, chat.Messages, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.anthropic(r) {
+			anthropic.ServeHTTP(w, r)
+			return
+		}
+		openAI.ServeHTTP(w, r)
+	})
+}
+
+// anthropic says that a client speaks Anthropic's protocol: its API requires the header in every request.
+func (s *Server) anthropic(r *http.Request) bool {
+	return r.Header.Get("Anthropic-Version") != "" && s.o.Dialects[chat.Messages] != nil
 }
 
 func notFound(_ *answer, r *http.Request, _ *observe.Record) error {

@@ -58,9 +58,11 @@ type Options struct {
 	Accounts  Accounts
 	Settler   Settler
 	Upstreams map[snapshot.ProviderType]chat.Upstream
-	Log       *slog.Logger
-	Registry  *prometheus.Registry
-	Now       func() time.Time
+	// Dialects are the protocols that clients may speak; Completions, in whose shape all other errors are, must be there.
+	Dialects map[chat.Protocol]chat.Dialect
+	Log      *slog.Logger
+	Registry *prometheus.Registry
+	Now      func() time.Time
 	// NewID makes request ids: "req_" + UUIDv7.
 	NewID func() string
 	// Rand answers a random number in [0, n).

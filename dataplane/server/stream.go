@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -46,7 +45,7 @@ func (e *exchange) stream(ctx context.Context, leave func()) error {
 	e.rec.Outcome = observe.UpstreamError
 	e.end(http.StatusOK)
 	fail := e.upstreamError(ctx, last)
-	out.write(openai.ErrorEvent(fail))
+	out.write(e.dialect.ErrorEvent(fail))
 	return fail
 }
 
@@ -56,6 +55,7 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 	if err != nil {
 		return err
 	}
+	out.writer = nil
 	p := startPump(ctx, up, call)
 	defer p.stop()
 	for {
@@ -66,6 +66,9 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 			if errors.Is(st.err, io.EOF) {
 				e.end(http.StatusOK)
 				out.pass()
+				if out.writer != nil {
+					out.write(out.writer.End(nil, e.total()))
+				}
 				return nil
 			}
 			if st.err == nil {
@@ -90,7 +93,7 @@ func (e *exchange) take(out *outlet, st step) error {
 			e.tally.upstreamID = st.resp.UpstreamID
 		}
 		if !out.started {
-			out.header = st.resp.Header
+			out.resp = st.resp
 		}
 		return nil
 	}
@@ -99,6 +102,9 @@ func (e *exchange) take(out *outlet, st step) error {
 		return ev.Err
 	}
 	e.count(ev)
+	if len(ev.Pieces) > 0 {
+		return e.takePieces(out, ev)
+	}
 	if ev.UsageOnly && !e.req.IncludeUsage {
 		return nil
 	}
@@ -109,18 +115,45 @@ func (e *exchange) take(out *outlet, st step) error {
 		return nil
 	}
 	out.pass()
-	out.write(e.priced(ev))
+	out.write(e.withCost(ev))
 	return nil
 }
 
-// priced is an event as the client gets it: with what the answer costs, where it reports usage.
-func (e *exchange) priced(ev chat.Event) []byte {
+// takePieces writes a translated event.
+func (e *exchange) takePieces(out *outlet, ev chat.Event) error {
+	if out.writer == nil {
+		out.writer = e.dialect.Stream(e.req)
+	}
+	var raw []byte
+	for i := range ev.Pieces {
+		raw = out.writer.Write(raw, &ev.Pieces[i])
+	}
+	if len(raw) == 0 || !e.tally.content && out.holdBack(chat.Event{Raw: raw, Data: raw}) {
+		return nil
+	}
+	out.pass()
+	out.write(raw)
+	return nil
+}
+
+// withCost is an event as the client gets it: with what the answer costs, where it reports usage.
+func (e *exchange) withCost(ev chat.Event) []byte {
 	if ev.Usage != nil {
-		if data, ok := openai.WithCost(ev.Data, pricing.FormatUSD(e.bill().charged)); ok {
-			return sse.Append(nil, "", data)
+		if data, ok := e.dialect.WithCost(ev.Data, pricing.FormatUSD(e.bill().charged)); ok {
+			return sse.Append(nil, eventName(ev.Raw), data)
 		}
 	}
 	return ev.Raw
+}
+
+// eventName is the name in an event's bytes; empty: none.
+func eventName(raw []byte) string {
+	for line := range bytes.Lines(raw) {
+		if name, ok := bytes.CutPrefix(line, []byte("event:")); ok {
+			return string(bytes.TrimSpace(name))
+		}
+	}
+	return ""
 }
 
 // count adds an event to the tally.
@@ -146,11 +179,12 @@ type outlet struct {
 	leave   func()
 	// timer fires when the headers, or a heartbeat, are due.
 	timer   *time.Timer
-	header  http.Header  // of the provider
-	started bool         // the headers are sent
-	gone    bool         // the client is
-	held    []chat.Event // held back until there is content, and with it a price
-	bytes   int          // of what is held back
+	resp    *chat.Response    // of the provider
+	writer  chat.StreamWriter // of a translated answer; nil: none yet
+	started bool              // the headers are sent
+	gone    bool              // the client is
+	held    []chat.Event      // held back until there is content, and with it a price
+	bytes   int               // of what is held back
 }
 
 func newOutlet(e *exchange, leave func()) *outlet {
@@ -176,7 +210,7 @@ func (o *outlet) holdBack(ev chat.Event) bool {
 func (o *outlet) pass() {
 	var held []byte
 	for _, ev := range o.held {
-		held = append(held, o.e.priced(ev)...)
+		held = append(held, o.e.withCost(ev)...)
 	}
 	o.held, o.bytes = nil, 0
 	if len(held) > 0 || !o.started {
@@ -212,7 +246,9 @@ func (o *outlet) write(b []byte) {
 func (o *outlet) start() {
 	o.started = true
 	h := o.e.w.Header()
-	o.e.copyHeaders(o.header)
+	if o.resp != nil {
+		o.e.copyHeaders(o.resp)
+	}
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no")

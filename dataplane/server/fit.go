@@ -1,0 +1,54 @@
+package server
+
+import (
+	"encoding/json"
+
+	"strconv"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// fit keeps the backends that can serve the client's protocol. Where one of them has to be translated for, what cannot be
+// translated is refused here, before anything is held.
+func (e *exchange) fit() error {
+	translates := false
+	for _, b := range e.target.Backends {
+		switch e.fitOf(b) {
+		case chat.Unfit:
+			continue
+		case chat.Translates:
+			translates = true
+		}
+		e.backends = append(e.backends, b)
+	}
+	if len(e.backends) == 0 && e.req.Protocol != chat.CountTokens {
+		return errRequest("unsupported_endpoint", "model", "The model '"+e.target.PublicName+"' is not served at "+clip(e.r.URL.Path, 128)+".")
+	}
+	if translates && e.req.Translate != nil {
+		if _, err := e.req.Translate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitOf says how a backend serves the protocol; a provider that this build does not know is left to the attempt, which says so.
+func (e *exchange) fitOf(b snapshot.Backend) chat.Fit {
+	provider := e.x.Provider(b.Provider)
+	up := e.s.o.Upstreams[provider.Type]
+	if up == nil {
+		return chat.Passes
+	}
+	return up.Fit(provider, e.req.Protocol)
+}
+
+// countTokens answers POST /v1/messages/count_tokens for a model whose provider does not count: an estimate, which costs
+// nothing.
+func (e *exchange) countTokens() error {
+	e.release()
+	tokens := (e.req.InputBytes + bytesPerToken - 1) / bytesPerToken
+	e.w.Header().Set("X-Layers-Estimated", "true")
+	e.s.writeJSON(e.w, json.RawMessage(`{"input_tokens":`+strconv.FormatInt(tokens, 10)+`}`))
+	return nil
+}
