@@ -46,12 +46,9 @@ func New(o Options) *Upstream {
 
 // Do answers the call. A unary answer comes at once.
 func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) {
-	var in request
-	if err := json.Unmarshal(c.Request.Body, &in); err != nil {
-		return nil, &chat.Error{
-			Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_type", Cause: err,
-			Message: "The demo model does not understand the request: a field has another type than OpenAI's API gives it.",
-		}
+	in, err := u.read(c)
+	if err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, cancelled(err)
@@ -62,13 +59,41 @@ func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) 
 	}
 	a.cut(c.Request.MaxOutputTokens)
 	a.usage = pricing.Usage{Input: tokens(in.length()), Output: a.choices * tokens(a.length())}
+	translate := u.Fit(c.Provider, c.Request.Protocol) == chat.Translates
 	if c.Request.Stream {
-		return &chat.Response{Header: http.Header{}, Events: newStream(ctx, a, u.options.Delay)}, nil
+		events := a.events
+		if translate {
+			events = a.pieces
+		}
+		return &chat.Response{Header: http.Header{}, Events: newStream(ctx, events(), u.options.Delay)}, nil
 	}
 	usage := a.usage
-	return &chat.Response{
-		Header: http.Header{}, UpstreamID: a.id, Body: a.body(), Usage: &usage, OutputBytes: a.choices * int64(a.length()),
-	}, nil
+	out := &chat.Response{Header: http.Header{}, UpstreamID: a.id, Usage: &usage, OutputBytes: a.choices * int64(a.length())}
+	if translate {
+		out.Answer = a.translated()
+	} else {
+		out.Body = a.body()
+	}
+	return out, nil
+}
+
+// read reads the request in whichever protocol it came.
+func (u *Upstream) read(c chat.Call) (request, error) {
+	if u.Fit(c.Provider, c.Request.Protocol) == chat.Translates {
+		p, err := c.Request.Translate()
+		if err != nil {
+			return request{}, err
+		}
+		return fromPrompt(p), nil
+	}
+	var in request
+	if err := json.Unmarshal(c.Request.Body, &in); err != nil {
+		return request{}, &chat.Error{
+			Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_type", Cause: err,
+			Message: "The demo model does not understand the request: a field has another type than OpenAI's API gives it.",
+		}
+	}
+	return in, nil
 }
 
 func cancelled(cause error) *chat.Error {

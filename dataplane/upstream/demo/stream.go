@@ -18,8 +18,8 @@ type stream struct {
 	events []chat.Event
 }
 
-func newStream(ctx context.Context, a answer, delay time.Duration) *stream {
-	s := &stream{delay: delay, events: a.events()}
+func newStream(ctx context.Context, events []chat.Event, delay time.Duration) *stream {
+	s := &stream{delay: delay, events: events}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
