@@ -77,7 +77,29 @@ type ModelPricing struct {
 	// are charged as input.
 	// +optional
 	CacheWritePerMillion *Decimal `json:"cacheWritePerMillion,omitempty"`
+
+	// cacheWrite1hPerMillion is the price of a million input tokens written to a prompt cache that is kept for an hour;
+	// without it requests that ask for one are refused.
+	// +optional
+	CacheWrite1hPerMillion *Decimal `json:"cacheWrite1hPerMillion,omitempty"`
+
+	// searchPerThousand is the price of a thousand uses of the provider's web search. Required where capabilities has
+	// WebSearch.
+	// +optional
+	SearchPerThousand *Decimal `json:"searchPerThousand,omitempty"`
 }
+
+// UnsupportedParameter says what becomes of a parameter that the upstream has nothing for.
+// +kubebuilder:validation:Enum=Drop;Reject
+type UnsupportedParameter string
+
+// Values of UnsupportedParameter.
+const (
+	// DropUnsupported leaves it out and names it in the header X-Layers-Dropped-Params.
+	DropUnsupported UnsupportedParameter = "Drop"
+	// RejectUnsupported refuses the request with 400 and names it.
+	RejectUnsupported UnsupportedParameter = "Reject"
+)
 
 // ModelLimits bound a request; the credit hold is computed from them.
 type ModelLimits struct {
@@ -128,6 +150,7 @@ type ModelTimeouts struct {
 // ModelSpec is one public name and where it is served.
 // +kubebuilder:validation:XValidation:rule="!has(self.aliases) || !(self.publicName in self.aliases)",message="aliases must not repeat publicName"
 // +kubebuilder:validation:XValidation:rule="!has(self.pricing) || !('PromptCache' in self.capabilities) || has(self.pricing.cacheReadPerMillion)",message="pricing.cacheReadPerMillion is required with capability PromptCache"
+// +kubebuilder:validation:XValidation:rule="!has(self.pricing) || !('WebSearch' in self.capabilities) || has(self.pricing.searchPerThousand)",message="pricing.searchPerThousand is required with capability WebSearch"
 // +kubebuilder:validation:XValidation:rule="self.limits.maxOutputTokens <= self.limits.contextTokens",message="limits.maxOutputTokens must not exceed limits.contextTokens"
 type ModelSpec struct {
 	// gatewayRefs names the AIGateways of this namespace that serve the Model. The default is the namespace's only
@@ -177,6 +200,11 @@ type ModelSpec struct {
 	// +optional
 	// +default={}
 	Timeouts ModelTimeouts `json:"timeouts,omitempty,omitzero"`
+
+	// onUnsupportedParameter says what becomes of a parameter that the upstream has nothing for.
+	// +optional
+	// +default="Drop"
+	OnUnsupportedParameter UnsupportedParameter `json:"onUnsupportedParameter,omitempty"`
 }
 
 // ModelStatus is what the operator saw.

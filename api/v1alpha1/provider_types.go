@@ -3,7 +3,7 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ProviderType is the protocol and the defaults of an upstream.
-// +kubebuilder:validation:Enum=OpenAI;OpenAICompatible;Demo
+// +kubebuilder:validation:Enum=OpenAI;OpenAICompatible;Anthropic;Gemini;Perplexity;Morph;VercelAIGateway;Demo
 type ProviderType string
 
 // Provider types.
@@ -12,13 +12,38 @@ const (
 	ProviderOpenAI ProviderType = "OpenAI"
 	// ProviderOpenAICompatible is any upstream with OpenAI's chat completions; baseURL is required.
 	ProviderOpenAICompatible ProviderType = "OpenAICompatible"
+	// ProviderAnthropic speaks Anthropic's Messages: api.anthropic.com, or what baseURL names.
+	ProviderAnthropic ProviderType = "Anthropic"
+	// ProviderGemini speaks Google's generateContent: generativelanguage.googleapis.com, or what baseURL names.
+	ProviderGemini ProviderType = "Gemini"
+	// ProviderPerplexity speaks Perplexity's Agent API: api.perplexity.ai, or what baseURL names.
+	ProviderPerplexity ProviderType = "Perplexity"
+	// ProviderMorph speaks OpenAI's chat completions: api.morphllm.com, or what baseURL names.
+	ProviderMorph ProviderType = "Morph"
+	// ProviderVercelAIGateway speaks OpenAI's protocols: ai-gateway.vercel.sh, or what baseURL names.
+	ProviderVercelAIGateway ProviderType = "VercelAIGateway"
 	// ProviderDemo answers inside the gateway: no network, no credential, no cost of its own.
 	ProviderDemo ProviderType = "Demo"
 )
 
+// CancelStopsBilling says what leaving a stream does to a provider's bill.
+// +kubebuilder:validation:Enum=Auto;Yes;No
+type CancelStopsBilling string
+
+// Values of CancelStopsBilling.
+const (
+	// CancelAuto goes by the type: Yes for OpenAI, OpenAICompatible, Anthropic, Morph and VercelAIGateway, No for Gemini and Perplexity.
+	CancelAuto CancelStopsBilling = "Auto"
+	// CancelYes ends the call when the client is gone, and charges what was produced.
+	CancelYes CancelStopsBilling = "Yes"
+	// CancelNo reads the answer to its end for its usage, and charges that.
+	CancelNo CancelStopsBilling = "No"
+)
+
 // ProviderAuth says where the credential is.
 type ProviderAuth struct {
-	// secretRef names the Secret and the key that hold the credential; it is sent as a bearer token.
+	// secretRef names the Secret and the key that hold the credential; it is sent in the header that the
+	// type uses: Authorization as a bearer token, x-api-key, or x-goog-api-key.
 	// +required
 	SecretRef SecretKeyRef `json:"secretRef,omitzero"`
 }
@@ -43,16 +68,16 @@ type HTTPHeader struct {
 
 // ProviderSpec is one account at one upstream.
 // +kubebuilder:validation:XValidation:rule="self.type != 'OpenAICompatible' || has(self.baseURL)",message="baseURL is required for type OpenAICompatible"
-// +kubebuilder:validation:XValidation:rule="self.type != 'OpenAI' || has(self.auth)",message="auth is required for type OpenAI"
-// +kubebuilder:validation:XValidation:rule="self.type != 'Demo' || (!has(self.baseURL) && !has(self.auth) && !has(self.headers))",message="type Demo takes no baseURL, auth or headers"
+// +kubebuilder:validation:XValidation:rule="self.type in ['OpenAICompatible', 'Demo'] || has(self.auth)",message="auth is required for every type but OpenAICompatible and Demo"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Demo' || (!has(self.baseURL) && !has(self.auth) && !has(self.headers) && !has(self.maxConcurrentRequests))",message="type Demo takes no baseURL, auth, headers or maxConcurrentRequests"
 type ProviderSpec struct {
 	// type is the upstream's protocol. It cannot change.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type is immutable"
 	Type ProviderType `json:"type,omitempty"`
 
-	// baseURL is what the provider's own SDK takes as its base: for OpenAI it ends in /v1. The default is the
-	// provider's public address.
+	// baseURL is what the provider's own SDK takes as its base: for OpenAI, Morph and
+	// VercelAIGateway it ends in /v1, for Gemini in /v1beta. The default is the provider's public address.
 	// +optional
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
@@ -69,6 +94,18 @@ type ProviderSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Headers []HTTPHeader `json:"headers,omitempty"`
+
+	// cancelStopsBilling says whether the provider bills nothing more of a stream that is cancelled.
+	// +optional
+	// +default="Auto"
+	CancelStopsBilling CancelStopsBilling `json:"cancelStopsBilling,omitempty"`
+
+	// maxConcurrentRequests is how many calls of each replica may run at once; further ones go to another backend, or
+	// are answered with 503 and Retry-After. The default is any number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxConcurrentRequests *int32 `json:"maxConcurrentRequests,omitempty"`
 }
 
 // ProviderStatus is what the operator saw.

@@ -54,6 +54,7 @@ func (r *run) model(k ObjectKey, m *v1alpha1.Model, owners map[string]string) {
 		Backends:     backends,
 		Price:        price,
 		Limits:       snapshot.Limits{ContextTokens: m.Spec.Limits.ContextTokens, MaxOutputTokens: m.Spec.Limits.MaxOutputTokens},
+		Strict:       m.Spec.OnUnsupportedParameter == v1alpha1.RejectUnsupported,
 		Times:        timeouts(m.Spec.Timeouts),
 	})
 	r.labels[string(m.Spec.PublicName)] = m.Labels
@@ -135,19 +136,22 @@ func parsePrice(p *v1alpha1.ModelPricing) (*snapshot.Price, error) {
 	fields := []struct {
 		name string
 		text *v1alpha1.Decimal
+		read func(string) (pricing.Nano, error)
 		set  func(int64)
 	}{
-		{"inputPerMillion", &p.InputPerMillion, func(n int64) { out.InputPerMillion = n }},
-		{"outputPerMillion", &p.OutputPerMillion, func(n int64) { out.OutputPerMillion = n }},
-		{"cacheReadPerMillion", p.CacheReadPerMillion, func(n int64) { out.CacheReadPerMillion = &n }},
-		{"cacheWritePerMillion", p.CacheWritePerMillion, func(n int64) { out.CacheWritePerMillion = &n }},
+		{"inputPerMillion", &p.InputPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.InputPerMillion = n }},
+		{"outputPerMillion", &p.OutputPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.OutputPerMillion = n }},
+		{"cacheReadPerMillion", p.CacheReadPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheReadPerMillion = &n }},
+		{"cacheWritePerMillion", p.CacheWritePerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheWritePerMillion = &n }},
+		{"cacheWrite1hPerMillion", p.CacheWrite1hPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheWrite1hPerMillion = &n }},
+		{"searchPerThousand", p.SearchPerThousand, pricing.ParseUSDPerThousand, func(n int64) { out.SearchPerMillion = &n }},
 	}
 	sum := sha256.New()
 	for _, f := range fields {
 		if f.text == nil {
 			continue
 		}
-		n, err := pricing.ParseUSDPerMillion(string(*f.text))
+		n, err := f.read(string(*f.text))
 		if err != nil {
 			return nil, fmt.Errorf("pricing.%s: %w", f.name, err)
 		}

@@ -14,8 +14,28 @@ import (
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// openAIBaseURL is the default of the official SDKs (openai-go, option.WithBaseURL).
-const openAIBaseURL = "https://api.openai.com/v1"
+// baseURLs are the defaults of the providers' own SDKs.
+var baseURLs = map[snapshot.ProviderType]string{
+	snapshot.OpenAI:          "https://api.openai.com/v1",
+	snapshot.Anthropic:       "https://api.anthropic.com",
+	snapshot.Gemini:          "https://generativelanguage.googleapis.com/v1beta",
+	snapshot.Perplexity:      "https://api.perplexity.ai",
+	snapshot.Morph:           "https://api.morphllm.com/v1",
+	snapshot.VercelAIGateway: "https://ai-gateway.vercel.sh/v1",
+}
+
+// drained are the types whose providers bill a stream to its end, whoever listens (measured by others; see the manual).
+var drained = map[snapshot.ProviderType]bool{snapshot.Gemini: true, snapshot.Perplexity: true}
+
+func cancelStopsBilling(p *v1alpha1.Provider) bool {
+	switch p.Spec.CancelStopsBilling {
+	case v1alpha1.CancelYes:
+		return true
+	case v1alpha1.CancelNo:
+		return false
+	}
+	return !drained[snapshot.ProviderType(p.Spec.Type)]
+}
 
 func (r *run) providers() {
 	for _, p := range sorted(r.in.Providers, byName) {
@@ -44,9 +64,10 @@ func (r *run) providers() {
 // provider translates the spec; problem is a sentence for people, empty if there is none.
 func provider(p *v1alpha1.Provider) (out snapshot.Provider, problem string) {
 	out = snapshot.Provider{ID: nameOf(p).String(), Type: snapshot.ProviderType(p.Spec.Type), BaseURL: strings.TrimRight(p.Spec.BaseURL, "/")}
-	if out.BaseURL == "" && out.Type == snapshot.OpenAI {
-		out.BaseURL = openAIBaseURL
+	if out.BaseURL == "" {
+		out.BaseURL = baseURLs[out.Type]
 	}
+	out.CancelStopsBilling, out.MaxConcurrent = cancelStopsBilling(p), orDefault(p.Spec.MaxConcurrentRequests, 0)
 	if out.BaseURL != "" {
 		if u, err := url.Parse(out.BaseURL); err != nil || u.Hostname() == "" {
 			return out, "The baseURL is not a URL with a host."

@@ -3,6 +3,7 @@ package pricing
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strings"
 )
@@ -27,6 +28,19 @@ var (
 // error: ErrSyntax, ErrPrecision for more than nine places, ErrOverflow.
 func ParseUSDPerMillion(s string) (Nano, error) {
 	return parse(s, 1, nanoDigits)
+}
+
+// ParseUSDPerThousand reads a price, a decimal string in USD per thousand units, as nano-USD per million. Errors are those of
+// ParseUSDPerMillion.
+func ParseUSDPerThousand(s string) (Nano, error) {
+	n, err := ParseUSDPerMillion(s)
+	if err != nil {
+		return 0, err
+	}
+	if n > math.MaxInt64/1000 {
+		return 0, fmt.Errorf("reading %q: %w", s, ErrOverflow)
+	}
+	return n * 1000, nil
 }
 
 // ParseCredits reads an amount of credits, of which perDollar (> 0) make a dollar, as nano-USD. It is exact, or an error:
