@@ -80,7 +80,7 @@ func TestReload(t *testing.T) {
 			change: map[string]string{"a.yaml": strings.Replace(demo, "Demo", "OpenAI", 1) + "---\n" + strings.Replace(tier, "2048", "4096", 1)},
 			want:   map[string]any{"Tier pro": int64(4096)},
 			problems: []string{
-				"a.yaml: Provider default/demo: spec: Invalid value: auth is required for type OpenAI",
+				"a.yaml: Provider default/demo: spec: Invalid value: auth is required for every type but OpenAICompatible and Demo",
 				`a.yaml: Provider default/demo: spec.type: Invalid value: "OpenAI": type is immutable`,
 				"a.yaml: Provider default/demo" + goesOn,
 			},

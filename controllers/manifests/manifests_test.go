@@ -87,7 +87,7 @@ func TestReport(t *testing.T) {
 			files: map[string]string{"a.yaml": strings.Replace(demo, "{type: Demo}", "{type: 1}", 1)},
 			problems: []string{
 				`a.yaml: Provider default/demo: spec.type: Invalid value: "integer": spec.type in body must be of type string: "integer"`,
-				`a.yaml: Provider default/demo: spec.type: Unsupported value: 1: supported values: "OpenAI", "OpenAICompatible", "Demo"`,
+				`a.yaml: Provider default/demo: spec.type: Unsupported value: 1: supported values: "OpenAI", "OpenAICompatible", "Anthropic", "Gemini", "Perplexity", "Morph", "VercelAIGateway", "Demo"`,
 			},
 		},
 		"a field missing": {

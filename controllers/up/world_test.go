@@ -92,7 +92,7 @@ func TestWorldNotes(t *testing.T) {
 	}
 	wants := []note{
 		{`a.yaml: Provider default/good: unknown field "spec.colour"`, false},
-		{`b.yaml: Provider default/bad: spec: Invalid value: auth is required for type OpenAI`, true},
+		{`b.yaml: Provider default/bad: spec: Invalid value: auth is required for every type but OpenAICompatible and Demo`, true},
 		{`c.yaml: Model default/m: Priced=False Unpriced: The Model has no pricing and is not served.`, true},
 	}
 	if len(w.notes) != len(wants) {

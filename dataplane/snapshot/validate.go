@@ -76,7 +76,8 @@ func validateModel(m *Model, mode Mode, providers map[string]bool) error {
 
 func (p *Price) valid() bool {
 	optional := func(v *int64) bool { return v == nil || *v >= 0 }
-	return p.InputPerMillion >= 0 && p.OutputPerMillion >= 0 && optional(p.CacheReadPerMillion) && optional(p.CacheWritePerMillion)
+	return p.InputPerMillion >= 0 && p.OutputPerMillion >= 0 && optional(p.CacheReadPerMillion) && optional(p.CacheWritePerMillion) &&
+		optional(p.CacheWrite1hPerMillion) && optional(p.SearchPerMillion)
 }
 
 func validateTiers(s *Snapshot) error {
