@@ -20,6 +20,9 @@ type Request struct {
 	Protocol Protocol
 	// Header holds the client's headers that an upstream of the same protocol shall have (anthropic-beta, ...); may be nil.
 	Header http.Header
+	// Created is when the request came, in Unix seconds: translated answers whose provider does not say tell it as theirs.
+	// The server sets it.
+	Created int64
 	// Model is the name that the client sent.
 	Model string
 	// Stream says that the client wants server-sent events; IncludeUsage that it asked for the usage chunk.

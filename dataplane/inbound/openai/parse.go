@@ -37,7 +37,7 @@ func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 		return nil, malformed(err)
 	}
 	p := &parser{
-		request: &chat.Request{ID: id, Choices: 1, InputBytes: int64(len(body)), Body: body, Fields: fields},
+		request: &chat.Request{ID: id, Protocol: chat.Completions, Choices: 1, InputBytes: int64(len(body)), Body: body, Fields: fields},
 		values:  make([][]byte, len(rules)),
 	}
 	if err := p.parse(); err != nil {
