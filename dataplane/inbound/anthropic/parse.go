@@ -1,0 +1,151 @@
+package anthropic
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/jsonscan"
+)
+
+// Capabilities that a body can ask for, as api/v1alpha1.Capability spells them.
+const (
+	needStreaming = "Streaming"
+	needVision    = "Vision"
+	needTools     = "Tools"
+	needJSON      = "JSON"
+	needThinking  = "Thinking"
+	needSearch    = "WebSearch"
+)
+
+// parser fills in a request. Its methods return a *chat.Error.
+type parser struct {
+	request *chat.Request
+	values  [][]byte
+	// counting says that the body is only counted: nothing is generated, so that nothing bounds it.
+	counting bool
+}
+
+// parse judges a body for one of the two protocols.
+func parse(id string, protocol chat.Protocol, h http.Header, body []byte) (*chat.Request, *chat.Error) {
+	fields, err := jsonscan.Scan(body)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	p := &parser{
+		request: &chat.Request{
+			ID: id, Protocol: protocol, Header: forwarded(h), Choices: 1,
+			InputBytes: int64(len(body)), Body: body, Fields: fields,
+		},
+		values:   make([][]byte, len(rules)),
+		counting: protocol == chat.CountTokens,
+	}
+	if err := p.parse(); err != nil {
+		var e *chat.Error
+		if !errors.As(err, &e) {
+			e = malformed(err)
+		}
+		return nil, e
+	}
+	return p.request, nil
+}
+
+func (p *parser) parse() error {
+	if err := p.collect(); err != nil {
+		return err
+	}
+	for i, r := range rules {
+		raw := p.values[i]
+		if r.Effect == Refused && !jsonscan.IsNull(raw) {
+			return unsupported(r.Name, "'%s': %s", r.Name, r.Why)
+		}
+		if r.read == nil {
+			continue
+		}
+		if err := r.read(p, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect finds the fields that have a rule, each at most once.
+func (p *parser) collect() error {
+	for _, m := range p.request.Fields {
+		i, ok := exact[m.Name]
+		if !ok {
+			if i := like(m.Name); i >= 0 {
+				return refuse(rules[i].Name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), rules[i].Name)
+			}
+			continue
+		}
+		if p.values[i] != nil {
+			return refuse(m.Name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", m.Name)
+		}
+		p.values[i] = p.request.Body[m.ValueStart:m.ValueEnd]
+	}
+	return nil
+}
+
+func (p *parser) need(capability string) {
+	for _, n := range p.request.Needs {
+		if n == capability {
+			return
+		}
+	}
+	p.request.Needs = append(p.request.Needs, capability)
+}
+
+func malformed(cause error) *chat.Error {
+	return &chat.Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_json", Cause: cause,
+		Message: "We could not parse the JSON body of your request: " + cause.Error() + ".",
+	}
+}
+
+// refuse makes the error for one field.
+func refuse(param, code, format string, args ...any) error {
+	return &chat.Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: code, Param: param,
+		Message: fmt.Sprintf(format, args...),
+	}
+}
+
+// unsupported is the error for what is refused by name.
+func unsupported(param, format string, args ...any) error {
+	return refuse(param, "unsupported_parameter", "Unsupported parameter: "+format+".", args...)
+}
+
+func wrongType(param, want string, raw []byte) error {
+	return refuse(param, "invalid_type", "%s: Input should be %s, but got %s.", param, want, kindOf(raw))
+}
+
+func kindOf(raw []byte) string {
+	if len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// clip bounds what of a body is said again in an error.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
