@@ -22,8 +22,8 @@ const rowsPerStatement = 100
 const maxText = 200
 
 // usageColumns are the columns of usage_logs, in the order of usageRow.
-const usageColumns = "request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens, " +
-	"output_tokens, reasoning_tokens, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at"
+const usageColumns = "request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, " +
+	"output_tokens, reasoning_tokens, searches, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at"
 
 // rolledUp is the last column of a row that is counted in key_windows.
 const rolledUp = ", rolled_up"
@@ -92,8 +92,8 @@ func usageRow(e Settlement) ([]any, error) {
 		return nil, fmt.Errorf("writing the lines of %s: %w", e.RequestID, err)
 	}
 	u := e.Usage
-	return []any{e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite,
-		u.Output, u.Reasoning, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt, true}, nil
+	return []any{e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite, u.CacheWrite1h,
+		u.Output, u.Reasoning, u.Searches, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt, true}, nil
 }
 
 // clean makes text that a provider chose fit for a column: PostgreSQL refuses NUL and what is no UTF-8, and one refused row

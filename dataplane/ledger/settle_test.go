@@ -38,17 +38,17 @@ func TestSettlePostsOnce(t *testing.T) {
 func TestSettleStoresTheWholeRow(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		e.only(t, settlement("req_1", "default/acme", 300))
-		var numbers [12]int64
+		var numbers [14]int64
 		var texts [8]string
 		var stream bool
 		err := e.raw.QueryRowContext(t.Context(), "SELECT input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost, charged, held, status, "+
-			"started_at, finished_at, (SELECT COUNT(*) FROM usage_logs), account, key_id, model, provider, backend, upstream_id, lines, price_version, stream FROM usage_logs").
-			Scan(&numbers[0], &numbers[1], &numbers[2], &numbers[3], &numbers[4], &numbers[5], &numbers[6], &numbers[7], &numbers[8], &numbers[9], &numbers[10], &numbers[11],
+			"started_at, finished_at, (SELECT COUNT(*) FROM usage_logs), cache_write_1h_tokens, searches, account, key_id, model, provider, backend, upstream_id, lines, price_version, stream FROM usage_logs").
+			Scan(&numbers[0], &numbers[1], &numbers[2], &numbers[3], &numbers[4], &numbers[5], &numbers[6], &numbers[7], &numbers[8], &numbers[9], &numbers[10], &numbers[11], &numbers[12], &numbers[13],
 				&texts[0], &texts[1], &texts[2], &texts[3], &texts[4], &texts[5], &texts[6], &texts[7], &stream)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([12]int64{3, 2, 1, 5, 4, 300, 300, 600, 200, 1_700_000_000_000_001, 1_700_000_000_000_002, 1}, numbers); diff != "" {
+		if diff := cmp.Diff([14]int64{3, 2, 1, 5, 4, 300, 300, 600, 200, 1_700_000_000_000_001, 1_700_000_000_000_002, 1, 6, 7}, numbers); diff != "" {
 			t.Error(diff)
 		}
 		lines := `[{"kind":"input","quantity":3,"unit_price":7,"amount":0}]`

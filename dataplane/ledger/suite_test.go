@@ -102,7 +102,7 @@ func digest(s string) string {
 func settlement(id, account string, charged pricing.Nano) ledger.Settlement {
 	return ledger.Settlement{
 		RequestID: id, Account: account, KeyID: "key_1", Model: "m", Provider: "p", Backend: "b", UpstreamID: "chatcmpl-1",
-		Usage: pricing.Usage{Input: 3, CacheRead: 2, CacheWrite: 1, Output: 5, Reasoning: 4},
+		Usage: pricing.Usage{Input: 3, CacheRead: 2, CacheWrite: 1, CacheWrite1h: 6, Output: 5, Reasoning: 4, Searches: 7},
 		Lines: []pricing.Line{{Kind: "input", Quantity: 3, UnitPrice: 7, Amount: 0}}, PriceVersion: "v1",
 		Cost: charged, Charged: charged, Held: 2 * charged, Evidence: ledger.EvidenceReported,
 		Status: 200, Stream: true, StartedAt: 1_700_000_000_000_001, FinishedAt: 1_700_000_000_000_002,

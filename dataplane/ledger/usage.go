@@ -152,8 +152,8 @@ func (s *store) Receipt(ctx context.Context, account, requestID string) (Receipt
 func scanReceipt(scan func(...any) error) (r Receipt, err error) {
 	var lines string
 	u := &r.Usage
-	err = scan(&r.RequestID, &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Backend, &r.UpstreamID, &u.Input, &u.CacheRead, &u.CacheWrite,
-		&u.Output, &u.Reasoning, &lines, &r.PriceVersion, &r.Cost, &r.Charged, &r.Held, (*string)(&r.Evidence), &r.Status, &r.Stream,
+	err = scan(&r.RequestID, &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Backend, &r.UpstreamID, &u.Input, &u.CacheRead, &u.CacheWrite, &u.CacheWrite1h,
+		&u.Output, &u.Reasoning, &u.Searches, &lines, &r.PriceVersion, &r.Cost, &r.Charged, &r.Held, (*string)(&r.Evidence), &r.Status, &r.Stream,
 		&r.StartedAt, &r.FinishedAt, &r.TxID)
 	if err != nil {
 		return Receipt{}, err

@@ -115,7 +115,7 @@ func (e *exchange) finish(b bill) {
 	defer cancel()
 	err := e.s.o.Admitter.Finish(ctx, admit.Finish{
 		RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, Actual: b.charged,
-		InputTokens: b.usage.Input + b.usage.CacheWrite, OutputTokens: b.usage.Output,
+		InputTokens: b.usage.Input + b.usage.CacheWrite + b.usage.CacheWrite1h, OutputTokens: b.usage.Output,
 	})
 	if err != nil {
 		e.s.o.Log.Warn("Request is not finished in the admission store", "requestID", e.rec.ID, "error", err)

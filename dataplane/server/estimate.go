@@ -50,7 +50,10 @@ type priceList struct {
 	Input      string `json:"input_usd_per_million"`
 	CacheRead  string `json:"cache_read_usd_per_million"`
 	CacheWrite string `json:"cache_write_usd_per_million"`
-	Output     string `json:"output_usd_per_million"`
+	// CacheWrite1h and Search are absent where the model has no such price and refuses what needs it.
+	CacheWrite1h string `json:"cache_write_1h_usd_per_million,omitempty"`
+	Search       string `json:"search_usd_per_million,omitempty"`
+	Output       string `json:"output_usd_per_million"`
 }
 
 type tokenPair struct {
@@ -139,8 +142,14 @@ func pricesOf(p pricing.Price) *priceList {
 		}
 		return pricing.FormatUSD(*n)
 	}
+	only := func(n *pricing.Nano) string {
+		if n == nil {
+			return ""
+		}
+		return pricing.FormatUSD(*n)
+	}
 	return &priceList{
-		Version: p.Version, Input: pricing.FormatUSD(p.Input), Output: pricing.FormatUSD(p.Output),
+		Version: p.Version, CacheWrite1h: only(p.CacheWrite1h), Search: only(p.Search), Input: pricing.FormatUSD(p.Input), Output: pricing.FormatUSD(p.Output),
 		CacheRead: optional(p.CacheRead), CacheWrite: optional(p.CacheWrite),
 	}
 }

@@ -31,15 +31,17 @@ type receipt struct {
 	Status            int    `json:"status"`
 	Stream            bool   `json:"stream"`
 	// Evidence is reported, estimated or free.
-	Evidence   string            `json:"evidence"`
-	StartedAt  string            `json:"started_at"`
-	FinishedAt string            `json:"finished_at"`
-	Tokens     tokens            `json:"tokens"`
-	Lines      []line            `json:"lines"`
-	Prices     string            `json:"price_version,omitempty"`
-	Hold       map[string]string `json:"hold"`
-	Cost       map[string]string `json:"cost"`
-	Charge     map[string]string `json:"charge"`
+	Evidence   string `json:"evidence"`
+	StartedAt  string `json:"started_at"`
+	FinishedAt string `json:"finished_at"`
+	Tokens     tokens `json:"tokens"`
+	// Searches is how often the provider's web search was used.
+	Searches int64             `json:"searches,omitempty"`
+	Lines    []line            `json:"lines"`
+	Prices   string            `json:"price_version,omitempty"`
+	Hold     map[string]string `json:"hold"`
+	Cost     map[string]string `json:"cost"`
+	Charge   map[string]string `json:"charge"`
 	// Transaction is the ledger's; absent where nothing was charged.
 	Transaction string `json:"transaction,omitempty"`
 }
@@ -49,8 +51,10 @@ type tokens struct {
 	Input      int64 `json:"input"`
 	CacheRead  int64 `json:"cache_read"`
 	CacheWrite int64 `json:"cache_write"`
-	Output     int64 `json:"output"`
-	Reasoning  int64 `json:"reasoning"`
+	// CacheWrite1h were written to a cache that is kept for an hour, and are not in CacheWrite.
+	CacheWrite1h int64 `json:"cache_write_1h,omitempty"`
+	Output       int64 `json:"output"`
+	Reasoning    int64 `json:"reasoning"`
 }
 
 // line is one row of a bill; its amount is rounded down, the total once, upwards.
@@ -108,8 +112,9 @@ func receiptOf(row ledger.Receipt, perDollar int64) receipt {
 		ID: row.RequestID, Object: "usage.receipt", Account: row.Account, APIKey: row.KeyID,
 		Model: row.Model, Provider: row.Provider, Backend: row.Backend, ProviderRequestID: row.UpstreamID,
 		Status: row.Status, Stream: row.Stream, Evidence: string(row.Evidence), StartedAt: at(row.StartedAt), FinishedAt: at(row.FinishedAt),
-		Tokens: tokens{Input: u.Input, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Output: u.Output, Reasoning: u.Reasoning},
-		Lines:  linesOf(row.Lines, perDollar), Prices: row.PriceVersion,
+		Tokens:   tokens{Input: u.Input, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, CacheWrite1h: u.CacheWrite1h, Output: u.Output, Reasoning: u.Reasoning},
+		Searches: u.Searches,
+		Lines:    linesOf(row.Lines, perDollar), Prices: row.PriceVersion,
 		Hold: amount(row.Held), Cost: amount(row.Cost), Charge: amount(row.Charged), Transaction: row.TxID,
 	}
 }

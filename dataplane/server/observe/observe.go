@@ -121,7 +121,10 @@ func (m *Metrics) Done(ctx context.Context, r *Record) {
 	if r.Stream && !r.FirstContent.IsZero() {
 		m.ttft.WithLabelValues(r.Model).Observe(r.FirstContent.Sub(r.Start).Seconds())
 	}
-	for class, n := range map[string]int64{"input": r.Usage.Input, "cache_read": r.Usage.CacheRead, "cache_write": r.Usage.CacheWrite, "output": r.Usage.Output} {
+	for class, n := range map[string]int64{
+		"input": r.Usage.Input, "cache_read": r.Usage.CacheRead, "cache_write": r.Usage.CacheWrite, "cache_write_1h": r.Usage.CacheWrite1h,
+		"output": r.Usage.Output,
+	} {
 		if n > 0 {
 			m.tokens.WithLabelValues(r.Model, class).Add(float64(n))
 		}
@@ -158,7 +161,7 @@ func attrs(r *Record, end time.Time) []slog.Attr {
 	text("upstreamID", r.UpstreamID)
 	if r.Evidence != "" {
 		out = append(out, slog.Bool("stream", r.Stream), slog.Int("attempts", r.Attempts), slog.String("evidence", r.Evidence),
-			slog.Int64("inputTokens", r.Usage.Input+r.Usage.CacheRead+r.Usage.CacheWrite), slog.Int64("outputTokens", r.Usage.Output),
+			slog.Int64("inputTokens", r.Usage.Input+r.Usage.CacheRead+r.Usage.CacheWrite+r.Usage.CacheWrite1h), slog.Int64("outputTokens", r.Usage.Output),
 			slog.Int64("costNano", r.Cost), slog.Int64("chargedNano", r.Charged))
 	}
 	if r.ClientLeft {
