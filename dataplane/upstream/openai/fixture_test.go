@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -104,9 +105,15 @@ func collect(s chat.Stream) (collected, error) {
 	}
 }
 
-// streamFrom reads a body as a stream, without HTTP.
+// streamFrom reads a body as a stream of chat completions, without HTTP.
 func streamFrom(t testing.TB, body io.Reader) (collected, error) {
-	s := newStream(transport.Replay(io.NopCloser(body), true))
+	return replay(t, body, func(a *transport.Answer) chat.Stream { return newStream(a) })
+}
+
+// replay reads a body as a stream, without HTTP.
+func replay(t testing.TB, body io.Reader, open func(*transport.Answer) chat.Stream) (collected, error) {
+	t.Helper()
+	s := open(transport.Replay(io.NopCloser(body), true))
 	defer func() { _ = s.Close() }()
 	return collect(s)
 }
@@ -118,4 +125,14 @@ func chatError(t testing.TB, err error) *chat.Error {
 		t.Fatalf("got %v, want a *chat.Error", err)
 	}
 	return e
+}
+
+// rewritten is the body that goes to the upstream.
+func rewritten(t testing.TB, c chat.Call) string {
+	t.Helper()
+	pieces, _, err := rewrite(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.Join(pieces, nil))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // unary reads an answer whole.
-func unary(a *transport.Answer, c chat.Call) (*chat.Response, error) {
+func unary(a *transport.Answer) (*chat.Response, error) {
 	body, err := a.Whole()
 	if err != nil {
 		return nil, err
@@ -21,14 +21,11 @@ func unary(a *transport.Answer, c chat.Call) (*chat.Response, error) {
 	if raw := fields.Value(body, "error"); !jsonscan.IsNull(raw) {
 		return nil, a.InBody(transport.ReadReport(body, fields))
 	}
-	if c.Request.Stream {
-		return nil, a.Bad(errors.New("JSON instead of a stream"))
-	}
 	choices := fields.Value(body, "choices")
 	if len(choices) == 0 || choices[0] != '[' {
 		return nil, a.Bad(errors.New("no choices"))
 	}
-	out := &chat.Response{Header: safeHeader(a.Header), Body: body, Usage: usage(fields.Value(body, "usage"))}
+	out := &chat.Response{Body: body, Usage: usage(fields.Value(body, "usage"))}
 	out.UpstreamID, _ = jsonscan.String(fields.Value(body, "id"))
 	for choice := range jsonscan.Elements(choices) {
 		out.OutputBytes += contentBytes(jsonscan.Field(choice, "message"))

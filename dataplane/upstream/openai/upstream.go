@@ -1,5 +1,7 @@
-// Package openai calls upstreams that speak OpenAI's chat completions. The bytes go through both ways: changed are the
-// request's model and, in streams, stream_options.include_usage.
+// Package openai calls upstreams that speak OpenAI's protocols: OpenAI itself, Morph, Vercel AI Gateway and the many that are
+// compatible. Where the client speaks the same protocol the bytes go through both ways, but for the request's model, a wish
+// for usage, and what the model would refuse; other requests are translated to chat completions, or to Responses where
+// only that can do what is asked.
 package openai
 
 import (
@@ -8,7 +10,6 @@ import (
 	"net/http"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
@@ -22,61 +23,52 @@ var _ chat.Upstream = (*Upstream)(nil)
 // New makes an Upstream that calls through client.
 func New(client *transport.Client) *Upstream { return &Upstream{client: client} }
 
+// exchange is one call as it goes over the wire: where to, what, and who reads the answer.
+type exchange struct {
+	path string
+	body [][]byte
+	// dropped are the parameters that the upstream has nothing for.
+	dropped []string
+	unary   func(*transport.Answer) (*chat.Response, error)
+	stream  func(*transport.Answer) chat.Stream
+}
+
 // Do sends the call; see chat.Upstream.
 func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) {
-	a, err := u.client.Do(ctx, c, transport.Request{URL: baseURL(c.Provider) + "/chat/completions", Header: header(c), Body: rewrite(c)})
+	x, err := plan(c)
 	if err != nil {
 		return nil, err
 	}
-	if a.Status == http.StatusOK && c.Request.Stream && !a.JSON() {
+	a, err := u.client.Do(ctx, c, transport.Request{URL: baseURL(c.Provider) + x.path, Header: header(c), Body: x.body})
+	if err != nil {
+		return nil, err
+	}
+	out, err := x.read(a, c.Request.Stream)
+	if err != nil {
+		return nil, err
+	}
+	out.Header, out.Dropped = safeHeader(a.Header), x.dropped
+	return out, nil
+}
+
+// read reads the answer: whole, or where it is a stream its beginning.
+func (x *exchange) read(a *transport.Answer, stream bool) (*chat.Response, error) {
+	if a.Status == http.StatusOK && stream && !a.JSON() {
 		if !a.HTML() {
-			return &chat.Response{Header: safeHeader(a.Header), Events: newStream(a)}, nil
+			return &chat.Response{Events: x.stream(a)}, nil
 		}
-		err = a.Bad(errors.New("an HTML page instead of a stream"))
+		_ = a.Close() // nothing of it is of use
+		return nil, a.Bad(errors.New("an HTML page instead of a stream"))
 	}
 	defer func() { _ = a.Close() }() // what it had to say is read
-	switch {
-	case err != nil:
-		return nil, err
-	case a.Status != http.StatusOK:
+	if a.Status != http.StatusOK {
 		return nil, refusal(a)
 	}
-	return unary(a, c)
-}
-
-// rewrite makes the upstream's body out of the client's: its own id of the model, and in streams the wish for usage.
-func rewrite(c chat.Call) [][]byte {
-	body, fields := c.Request.Body, c.Request.Fields
-	model, _ := fields.Get("model")
-	edits := []jsonscan.Edit{model.Replace(jsonscan.Quote(c.Model))}
-	if c.Request.Stream {
-		edits = append(edits, wantUsage(body, fields))
-		if edits[1].Start < edits[0].Start {
-			edits[0], edits[1] = edits[1], edits[0]
-		}
+	out, err := x.unary(a)
+	if err == nil && stream {
+		return nil, a.Bad(errors.New("JSON instead of a stream"))
 	}
-	return jsonscan.Pieces(body, edits...)
-}
-
-// wantUsage is the edit that sets stream_options.include_usage to true and leaves the other options as they are.
-func wantUsage(body []byte, fields jsonscan.Object) jsonscan.Edit {
-	const want = `{"include_usage":true}`
-	options, found := fields.Get("stream_options")
-	if !found {
-		return fields.Prepend("stream_options", []byte(want))
-	}
-	raw := body[options.ValueStart:options.ValueEnd]
-	inner, err := jsonscan.Scan(raw)
-	if err != nil || len(inner) == 0 {
-		return options.Replace([]byte(want))
-	}
-	edit := inner.Prepend("include_usage", []byte("true"))
-	if m, found := inner.Get("include_usage"); found {
-		edit = m.Replace([]byte("true"))
-	}
-	edit.Start += options.ValueStart
-	edit.End += options.ValueStart
-	return edit
+	return out, err
 }
 
 // header sets the request headers that are OpenAI's: none of them is the client's.

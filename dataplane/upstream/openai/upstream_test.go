@@ -29,7 +29,7 @@ func TestRewrite(t *testing.T) {
 	} {
 		c := call(t, "", in, strings.Contains(in, `"stream":true`))
 		c.Model = `a/"b"<c>`
-		if d := cmp.Diff(want, string(bytes.Join(rewrite(c), nil))); d != "" {
+		if d := cmp.Diff(want, rewritten(t, c)); d != "" {
 			t.Error(d)
 		}
 	}

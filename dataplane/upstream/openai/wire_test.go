@@ -14,7 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
 // recordings is the folder of recorded traffic beside the module, which a plain checkout does not have.
@@ -30,7 +32,11 @@ type recording struct {
 	body []byte
 }
 
-func chatRecordings(t *testing.T) []recording {
+func chatRecordings(t *testing.T) []recording { return recorded(t, "chat", 60) }
+
+// recorded are the recordings of one API, of which there are at least a number.
+func recorded(t *testing.T, api string, least int) []recording {
+	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join(recordings, "manifest.json"))
 	if err != nil {
 		t.Skip("no recorded traffic beside the checkout; the other tests cover the rules:", err)
@@ -40,7 +46,7 @@ func chatRecordings(t *testing.T) []recording {
 		t.Fatal(err)
 	}
 	for _, r := range all {
-		if r.API != "chat" || r.Files.Body == "" {
+		if r.API != api || r.Files.Body == "" {
 			continue
 		}
 		r.body, err = os.ReadFile(filepath.Join(recordings, r.Files.Body))
@@ -49,7 +55,7 @@ func chatRecordings(t *testing.T) []recording {
 		}
 		out = append(out, r)
 	}
-	if len(out) < 60 {
+	if len(out) < least {
 		t.Fatalf("only %d recordings", len(out))
 	}
 	return out
@@ -169,14 +175,15 @@ func TestRecordedStreams(t *testing.T) {
 			if !thoughtOnly && (got.content == 0 || got.outputBytes == 0) {
 				t.Errorf("%d events with content, %d bytes", got.content, got.outputBytes)
 			}
-			compareSplits(t, r.body, got)
+			compareSplits(t, r.body, got, func(a *transport.Answer) chat.Stream { return newStream(a) })
 		})
 	}
 }
 
 // compareSplits replays a stream a byte at a time, and a small one cut in two at every offset.
-func compareSplits(t *testing.T, body []byte, want collected) {
-	slow, err := streamFrom(t, iotest.OneByteReader(bytes.NewReader(body)))
+func compareSplits(t *testing.T, body []byte, want collected, open func(*transport.Answer) chat.Stream) {
+	t.Helper()
+	slow, err := replay(t, iotest.OneByteReader(bytes.NewReader(body)), open)
 	if d := cmp.Diff(want, slow, cmp.AllowUnexported(collected{})); d != "" || err != nil {
 		t.Fatal("a byte at a time:", d, err)
 	}
@@ -185,7 +192,7 @@ func compareSplits(t *testing.T, body []byte, want collected) {
 	}
 	for i := range body {
 		two := &cut{first: body[:i], rest: body[i:]}
-		got, err := streamFrom(t, two)
+		got, err := replay(t, two, open)
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(collected{})); d != "" || err != nil {
 			t.Fatal("cut at", i, d, err)
 		}
