@@ -127,18 +127,15 @@ func (e *exchange) upstreamError(ctx context.Context, err error) *chat.Error {
 
 // unary calls backends until one answers.
 func (e *exchange) unary(ctx context.Context) error {
-	var last error
-	for _, b := range e.order() {
-		resp, err := e.do(ctx, b)
-		if err == nil {
-			return e.answer(resp)
-		}
-		last = err
-		if !e.again(ctx, err) {
-			break
-		}
+	var resp *chat.Response
+	once := func(b snapshot.Backend) (err error) {
+		resp, err = e.do(ctx, b)
+		return err
 	}
-	return e.failed(ctx, last)
+	if err := e.attempts(ctx, once, func(d time.Duration) { sleep(e.r.Context(), d) }, func() bool { return false }); err != nil {
+		return e.failed(ctx, err)
+	}
+	return e.answer(resp)
 }
 
 func (e *exchange) do(ctx context.Context, b snapshot.Backend) (*chat.Response, error) {

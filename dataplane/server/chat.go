@@ -12,7 +12,6 @@ import (
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/pricing"
-	"github.com/layers-dev/layers/dataplane/route"
 	"github.com/layers-dev/layers/dataplane/server/body"
 	"github.com/layers-dev/layers/dataplane/server/limits"
 	"github.com/layers-dev/layers/dataplane/server/observe"
@@ -219,6 +218,3 @@ func (e *exchange) maxTokensParam() string {
 	}
 	return "max_tokens"
 }
-
-// order is the order in which the backends are tried.
-func (e *exchange) order() []snapshot.Backend { return route.Order(e.backends, e.s.o.Rand) }

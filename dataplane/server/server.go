@@ -17,6 +17,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/route"
 	"github.com/layers-dev/layers/dataplane/server/body"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -103,6 +104,7 @@ type Server struct {
 	bodies  *body.Reader
 	metrics *observe.Metrics
 	drained *semaphore.Weighted
+	router  *route.Router
 
 	draining atomic.Bool
 	running  crowd
@@ -125,6 +127,7 @@ func New(o Options) (*Server, error) {
 		o: o, metrics: metrics,
 		bodies:  body.NewReader(o.BodyBudget, o.BodyIdle, o.BodyTotal, o.Now),
 		drained: semaphore.NewWeighted(o.MaxDrained),
+		router:  route.New(route.Options{Now: o.Now, Rand: o.Rand}),
 	}
 	s.cut, s.cutCalls = context.WithCancel(context.Background())
 	return s, nil

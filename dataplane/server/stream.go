@@ -27,17 +27,13 @@ const maxHeldBack = 64 << 10
 func (e *exchange) stream(ctx context.Context, leave func()) error {
 	out := newOutlet(e, leave)
 	defer out.timer.Stop()
-	var last error
-	for _, b := range e.order() {
-		err := e.streamFrom(ctx, out, b)
-		if err == nil {
-			return nil
-		}
-		last = err
-		if !e.again(ctx, err) || e.tally.content {
-			break
-		}
-		out.held, out.bytes = nil, 0
+	once := func(b snapshot.Backend) error {
+		out.held, out.bytes, out.writer = nil, 0, nil
+		return e.streamFrom(ctx, out, b)
+	}
+	last := e.attempts(ctx, once, func(d time.Duration) { out.idle(e.r.Context(), d) }, func() bool { return e.tally.content })
+	if last == nil {
+		return nil
 	}
 	if !out.started {
 		return e.failed(ctx, last)
@@ -55,7 +51,6 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 	if err != nil {
 		return err
 	}
-	out.writer = nil
 	p := startPump(ctx, up, call)
 	defer p.stop()
 	for {
@@ -215,6 +210,22 @@ func (o *outlet) pass() {
 	o.held, o.bytes = nil, 0
 	if len(held) > 0 || !o.started {
 		o.write(held)
+	}
+}
+
+// idle waits for d, or until the client leaves, and sends what is due meanwhile.
+func (o *outlet) idle(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-o.timer.C:
+			o.beat()
+		}
 	}
 }
 
