@@ -21,6 +21,8 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -42,6 +44,9 @@ type upstream func(ctx context.Context, c chat.Call) (*chat.Response, error)
 
 // Do implements chat.Upstream.
 func (u upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) { return u(ctx, c) }
+
+// Fit says that the provider speaks whatever the client does.
+func (*world) Fit(*snapshot.Provider, chat.Protocol) chat.Fit { return chat.Passes }
 
 // script is a stream whose events a test sends one by one; closing the channel ends it.
 type script struct {
@@ -213,7 +218,7 @@ func newWorld(t *testing.T, change ...func(*Options, *snapshot.Snapshot)) *world
 	settler := settle.New(settle.Options{Ledger: w.books, Confirmer: w.redis, Log: log})
 	o := Options{
 		Source: w.memory, Admitter: w.redis, Keys: authenticator{&keys.Authenticator{Resolver: resolver, Guard: keys.NewGuard(keys.GuardOptions{})}},
-		Accounts: w.books, Settler: settler, Upstreams: map[snapshot.ProviderType]chat.Upstream{snapshot.OpenAICompatible: w},
+		Accounts: w.books, Settler: settler, Dialects: map[chat.Protocol]chat.Dialect{chat.Completions: openai.Completions{}, chat.Messages: anthropic.Messages{}, chat.CountTokens: anthropic.CountTokens{}}, Upstreams: map[snapshot.ProviderType]chat.Upstream{snapshot.OpenAICompatible: w},
 		Log: log, Registry: w.registry, Now: time.Now, NewID: func() string { return "req_" + uuid.NewString() }, Rand: func(int64) int64 { return 0 }, Version: "v0",
 	}
 	s := config()
