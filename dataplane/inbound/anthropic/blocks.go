@@ -118,9 +118,12 @@ func (w *blockWriter) sources(s []chat.Source) {
 	w.add(result)
 }
 
+// searchID begins the ids of the searches that we tell of, so that they are known again; Anthropic's begin with srvtoolu_01.
+const searchID = "srvtoolu_layers_"
+
 // searchBlocks makes the blocks of the n-th search. The query is not known.
 func searchBlocks(r *chat.Request, sources []chat.Source, n int) (callBlock, searchBlock) {
-	id := numbered("srvtoolu_", r, n)
+	id := numbered(searchID, r, n)
 	result := searchBlock{Type: "web_search_tool_result", CallID: id, Content: []searchResult{}}
 	for i := range sources {
 		s := searchResult{Type: "web_search_result", Title: sources[i].Title, URL: sources[i].URL}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -49,7 +50,10 @@ func parse(id string, protocol chat.Protocol, h http.Header, body []byte) (*chat
 		}
 		return nil, e
 	}
-	return p.request, nil
+	r := p.request
+	r.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
+	r.Body, r.Fields = stripped(body, fields)
+	return r, nil
 }
 
 func (p *parser) parse() error {

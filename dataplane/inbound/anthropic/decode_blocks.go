@@ -1,0 +1,226 @@
+package anthropic
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/jsonscan"
+)
+
+// turn reads the blocks of one message, or of one tool's result.
+type turn struct {
+	*decoder
+	role chat.Role
+	// result says that the blocks are those of a tool's result.
+	result bool
+	parts  []chat.Part
+	// signature belongs to the next call.
+	signature string
+	// found is what searches of the provider's have found, in words, for a turn that says nothing else.
+	found []string
+}
+
+// block reads one block and adds what it says.
+func (t *turn) block(place string, raw []byte) error {
+	m, err := members(place, raw)
+	if err != nil {
+		return err
+	}
+	kind, err := text(place+".type", m["type"])
+	if err != nil {
+		return err
+	}
+	read, ok := blocks[kind]
+	switch {
+	case !ok && strings.HasSuffix(kind, hostedResult):
+		// What other tools of the provider's found is of use to its models alone.
+		return nil
+	case !ok:
+		return unsupported(place, "'%s' of the type '%s': the model that serves this request does not know it", place, clip(kind))
+	}
+	before := len(t.parts)
+	if err := read(t, place, m); err != nil {
+		return err
+	}
+	mark, err := cacheTime(place+".cache_control", m["cache_control"])
+	if n := len(t.parts); mark != "" && n > before {
+		t.parts[n-1].Cache = mark
+	}
+	return err
+}
+
+// end gives the parts. A turn in which the provider only searched is told in words: it must not be lost.
+func (t *turn) end() []chat.Part {
+	spoken := slices.ContainsFunc(t.parts, func(p chat.Part) bool { return p.Kind != chat.PartThought })
+	if !spoken && len(t.found) > 0 {
+		t.add(chat.Part{Kind: chat.PartText, Text: strings.Join(t.found, "\n\n")})
+	}
+	return t.parts
+}
+
+func (t *turn) add(p chat.Part) { t.parts = append(t.parts, p) }
+
+// hostedResult ends the types of the blocks in which the provider's own tools tell what they found.
+const hostedResult = "_tool_result"
+
+// blocks are the readers by type.
+var blocks map[string]func(t *turn, place string, m map[string][]byte) error
+
+func init() {
+	blocks = map[string]func(t *turn, place string, m map[string][]byte) error{
+		"text":                   (*turn).text,
+		"image":                  (*turn).image,
+		"document":               (*turn).document,
+		"search_result":          (*turn).searchResult,
+		"thinking":               (*turn).thinking,
+		"redacted_thinking":      (*turn).redacted,
+		"tool_use":               (*turn).call,
+		"tool_result":            (*turn).toolResult,
+		"tool_reference":         (*turn).reference,
+		"server_tool_use":        (*turn).passed,
+		"mcp_tool_use":           (*turn).passed,
+		"web_search_tool_result": (*turn).searched,
+		"fallback":               (*turn).passed,
+		"compaction":             (*turn).compaction,
+		"tool_addition":          (*turn).toolAddition,
+		"tool_removal":           (*turn).toolRemoval,
+	}
+}
+
+// passed leaves a block out.
+func (t *turn) passed(string, map[string][]byte) error { return nil }
+
+func (t *turn) text(place string, m map[string][]byte) error {
+	s, err := text(place+".text", m["text"])
+	if err == nil && s != "" {
+		t.add(chat.Part{Kind: chat.PartText, Text: s, Citations: citations(m["citations"])})
+	}
+	return err
+}
+
+// citations keeps where a text was found, as far as it is on the web.
+func citations(raw []byte) []chat.Citation {
+	var out []chat.Citation
+	for c := range jsonscan.Elements(raw) {
+		url, _ := jsonscan.String(jsonscan.Field(c, "url"))
+		if url == "" {
+			continue
+		}
+		title, _ := jsonscan.String(jsonscan.Field(c, "title"))
+		quote, _ := jsonscan.String(jsonscan.Field(c, "cited_text"))
+		out = append(out, chat.Citation{URL: url, Title: title, Quote: quote})
+	}
+	return out
+}
+
+// thinking reads a thought, or what another maker's signature carries; see carrier.
+func (t *turn) thinking(place string, m map[string][]byte) error {
+	words, err := text(place+".thinking", m["thinking"])
+	if err != nil {
+		return err
+	}
+	signature, err := optional(place+".signature", m["signature"])
+	if err != nil {
+		return err
+	}
+	thought := chat.Thought{Text: words}
+	c, ok := carried(signature)
+	switch {
+	case !ok && signature != "":
+		thought.Signature, thought.Format = signature, chat.FormatAnthropic
+	case c.kind == carryCall:
+		t.signature = c.value
+	case c.kind == carryText:
+		t.signText(c)
+	case c.kind == carrySignature:
+		thought.Signature, thought.Format, thought.ID = c.value, c.format, c.id
+	case c.kind == carryEncrypted:
+		thought.Encrypted, thought.Format, thought.ID = c.value, c.format, c.id
+	}
+	if thought != (chat.Thought{}) {
+		t.add(chat.Part{Kind: chat.PartThought, Thought: &thought})
+	}
+	return nil
+}
+
+// signText gives a signature back to the text before it.
+func (t *turn) signText(c carrier) {
+	if n := len(t.parts); n > 0 && t.parts[n-1].Kind == chat.PartText {
+		t.parts[n-1].Signature = c.value
+		return
+	}
+	t.add(chat.Part{Kind: chat.PartThought, Thought: &chat.Thought{Signature: c.value, Format: c.format}})
+}
+
+func (t *turn) redacted(place string, m map[string][]byte) error {
+	data, err := text(place+".data", m["data"])
+	if err == nil && data != "" {
+		t.add(chat.Part{Kind: chat.PartThought, Thought: &chat.Thought{Encrypted: data, Format: chat.FormatAnthropic}})
+	}
+	return err
+}
+
+func (t *turn) call(place string, m map[string][]byte) error {
+	if t.role != chat.Assistant {
+		return invalid(place, "`tool_use` blocks can only be in `assistant` messages")
+	}
+	id, err := text(place+".id", m["id"])
+	if err != nil {
+		return err
+	}
+	name, err := text(place+".name", m["name"])
+	if err != nil {
+		return err
+	}
+	input := m["input"]
+	if len(input) == 0 || input[0] != '{' {
+		return invalid(place+".input", "Input should be an object")
+	}
+	t.names[id] = name
+	t.add(chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: id, Name: name, Arguments: string(input), Signature: t.signature}})
+	t.signature = ""
+	return nil
+}
+
+func (t *turn) toolResult(place string, m map[string][]byte) error {
+	if t.role != chat.User || t.result {
+		return invalid(place, "`tool_result` blocks can only be in `user` messages")
+	}
+	id, err := text(place+".tool_use_id", m["tool_use_id"])
+	if err != nil {
+		return err
+	}
+	name, ok := t.names[id]
+	if !ok {
+		return invalid(place, "unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must have a corresponding `tool_use` block in the previous message", clip(id))
+	}
+	failed, err := flag(place+".is_error", m["is_error"])
+	if err != nil {
+		return err
+	}
+	r := &chat.Result{ID: id, Name: name, Failed: failed != nil && *failed}
+	if c := m["content"]; !jsonscan.IsNull(c) {
+		if r.Parts, err = t.resultParts(place+".content", c); err != nil {
+			return err
+		}
+	}
+	t.add(chat.Part{Kind: chat.PartResult, Result: r})
+	return nil
+}
+
+// resultParts reads a string or blocks.
+func (t *turn) resultParts(place string, raw []byte) ([]chat.Part, error) {
+	if raw[0] != '[' {
+		return t.content(place, chat.User, raw)
+	}
+	inner := turn{decoder: t.decoder, role: chat.User, result: true}
+	i := 0
+	for b := range jsonscan.Elements(raw) {
+		if err := inner.block(under(place, i), b); err != nil {
+			return nil, err
+		}
+		i++
+	}
+	return inner.end(), nil
+}
