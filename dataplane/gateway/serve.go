@@ -17,12 +17,15 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/server"
 	"github.com/layers-dev/layers/dataplane/settle"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/source"
+	anthropicup "github.com/layers-dev/layers/dataplane/upstream/anthropic"
 	"github.com/layers-dev/layers/dataplane/upstream/demo"
 	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
@@ -78,7 +81,7 @@ func Serve(ctx context.Context, p Parts) error {
 	upstreams, closeUpstreams := newUpstreams(p.Version)
 	defer closeUpstreams()
 	o := server.Options{
-		Source: p.Source, Admitter: p.Admission, Upstreams: upstreams, Log: p.Log, Registry: reg, Version: p.Version, BodyBudget: p.BodyBudget,
+		Source: p.Source, Admitter: p.Admission, Upstreams: upstreams, Dialects: dialects(), Log: p.Log, Registry: reg, Version: p.Version, BodyBudget: p.BodyBudget,
 		Now: time.Now, NewID: func() string { return "req_" + uuid.Must(uuid.NewV7()).String() }, Rand: rand.Int64N,
 	}
 	if p.Books != nil {
@@ -141,10 +144,22 @@ func bound(l server.Listeners) Bound {
 // newUpstreams makes one client for each protocol, and what closes its connections.
 func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func()) {
 	client := transport.New(transport.Options{Version: version})
-	openai := openaiup.New(client)
+	openAI := openaiup.New(client)
 	return map[snapshot.ProviderType]chat.Upstream{
-		snapshot.OpenAI:           openai,
-		snapshot.OpenAICompatible: openai,
+		snapshot.OpenAI:           openAI,
+		snapshot.OpenAICompatible: openAI,
+		snapshot.Morph:            openAI,
+		snapshot.VercelAIGateway:  openAI,
+		snapshot.Anthropic:        anthropicup.New(client),
 		snapshot.DemoProvider:     demo.New(demo.Options{}),
 	}, client.CloseIdle
+}
+
+// dialects are the protocols that clients may speak.
+func dialects() map[chat.Protocol]chat.Dialect {
+	out := map[chat.Protocol]chat.Dialect{}
+	for _, d := range []chat.Dialect{openai.Completions{}, anthropic.Messages{}, anthropic.CountTokens{}} {
+		out[d.Protocol()] = d
+	}
+	return out
 }
