@@ -107,11 +107,14 @@ func (p *parser) tools(raw []byte) error {
 		return wrongType("tools", "an array", raw)
 	}
 	for tool := range jsonscan.Elements(raw) {
-		p.need(needTools)
 		if tool[0] != '{' {
 			return wrongType("tools", "an array of objects", tool)
 		}
-		if err := p.tool(tool); err != nil {
+		read := p.tool
+		if isSearchTool(toolType(tool)) {
+			read = p.searchTool
+		}
+		if err := read(tool); err != nil {
 			return err
 		}
 	}
@@ -119,6 +122,7 @@ func (p *parser) tools(raw []byte) error {
 }
 
 func (p *parser) tool(raw []byte) error {
+	p.need(needTools)
 	for name, value := range jsonscan.Members(raw) {
 		folded := strings.ToLower(name)
 		if !toolMembers[folded] {
@@ -127,14 +131,14 @@ func (p *parser) tool(raw []byte) error {
 		switch folded {
 		case "type":
 			if kind, ok := jsonscan.String(value); !ok || kind != "function" && kind != "custom" {
-				return refuse("tools", "unsupported_parameter", "Unsupported parameter: 'tools': only the types 'function' and 'custom' are priced by this gateway.")
+				return refuse("tools", "unsupported_parameter", "Unsupported parameter: 'tools': only the types 'function', 'custom' and 'web_search' are priced by this gateway.")
 			}
 		case "cache_control":
-			if err := cacheTime("tools", value); err != nil {
+			if err := p.cacheTime("tools", value); err != nil {
 				return err
 			}
 		case "function":
-			if err := cacheTime("tools", jsonscan.Field(value, "cache_control")); err != nil {
+			if err := p.cacheMarks("tools", value); err != nil {
 				return err
 			}
 		}
@@ -142,18 +146,57 @@ func (p *parser) tool(raw []byte) error {
 	return nil
 }
 
-func (p *parser) cacheControl(raw []byte) error { return cacheTime("cache_control", raw) }
+func (p *parser) cacheControl(raw []byte) error { return p.cacheTime("cache_control", raw) }
 
-// cacheTime refuses marks that keep a prompt cache for longer than the five minutes that are priced: writing one for an hour
-// costs more. param is the field in which the mark is.
-func cacheTime(param string, raw []byte) error {
+// cacheMarks looks at every cache_control of an object.
+func (p *parser) cacheMarks(param string, raw []byte) error {
+	for name, value := range jsonscan.Members(raw) {
+		if !strings.EqualFold(name, "cache_control") {
+			continue
+		}
+		if err := p.cacheTime(param, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cacheTime notes marks that keep a prompt cache for an hour, which costs more to write than the usual five minutes, and
+// refuses others. param is the field in which the mark is.
+func (p *parser) cacheTime(param string, raw []byte) error {
 	for name, value := range jsonscan.Members(raw) {
 		if !strings.EqualFold(name, "ttl") || jsonscan.IsNull(value) {
 			continue
 		}
-		if ttl, ok := jsonscan.String(value); !ok || ttl != "5m" {
-			return refuse(param, "unsupported_value", "Unsupported value: 'cache_control.ttl' does not support anything but \"5m\" in '%s': %s.", param, retention)
+		switch ttl, _ := jsonscan.String(value); ttl {
+		case fiveMinutes:
+		case oneHour:
+			p.request.LongCache = true
+		default:
+			return refuse(param, "unsupported_value", "Unsupported value: 'cache_control.ttl' does not support anything but \"5m\" and \"1h\" in '%s': %s.", param, retention)
 		}
+	}
+	return nil
+}
+
+// cache is the shorthand for breakpoints where the gateway thinks best: true is as "5m".
+func (p *parser) cache(raw []byte) error {
+	if jsonscan.IsNull(raw) {
+		return nil
+	}
+	on, ok := jsonscan.Bool(raw)
+	switch ttl, _ := jsonscan.String(raw); ttl {
+	case fiveMinutes:
+		on, ok = true, true
+	case oneHour:
+		on, ok = true, true
+		p.request.LongCache = true
+	}
+	if !ok {
+		return refuse("cache", "unsupported_value", "Unsupported value: 'cache' does not support anything but true, false, \"5m\" and \"1h\": %s.", retention)
+	}
+	if on {
+		p.need(needCache)
 	}
 	return nil
 }

@@ -39,13 +39,14 @@ func Fields() []Field { return append([]Field(nil), rules...) }
 const (
 	routing   = "the gateway's administrator decides where a model is served"
 	audio     = "audio is not priced by this gateway"
-	search    = "web search is not priced by this gateway"
+	search    = "this gateway searches the web with 'web_search_options' and tools of type 'web_search'"
 	faster    = "this gateway prices the standard speed only"
 	hidden    = "it adds input that this gateway cannot see and so cannot price"
 	hosted    = "what runs at the provider beside the model is not priced by this gateway"
 	later     = "answers that come later cannot be charged to this request"
 	images    = "images that a model makes are not priced by this gateway"
-	retention = "this gateway prices prompt caches of a few minutes only"
+	retention = "this gateway prices prompt caches of five minutes and of one hour"
+	memory    = "this gateway prices prompt caches of a few minutes only"
 	features  = "features of a beta may have prices of their own"
 	samples   = "answers that are thrown away cannot be counted"
 )
@@ -67,6 +68,7 @@ var rules = []Field{
 	{Name: "n", Effect: Bounded, Upstreams: everyone, read: (*parser).choices},
 	{Name: "prediction", Effect: Bounded, Upstreams: "OpenAI, Fireworks, Morph", read: (*parser).prediction},
 	{Name: "tools", Effect: Limited, Upstreams: everyone, Why: hosted, read: (*parser).tools},
+	{Name: "web_search_options", Effect: Bounded, Upstreams: "OpenAI, OpenRouter, Perplexity", read: (*parser).searchOptions},
 	{Name: "functions", Effect: Needed, Upstreams: everyone, read: (*parser).functions},
 	{Name: "response_format", Effect: Needed, Upstreams: everyone, read: (*parser).responseFormat},
 	{Name: "reasoning_effort", Effect: Needed, Upstreams: everyone, read: (*parser).reasoningEffort},
@@ -77,8 +79,9 @@ var rules = []Field{
 	{Name: "service_tier", Effect: Limited, Upstreams: "OpenAI, OpenRouter, Groq, Fireworks", Why: faster, read: onlyText("service_tier", faster, "auto", "default")},
 	{Name: "speed", Effect: Limited, Upstreams: "Anthropic, Vercel AI Gateway, OpenRouter", Why: faster, read: onlyText("speed", faster, "standard")},
 	{Name: "inference_geo", Effect: Limited, Upstreams: "Anthropic", Why: "regions with a price of their own are chosen by the gateway's administrator", read: onlyText("inference_geo", "regions with a price of their own are chosen by the gateway's administrator", "global")},
-	{Name: "prompt_cache_retention", Effect: Limited, Upstreams: "OpenAI", Why: retention, read: onlyText("prompt_cache_retention", retention, "in_memory", "in-memory")},
+	{Name: "prompt_cache_retention", Effect: Limited, Upstreams: "OpenAI", Why: memory, read: onlyText("prompt_cache_retention", memory, "in_memory", "in-memory")},
 	{Name: "cache_control", Effect: Limited, Upstreams: "Anthropic, Vercel AI Gateway, OpenRouter", Why: retention, read: (*parser).cacheControl},
+	{Name: "cache", Effect: Limited, Upstreams: "none: this gateway alone reads it", Why: retention, read: (*parser).cache},
 	{Name: "modalities", Effect: Limited, Upstreams: "OpenAI, OpenRouter", Why: images, read: (*parser).modalities},
 	{Name: "best_of", Effect: Limited, Upstreams: "OpenAI's older API, vLLM, Fireworks", Why: samples, read: onlyOne("best_of")},
 	{Name: "candidate_count", Effect: Limited, Upstreams: "Google", Why: samples, read: onlyOne("candidate_count")},
@@ -92,7 +95,6 @@ var rules = []Field{
 
 	{Name: "audio", Effect: Refused, Upstreams: "OpenAI, Alibaba", Why: audio},
 	{Name: "image_config", Effect: Refused, Upstreams: "OpenRouter", Why: images},
-	{Name: "web_search_options", Effect: Refused, Upstreams: "OpenAI, OpenRouter, Perplexity", Why: search},
 	{Name: "web_search", Effect: Refused, Upstreams: "Baidu, several proxies", Why: search},
 	{Name: "search_parameters", Effect: Refused, Upstreams: "xAI", Why: search},
 	{Name: "search_options", Effect: Refused, Upstreams: "Alibaba", Why: search},

@@ -21,7 +21,7 @@ var tries = map[string]struct {
 	"max_new_tokens":           {taken: []string{"5"}, refused: []string{"0", "1e3"}},
 	"n":                        {taken: []string{"2"}, refused: []string{"0", "129"}},
 	"prediction":               {taken: []string{`{"type":"content","content":"0123456789"}`}, extra: 41},
-	"tools":                    {taken: []string{`[{"type":"function","function":{"name":"f"}}]`, `[{"type":"custom","custom":{"name":"f"}}]`, `[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]`}, refused: []string{`[{"type":"web_search"}]`, `[{"type":"openrouter:web_search"}]`, `[{"type":"code_interpreter"}]`, `[{"type":"mcp"}]`, `[{"google_search":{}}]`, `[{"type":"function","googleSearchRetrieval":{}}]`, `[{"TYPE":"web_search_preview","type":"function"}]`, `["web_search"]`, `[{"type":"function","cache_control":{"ttl":"1h"}}]`, `[{"type":"function","function":{"name":"f","cache_control":{"ttl":"1h"}}}]`}},
+	"tools":                    {taken: []string{`[{"type":"function","function":{"name":"f"}}]`, `[{"type":"custom","custom":{"name":"f"}}]`, `[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]`, `[{"type":"function","cache_control":{"ttl":"1h"}}]`, `[{"type":"function","function":{"name":"f","cache_control":{"ttl":"1h"}}}]`, `[{"type":"web_search"}]`, `[{"type":"web_search_preview_2025_03_11","search_context_size":"low"}]`, `[{"type":"web_search_20250305","name":"web_search","max_uses":3}]`}, refused: []string{`[{"type":"web_search_x"}]`, `[{"type":"web_search","max_uses":0}]`, `[{"type":"web_search","max_uses":1001}]`, `[{"type":"web_search"},{"type":"web_search"}]`, `[{"type":"web_search","external_web_access":true}]`, `[{"type":"web_search","TYPE":"mcp"}]`, `[{"type":"web_search","cache_control":{"ttl":"1d"}}]`, `[{"type":"openrouter:web_search"}]`, `[{"type":"code_interpreter"}]`, `[{"type":"mcp"}]`, `[{"google_search":{}}]`, `[{"type":"function","googleSearchRetrieval":{}}]`, `[{"TYPE":"web_search_preview","type":"function"}]`, `["web_search"]`, `[{"type":"function","cache_control":{"ttl":"2h"}}]`, `[{"type":"function","function":{"name":"f","Cache_Control":{"ttl":"2h"}}}]`}},
 	"functions":                {taken: []string{`[{"name":"f"}]`}, refused: []string{`{}`}},
 	"response_format":          {taken: []string{`{"type":"text"}`}, refused: []string{`"json"`}},
 	"reasoning_effort":         {taken: []string{`"low"`}, refused: []string{"1"}},
@@ -32,7 +32,8 @@ var tries = map[string]struct {
 	"speed":                    {taken: []string{`"standard"`}, refused: []string{`"fast"`, "2"}},
 	"inference_geo":            {taken: []string{`"global"`}, refused: []string{`"us"`}},
 	"prompt_cache_retention":   {taken: []string{`"in_memory"`, `"in-memory"`}, refused: []string{`"24h"`}},
-	"cache_control":            {taken: []string{`{"type":"ephemeral"}`, `{"type":"ephemeral","ttl":"5m"}`}, refused: []string{`{"type":"ephemeral","ttl":"1h"}`, `{"TTL":"1h"}`, `{"ttl":3600}`}},
+	"cache_control":            {taken: []string{`{"type":"ephemeral"}`, `{"type":"ephemeral","ttl":"5m"}`, `{"type":"ephemeral","ttl":"1h"}`, `{"TTL":"1h"}`}, refused: []string{`{"ttl":"24h"}`, `{"TTL":"2h"}`, `{"ttl":3600}`}},
+	"cache":                    {taken: []string{"true", "false", `"5m"`, `"1h"`}, refused: []string{`"24h"`, "1", `{}`, `"true"`}},
 	"modalities":               {taken: []string{`["text"]`}, refused: []string{`["text","audio"]`, `["image"]`, `"audio"`}},
 	"best_of":                  {taken: []string{"1"}, refused: []string{"2", `"2"`}},
 	"candidate_count":          {taken: []string{"1"}, refused: []string{"8"}},
@@ -45,7 +46,7 @@ var tries = map[string]struct {
 	"return_images":            {taken: []string{"false"}, refused: []string{"true"}},
 	"audio":                    {refused: []string{`{"voice":"alloy","format":"mp3"}`}},
 	"image_config":             {refused: []string{`{"aspect_ratio":"1:1"}`}},
-	"web_search_options":       {refused: []string{`{}`, `{"search_context_size":"high"}`}},
+	"web_search_options":       {taken: []string{`{}`, `{"search_context_size":"high"}`}, refused: []string{`true`, `[]`}},
 	"web_search":               {refused: []string{`{"enable":true}`, "true"}},
 	"search_parameters":        {refused: []string{`{"mode":"auto"}`}},
 	"search_options":           {refused: []string{`{"forced_search":true}`}},
@@ -120,15 +121,20 @@ func TestPartsThatCost(t *testing.T) {
 	for content, ok := range map[string]bool{
 		`[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]`:            true,
 		`[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"5m"}}]`: true,
-		`[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]`: false,
-		`[{"type":"text","text":"a","Cache_Control":{"TTL":"1h"}}]`:                    false,
+		`[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]`: true,
+		`[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"2h"}}]`: false,
+		`[{"type":"text","text":"a","Cache_Control":{"TTL":"2h"}}]`:                    false,
+		`[{"type":"file","file":{"file_id":"file-1"}}]`:                                false,
+		`[{"type":"file","FILE":{"File_ID":"file-1"},"file":{}}]`:                      false,
+		`[{"type":"input_file","file_id":"file-1"}]`:                                   false,
+		`[{"type":"file","file":{"file_id":null,"file_data":"x"}}]`:                    true,
 		`[{"type":"input_audio","input_audio":{"data":"","format":"wav"}}]`:            false,
 		`[{"type":"audio_url","audio_url":{"url":"https://x"}}]`:                       false,
 		`[{"type":"video_url","video_url":{"url":"https://x"}}]`:                       false,
 		`[{"type":"text","text":"a","type":"input_audio"}]`:                            false,
 		`[{"type":"text","input_audio":{"data":""}}]`:                                  false,
-		`{"type":"input_audio"}`: false,
-		`[{"type":"image_url"}]`: true,
+		`{"type":"input_audio"}`:                                                       false,
+		`[{"type":"image_url"}]`:                                                       true,
 	} {
 		_, e := Parse("", []byte(withContent(content)))
 		if (e == nil) != ok || e != nil && e.Param != "messages" {
@@ -139,7 +145,8 @@ func TestPartsThatCost(t *testing.T) {
 		`{"role":"assistant","audio":{"id":"a"}}`:                    false,
 		`{"role":"assistant","content":"a","audio":null}`:            true,
 		`{"role":"user","content":"a","cache_control":{}}`:           true,
-		`{"role":"user","content":"a","cache_control":{"ttl":"1h"}}`: false,
+		`{"role":"user","content":"a","cache_control":{"ttl":"1h"}}`: true,
+		`{"role":"user","content":"a","cache_control":{"ttl":"2h"}}`: false,
 	} {
 		if _, e := Parse("", []byte(`{"model":"m","messages":[`+message+`]}`)); (e == nil) != ok {
 			t.Errorf("%s: %v", message, e)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -46,12 +47,22 @@ func (p *parser) message(raw []byte) error {
 				}
 			}
 		case strings.EqualFold(name, "cache_control"):
-			if err := cacheTime("messages", value); err != nil {
+			if err := p.cacheTime("messages", value); err != nil {
 				return err
 			}
 		case strings.EqualFold(name, "audio") && !jsonscan.IsNull(value):
 			// An earlier spoken answer, by its id.
 			return refuse("messages", "unsupported_parameter", "Unsupported parameter: 'messages' with 'audio': %s.", audio)
+		case name == "tool_call_id":
+			p.uncarry(value)
+		case name == "tool_calls":
+			for call := range jsonscan.Elements(value) {
+				for name, id := range jsonscan.Members(call) {
+					if name == "id" {
+						p.uncarry(id)
+					}
+				}
+			}
 		}
 	}
 	return nil
@@ -70,9 +81,12 @@ func (p *parser) part(raw []byte) error {
 	text := false
 	for name, value := range jsonscan.Members(raw) {
 		if strings.EqualFold(name, "cache_control") {
-			if err := cacheTime("messages", value); err != nil {
+			if err := p.cacheTime("messages", value); err != nil {
 				return err
 			}
+		}
+		if err := fileID(name, value); err != nil {
+			return err
 		}
 		if !strings.EqualFold(name, "type") {
 			if spoken[strings.ToLower(name)] && !jsonscan.IsNull(value) {
@@ -88,7 +102,8 @@ func (p *parser) part(raw []byte) error {
 		case "text", "refusal", "input_text", "output_text", "thinking", "reasoning":
 			text = true
 			continue
-		case "image_url", "input_image", "image":
+		case "image_url", "input_image", "image", "file", "input_file", "document":
+			// There is no capability for documents of their own.
 			p.need(needVision)
 		}
 		p.request.Opaque = true
@@ -97,6 +112,41 @@ func (p *parser) part(raw []byte) error {
 		p.request.Opaque = true
 	}
 	return nil
+}
+
+// fileID refuses files by their id, in a part and in its file: they were kept for somebody else, and nothing here knows how
+// large they are.
+func fileID(name string, value []byte) error {
+	if strings.EqualFold(name, "file_id") && !jsonscan.IsNull(value) {
+		return refuse("messages", "unsupported_parameter", "Unsupported parameter: 'messages' with 'file_id': %s.", uploads)
+	}
+	if !strings.EqualFold(name, "file") && !strings.EqualFold(name, "input_file") && !strings.EqualFold(name, "source") {
+		return nil
+	}
+	for name, value := range jsonscan.Members(value) {
+		if strings.EqualFold(name, "file_id") {
+			if err := fileID(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// uncarry takes what the gateway put into the id of a call out of the body that goes to upstreams of the protocol; what it
+// unpacks to counts as input, because upstreams of others get that.
+func (p *parser) uncarry(raw []byte) {
+	if bytes.IndexByte(raw, carryMark) < 0 {
+		return
+	}
+	id, _ := jsonscan.String(raw)
+	bare, _, size := uncarry(id)
+	if size == 0 {
+		return
+	}
+	p.request.InputBytes += int64(size)
+	start := cap(p.request.Body) - cap(raw)
+	p.edits = append(p.edits, jsonscan.Edit{Start: start, End: start + len(raw), Text: jsonscan.Quote(bare)})
 }
 
 func unpriced(kind string) error {

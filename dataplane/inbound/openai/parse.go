@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -21,16 +22,21 @@ const (
 	needTools     = "Tools"
 	needJSON      = "JSON"
 	needThinking  = "Thinking"
+	needSearch    = "WebSearch"
+	needCache     = "PromptCache"
 )
 
 // parser fills in a request. Its methods return a *chat.Error.
 type parser struct {
 	request *chat.Request
 	values  [][]byte
+	// edits take out of the body what only this package reads.
+	edits []jsonscan.Edit
 }
 
-// Parse judges the body of a chat completion request. The body is kept in the request, not copied. An error has status 400
-// and names the field in Param.
+// Parse judges the body of a chat completion request. The body is kept in the request, not copied; only where ids of tool
+// calls carry signed thoughts (carry.go) the request has a copy without these. An error has status 400 and names the field in
+// Param.
 func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	fields, err := jsonscan.Scan(body)
 	if err != nil {
@@ -46,6 +52,15 @@ func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 			e = malformed(err)
 		}
 		return nil, e
+	}
+	p.request.Searches *= p.request.Choices
+	p.request.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
+	if len(p.edits) > 0 {
+		p.request.Body = jsonscan.Splice(body, p.edits...)
+		// It is the same object with shorter strings, which scans as the one before did.
+		if p.request.Fields, err = jsonscan.Scan(p.request.Body); err != nil {
+			return nil, malformed(err)
+		}
 	}
 	return p.request, nil
 }
