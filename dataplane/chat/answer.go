@@ -93,7 +93,8 @@ const (
 	PieceCall PieceKind = "call"
 	// PieceArguments has Text: the next bytes of the arguments of call Index.
 	PieceArguments PieceKind = "arguments"
-	// PieceCitation has Citation, for the text so far.
+	// PieceCitation has Citation, for the text so far. Citations, sources and usage end no part: their offsets, and the text
+	// that follows, belong to the same one.
 	PieceCitation PieceKind = "citation"
 	// PieceSource has Source.
 	PieceSource PieceKind = "source"

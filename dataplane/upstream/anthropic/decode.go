@@ -93,7 +93,7 @@ func (d *decoder) add(p chat.Piece) {
 	switch p.Kind {
 	case chat.PieceText:
 		d.position += int64(utf16Len(p.Text))
-	case chat.PieceReasoning, chat.PieceSigned, chat.PieceCall, chat.PieceArguments, chat.PieceSource:
+	case chat.PieceReasoning, chat.PieceSigned, chat.PieceCall, chat.PieceArguments:
 		d.position = 0 // what follows is another part
 	}
 	d.pieces = append(d.pieces, p)

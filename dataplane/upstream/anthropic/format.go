@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"strings"
+
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 )
 
@@ -49,7 +51,8 @@ func (b *builder) jsonTool() {
 const maxSchemaDepth = 64
 
 // closed is a schema in which every object says that it has no further properties: the API refuses structured output
-// without. Key order and numbers stay.
+// without. Limits that it refuses are told in the description instead, as the SDKs do, and oneOf, which it does not know, is
+// anyOf. Key order and numbers stay.
 func closed(schema []byte) ([]byte, error) {
 	if _, err := jsonscan.Scan(schema); err != nil {
 		return nil, invalid("response_format", "The schema of 'response_format' is not a JSON object.")
@@ -61,31 +64,71 @@ func appendClosed(dst, schema []byte, depth int) []byte {
 	if len(schema) == 0 || schema[0] != '{' || depth == 0 {
 		return append(dst, schema...)
 	}
-	dst = append(dst, '{')
-	object := false
-	n := 0
+	object, limits := traits(schema)
+	w := members{dst: append(dst, '{')}
+	for name, value := range jsonscan.Members(schema) {
+		switch {
+		case name == "additionalProperties" && object, isLimit(name, value):
+			continue
+		case name == "description" && limits != "":
+			text, _ := jsonscan.String(value)
+			value = jsonscan.Quote(text + " (" + limits + ")")
+			limits = ""
+		case name == "oneOf":
+			name = "anyOf"
+		}
+		w.name(name)
+		w.dst = appendMember(w.dst, name, value, depth)
+	}
+	if limits != "" {
+		w.name("description")
+		w.dst = append(w.dst, jsonscan.Quote("("+limits+")")...)
+	}
+	if object {
+		w.name("additionalProperties")
+		w.dst = append(w.dst, "false"...)
+	}
+	return append(w.dst, '}')
+}
+
+// traits says whether a schema is of an object, and which of its limits are refused.
+func traits(schema []byte) (object bool, limits string) {
 	for name, value := range jsonscan.Members(schema) {
 		object = object || name == "properties" || name == "type" && isObject(value)
-		if name == "additionalProperties" {
-			continue
+		if isLimit(name, value) {
+			limits += ", " + name + ": " + string(value)
 		}
-		if n++; n > 1 {
-			dst = append(dst, ',')
-		}
-		dst = append(append(dst, jsonscan.Quote(name)...), ':')
-		dst = appendMember(dst, name, value, depth)
 	}
-	if more := jsonscan.Field(schema, "additionalProperties"); object || more != nil {
-		if n > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `"additionalProperties":`...)
-		if object {
-			more = []byte("false")
-		}
-		dst = append(dst, more...)
+	return object, strings.TrimPrefix(limits, ", ")
+}
+
+// isLimit knows the keywords that structured output refuses; of minItems it takes 0 and 1. A property may have such a name, so
+// its value must be a number, or the true of uniqueItems.
+func isLimit(name string, value []byte) bool {
+	switch name {
+	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
+		"minProperties", "maxProperties":
+		return value[0] == '-' || value[0] >= '0' && value[0] <= '9'
+	case "minItems":
+		return string(value) != "0" && string(value) != "1"
+	case "uniqueItems":
+		return string(value) == "true"
 	}
-	return append(dst, '}')
+	return false
+}
+
+// members writes an object.
+type members struct {
+	dst  []byte
+	some bool
+}
+
+func (m *members) name(name string) {
+	if m.some {
+		m.dst = append(m.dst, ',')
+	}
+	m.some = true
+	m.dst = append(append(m.dst, jsonscan.Quote(name)...), ':')
 }
 
 func isObject(kind []byte) bool {
@@ -112,17 +155,12 @@ func appendMember(dst []byte, keyword string, value []byte, depth int) []byte {
 		if value[0] != '{' {
 			break
 		}
-		dst = append(dst, '{')
-		first := true
+		w := members{dst: append(dst, '{')}
 		for name, one := range jsonscan.Members(value) {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = append(append(dst, jsonscan.Quote(name)...), ':')
-			dst = appendClosed(dst, one, depth-1)
+			w.name(name)
+			w.dst = appendClosed(w.dst, one, depth-1)
 		}
-		return append(dst, '}')
+		return append(w.dst, '}')
 	}
 	return append(dst, value...)
 }

@@ -57,10 +57,23 @@ func (b *builder) budget() {
 	}
 	n = max(n, minBudget)
 	if n >= b.out.MaxTokens {
-		// The budget is a part of max_tokens, and what the client asked for is left to the answer.
-		b.out.MaxTokens = min(n+b.out.MaxTokens, max(b.facts.maxOutput, n+1))
+		// The budget is a part of max_tokens: what the client asked for is left to the answer, as far as the model goes.
+		b.out.MaxTokens = min(n+b.out.MaxTokens, max(b.most(), b.out.MaxTokens))
+		n = min(n, max(b.out.MaxTokens/2, minBudget))
+	}
+	if n >= b.out.MaxTokens {
+		b.leave("reasoning_effort")
+		return
 	}
 	b.out.Thinking = &thinking{Type: "enabled", BudgetTokens: n, Display: b.display()}
+}
+
+// most is the most that the model writes: what the Model says, or what is known of it.
+func (b *builder) most() int64 {
+	if b.call.MaxOutputTokens > 0 {
+		return b.call.MaxOutputTokens
+	}
+	return b.facts.maxOutput
 }
 
 // display is for models that show nothing of their thoughts unless they are asked.

@@ -97,7 +97,6 @@ func gather(out *chat.Answer, pieces []chat.Piece) {
 			calls[p.Index].Arguments += p.Text
 		case chat.PieceSource:
 			out.Sources = append(out.Sources, *p.Source)
-			open = p.Kind
 		case chat.PieceFinish:
 			choice.Finish = *p.Finish
 		}
