@@ -158,7 +158,7 @@ func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func
 // dialects are the protocols that clients may speak.
 func dialects() map[chat.Protocol]chat.Dialect {
 	out := map[chat.Protocol]chat.Dialect{}
-	for _, d := range []chat.Dialect{openai.Completions{}, anthropic.Messages{}, anthropic.CountTokens{}} {
+	for _, d := range []chat.Dialect{openai.Completions{}, openai.Embeddings{}, anthropic.Messages{}, anthropic.CountTokens{}} {
 		out[d.Protocol()] = d
 	}
 	return out
