@@ -93,6 +93,7 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, diale
 	if m.Unavailable != "" {
 		return nil, release, errNotConfigured(m.Unavailable)
 	}
+	req.Created = rec.Start.Unix()
 	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, dialect: dialect, req: req, target: m}
 	if err := e.fit(); err != nil {
 		return nil, release, err
