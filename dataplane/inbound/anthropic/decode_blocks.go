@@ -21,6 +21,25 @@ type turn struct {
 	found []string
 }
 
+// read reads an array of blocks.
+func (t *turn) read(place string, raw []byte) ([]chat.Part, error) {
+	i := 0
+	for b := range jsonscan.Elements(raw) {
+		if err := t.block(under(place, i), b); err != nil {
+			return nil, err
+		}
+		i++
+	}
+	return t.end(), nil
+}
+
+// only is the one role in whose messages blocks of a type may stand.
+var only = map[string]chat.Role{
+	"image": chat.User, "document": chat.User, "search_result": chat.User, "tool_result": chat.User,
+	"tool_use": chat.Assistant, "thinking": chat.Assistant, "redacted_thinking": chat.Assistant,
+	"tool_addition": chat.System, "tool_removal": chat.System,
+}
+
 // block reads one block and adds what it says.
 func (t *turn) block(place string, raw []byte) error {
 	m, err := members(place, raw)
@@ -38,6 +57,9 @@ func (t *turn) block(place string, raw []byte) error {
 		return nil
 	case !ok:
 		return unsupported(place, "'%s' of the type '%s': the model that serves this request does not know it", place, clip(kind))
+	}
+	if role, ok := only[kind]; ok && role != t.role {
+		return invalid(place, "`%s` blocks can only be in `%s` messages", kind, role)
 	}
 	before := len(t.parts)
 	if err := read(t, place, m); err != nil {
@@ -162,9 +184,6 @@ func (t *turn) redacted(place string, m map[string][]byte) error {
 }
 
 func (t *turn) call(place string, m map[string][]byte) error {
-	if t.role != chat.Assistant {
-		return invalid(place, "`tool_use` blocks can only be in `assistant` messages")
-	}
 	id, err := text(place+".id", m["id"])
 	if err != nil {
 		return err
@@ -184,8 +203,8 @@ func (t *turn) call(place string, m map[string][]byte) error {
 }
 
 func (t *turn) toolResult(place string, m map[string][]byte) error {
-	if t.role != chat.User || t.result {
-		return invalid(place, "`tool_result` blocks can only be in `user` messages")
+	if t.result {
+		return invalid(place, "`tool_result` blocks cannot be in each other")
 	}
 	id, err := text(place+".tool_use_id", m["tool_use_id"])
 	if err != nil {
@@ -211,16 +230,9 @@ func (t *turn) toolResult(place string, m map[string][]byte) error {
 
 // resultParts reads a string or blocks.
 func (t *turn) resultParts(place string, raw []byte) ([]chat.Part, error) {
-	if raw[0] != '[' {
+	if len(raw) == 0 || raw[0] != '[' {
 		return t.content(place, chat.User, raw)
 	}
 	inner := turn{decoder: t.decoder, role: chat.User, result: true}
-	i := 0
-	for b := range jsonscan.Elements(raw) {
-		if err := inner.block(under(place, i), b); err != nil {
-			return nil, err
-		}
-		i++
-	}
-	return inner.end(), nil
+	return inner.read(place, raw)
 }

@@ -82,12 +82,5 @@ func (d *decoder) content(place string, role chat.Role, raw []byte) ([]chat.Part
 		return nil, invalid(place, "Input should be a valid string or array")
 	}
 	t := turn{decoder: d, role: role}
-	i := 0
-	for b := range jsonscan.Elements(raw) {
-		if err := t.block(under(place, i), b); err != nil {
-			return nil, err
-		}
-		i++
-	}
-	return t.end(), nil
+	return t.read(place, raw)
 }

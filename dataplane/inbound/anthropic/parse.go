@@ -62,14 +62,13 @@ func (p *parser) parse() error {
 	}
 	for i, r := range rules {
 		raw := p.values[i]
+		if r.read != nil {
+			if err := r.read(p, raw); err != nil {
+				return err
+			}
+		}
 		if r.Effect == Refused && !jsonscan.IsNull(raw) {
 			return unsupported(r.Name, "'%s': %s", r.Name, r.Why)
-		}
-		if r.read == nil {
-			continue
-		}
-		if err := r.read(p, raw); err != nil {
-			return err
 		}
 	}
 	return nil
