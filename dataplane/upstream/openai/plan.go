@@ -1,8 +1,7 @@
 package openai
 
 import (
-	"fmt"
-	"net/http"
+	"errors"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -22,13 +21,79 @@ var dialect responses.Dialect
 
 // plan says how a call goes. An error is a *chat.Error.
 func plan(c chat.Call) (*exchange, error) {
+	if fits[c.Provider.Type][c.Request.Protocol] == chat.Translates {
+		return translate(c)
+	}
 	switch c.Request.Protocol {
 	case chat.Responses:
 		return passResponses(c)
 	case chat.Embeddings:
 		return passEmbeddings(c)
 	}
+	if c.Request.Searches > 0 && c.Request.Translate != nil && searchesElsewhere(c) {
+		return translate(c)
+	}
 	return passCompletions(c)
+}
+
+// searchesElsewhere says that a model of OpenAI searches the web in Responses alone: in chat completions it answers 400 "Web
+// search options not supported".
+func searchesElsewhere(c chat.Call) bool {
+	f := flavourOf(c)
+	return (f.official || f.router && f.creator == "openai") && !f.model.searches()
+}
+
+// translate says a call in the words of Responses, where only they can say it, or of chat completions.
+func translate(c chat.Call) (*exchange, error) {
+	if c.Request.Translate == nil {
+		return nil, responses.Invalid("", "", "The model's provider does not serve this endpoint.")
+	}
+	p, err := c.Request.Translate()
+	if err != nil {
+		return nil, asError(err)
+	}
+	if p.Search != nil && searchesElsewhere(c) || official(c) && thinks(c) {
+		return throughResponses(c, p)
+	}
+	body, drops, err := encode(c, p)
+	if err != nil {
+		return nil, err
+	}
+	return &exchange{
+		path: completionsPath, body: [][]byte{body}, dropped: drops.All(), unary: translated,
+		stream: func(a *transport.Answer) chat.Stream { return newTranslation(a) },
+	}, nil
+}
+
+// thinks says that OpenAI's model reasons: only Responses tell what it thought, take it back, and take tools and an effort at
+// once.
+func thinks(c chat.Call) bool {
+	m := modelOf(c.Model)
+	return m.reasons && !m.searches()
+}
+
+func throughResponses(c chat.Call, p *chat.Prompt) (*exchange, error) {
+	m := modelOf(c.Model)
+	body, drops, err := responses.Encode(c, p, responses.Model{ID: c.Model, Reasons: m.reasons, Effort: m.effort, Samples: m.samples})
+	if err != nil {
+		return nil, err
+	}
+	return &exchange{
+		path: responsesPath, body: [][]byte{body}, dropped: drops.All(),
+		unary:  func(a *transport.Answer) (*chat.Response, error) { return dialect.Unary(a, false) },
+		stream: func(a *transport.Answer) chat.Stream { return dialect.Stream(a, false) },
+	}, nil
+}
+
+// asError makes sure of the contract of Translate: its error is a *chat.Error.
+func asError(err error) error {
+	var e *chat.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	e = responses.Invalid("", "", "The request cannot be translated for the model's provider.")
+	e.Cause = err
+	return e
 }
 
 func passCompletions(c chat.Call) (*exchange, error) {
@@ -60,17 +125,6 @@ func passEmbeddings(c chat.Call) (*exchange, error) {
 		return nil, err
 	}
 	return &exchange{path: embeddingsPath, body: body, dropped: dropped, unary: embeddings}, nil
-}
-
-// refuse is the answer to parameters that the model has nothing for where the model's Strict says so; nil: they are dropped.
-func refuse(c chat.Call, dropped []string) error {
-	if !c.Strict || len(dropped) == 0 {
-		return nil
-	}
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported_parameter", Param: dropped[0],
-		Message: fmt.Sprintf("Unsupported parameter: '%s' is not supported with this model.", dropped[0]),
-	}
 }
 
 // official says that the provider is OpenAI, whose models and refusals are known.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
+	"github.com/layers-dev/layers/dataplane/upstream/responses"
 )
 
 // rewriting makes the upstream's body out of the client's, byte for byte but for its edits.
@@ -40,8 +41,8 @@ func rewrite(c chat.Call) (body [][]byte, dropped []string, err error) {
 	}
 	r.removals()
 	slices.SortStableFunc(r.edits, func(a, b jsonscan.Edit) int { return a.Start - b.Start })
-	if err := refuse(c, r.dropped); err != nil {
-		return nil, nil, err
+	if c.Strict && len(r.dropped) > 0 {
+		return nil, nil, responses.Unsupported(r.dropped[0])
 	}
 	return jsonscan.Pieces(r.body, r.edits...), append(r.dropped, r.noted...), nil
 }

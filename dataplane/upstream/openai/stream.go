@@ -10,16 +10,25 @@ import (
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
-// stream yields the events of one answer as they came.
+// stream yields the events of one answer: as they came, or as pieces.
 type stream struct {
 	answer *transport.Answer
 	done   bool
+	// chunks translates; nil: the bytes pass.
+	chunks *chunks
 	// finished has the choices seen, by index, and whether their finish_reason came.
 	finished map[int64]bool
 }
 
 func newStream(a *transport.Answer) *stream {
 	return &stream{answer: a, finished: map[int64]bool{}}
+}
+
+// newTranslation yields pieces.
+func newTranslation(a *transport.Answer) *stream {
+	s := newStream(a)
+	s.chunks = newChunks()
+	return s
 }
 
 // Next returns the next event; see chat.Stream.
@@ -32,7 +41,11 @@ func (s *stream) Next() (chat.Event, error) {
 	if err != nil {
 		return chat.Event{}, err
 	}
-	return s.event(e, first)
+	out, err := s.event(e, first)
+	if s.chunks != nil {
+		out.Raw, out.Data = nil, nil
+	}
+	return out, err
 }
 
 // Close ends the call.
@@ -60,6 +73,9 @@ func (s *stream) event(e sse.Event, first bool) (chat.Event, error) {
 		out.Done = true
 		s.done = true
 		s.answer.Over()
+		if s.chunks != nil {
+			out.Pieces = s.chunks.end()
+		}
 		return out, nil
 	}
 	fields, err := jsonscan.Scan(e.Data)
@@ -104,4 +120,7 @@ func (s *stream) chunk(out *chat.Event, fields jsonscan.Object) {
 	}
 	out.Content = out.Content || out.OutputBytes > 0
 	out.UsageOnly = out.Usage != nil && !some
+	if s.chunks != nil {
+		out.Pieces, out.UsageOnly = s.chunks.read(out.Data, out.Usage), false
+	}
 }

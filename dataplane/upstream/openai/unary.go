@@ -8,8 +8,13 @@ import (
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
-// unary reads an answer whole.
-func unary(a *transport.Answer) (*chat.Response, error) {
+// unary reads an answer of chat completions whole, as it is.
+func unary(a *transport.Answer) (*chat.Response, error) { return whole(a, false) }
+
+// translated reads an answer of chat completions whole, as an answer in no protocol's words.
+func translated(a *transport.Answer) (*chat.Response, error) { return whole(a, true) }
+
+func whole(a *transport.Answer, translate bool) (*chat.Response, error) {
 	body, err := a.Whole()
 	if err != nil {
 		return nil, err
@@ -29,6 +34,9 @@ func unary(a *transport.Answer) (*chat.Response, error) {
 	out.UpstreamID, _ = jsonscan.String(fields.Value(body, "id"))
 	for choice := range jsonscan.Elements(choices) {
 		out.OutputBytes += contentBytes(jsonscan.Field(choice, "message"))
+	}
+	if translate {
+		out.Body, out.Answer = nil, answerOf(body)
 	}
 	return out, nil
 }
