@@ -90,6 +90,9 @@ func (m *message) text(p *chat.Part) {
 	m.units += units(p.Text)
 	for i := range p.Citations {
 		c := &p.Citations[i]
+		if c.URL == "" && c.Title == "" {
+			continue
+		}
 		from, to := start+c.Start, start+c.End
 		if c.Start == 0 && c.End == 0 {
 			to = m.units
@@ -98,6 +101,7 @@ func (m *message) text(p *chat.Part) {
 	}
 	if p.Signature != "" {
 		m.out.ReasoningDetails = append(m.out.ReasoningDetails, contentSignature(p.Signature, m.index))
+		m.thoughts = append(m.thoughts, ofContent(p.Signature))
 		m.index++
 	}
 }

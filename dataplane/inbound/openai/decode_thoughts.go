@@ -20,11 +20,9 @@ func (t *thoughts) read(param string, f messageFields) error {
 	if err != nil {
 		return err
 	}
-	if anySigned(explicit) || !t.fromCarried(false) {
+	if anySigned(explicit) || !t.takeCarried() {
 		t.place(explicit)
-		return nil
 	}
-	t.fromCarried(true)
 	return nil
 }
 
@@ -81,18 +79,39 @@ func anySigned(all []chat.Thought) bool {
 	return false
 }
 
-// fromCarried says whether the ids carry thoughts, and takes them.
-func (t *thoughts) fromCarried(take bool) bool {
+// takeCarried takes the thoughts that the ids carry, and says whether there was any but the signature of a text.
+func (t *thoughts) takeCarried() bool {
 	found := false
 	for i := range t.calls {
 		for _, c := range t.calls[i].carried.Thoughts {
-			found = true
-			if take {
-				t.before[i] = append(t.before[i], c.thought())
+			if thought := c.thought(); !t.signText(&thought) {
+				t.before[i] = append(t.before[i], thought)
+				found = true
 			}
 		}
 	}
 	return found
+}
+
+// signText gives Gemini's signature of a text to the first text that has none, unless one has it already.
+func (t *thoughts) signText(thought *chat.Thought) bool {
+	if !isOfContent(thought) {
+		return false
+	}
+	var free *chat.Part
+	for i := range t.said {
+		p := &t.said[i]
+		if p.Kind == chat.PartText && p.Signature == thought.Signature {
+			return true
+		}
+		if p.Kind == chat.PartText && p.Signature == "" && free == nil {
+			free = p
+		}
+	}
+	if free != nil {
+		free.Signature = thought.Signature
+	}
+	return free != nil
 }
 
 // place puts each thought before the call whose id carries it too; others before the next that is known, those behind the
@@ -108,6 +127,9 @@ func (t *thoughts) place(all []chat.Thought) {
 	}
 	last := 0
 	for i := range all {
+		if t.signText(&all[i]) {
+			continue
+		}
 		// The order of the thoughts stays, whatever a client made of its ids.
 		last = max(last, where[i])
 		t.before[last] = append(t.before[last], all[i])

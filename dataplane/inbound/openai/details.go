@@ -40,6 +40,16 @@ func details(t *chat.Thought, index int) []detailObject {
 	return []detailObject{text, encrypted}
 }
 
+// ofContent is Gemini's signature of a text as a thought, which is how ids carry it: one without words.
+func ofContent(signature string) chat.Thought {
+	return chat.Thought{Signature: signature, Format: chat.FormatGemini}
+}
+
+// isOfContent knows such a thought.
+func isOfContent(t *chat.Thought) bool {
+	return t.Text == "" && t.Signature != "" && t.Format == chat.FormatGemini
+}
+
 // contentSignature writes Gemini's signature of a text.
 func contentSignature(signature string, index int) detailObject {
 	return detailObject{Type: detailEncrypted, Data: signature, ID: contentID, Format: chat.FormatGemini, Index: index}

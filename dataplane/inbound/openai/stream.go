@@ -122,16 +122,20 @@ func (s *stream) signed(dst []byte, c *streamChoice, t *chat.Thought) []byte {
 	if t == nil || !signed(t) {
 		return dst
 	}
+	behindText := c.inText()
 	index := c.sign(t)
 	o := detailObject{Type: detailText, Signature: t.Signature, ID: t.ID, Format: t.Format, Index: index}
 	if t.Encrypted != "" {
 		o = detailObject{Type: detailEncrypted, Data: t.Encrypted, ID: t.ID, Format: t.Format, Index: index}
 	}
+	if behindText && isOfContent(t) {
+		o = contentSignature(t.Signature, index)
+	}
 	return s.delta(dst, c, &deltaObject{extras: extras{ReasoningDetails: []detailObject{o}}})
 }
 
 func (s *stream) citation(dst []byte, c *streamChoice, cited *chat.Citation) []byte {
-	if cited == nil {
+	if cited == nil || cited.URL == "" && cited.Title == "" {
 		return dst
 	}
 	from, to := c.cite(cited)

@@ -43,6 +43,9 @@ func (c *streamChoice) write(text string) {
 	c.units += units(text)
 }
 
+// inText says that the last thing that came was text.
+func (c *streamChoice) inText() bool { return !c.broken && c.units > 0 }
+
 // apart notes that something other than text came.
 func (c *streamChoice) apart() { c.broken, c.open = true, false }
 
