@@ -1,0 +1,163 @@
+package anthropic
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+func textPiece(s string) chat.Piece { return chat.Piece{Kind: chat.PieceText, Text: s} }
+
+func reasoningPiece(s string) chat.Piece { return chat.Piece{Kind: chat.PieceReasoning, Text: s} }
+
+func signedPiece(t chat.Thought) chat.Piece { return chat.Piece{Kind: chat.PieceSigned, Thought: &t} }
+
+func callPiece(index int, c chat.ToolCall) chat.Piece {
+	return chat.Piece{Kind: chat.PieceCall, Index: index, Call: &c}
+}
+
+func argsPiece(index int, s string) chat.Piece {
+	return chat.Piece{Kind: chat.PieceArguments, Index: index, Text: s}
+}
+
+func finishPiece(r chat.FinishReason) chat.Piece {
+	return chat.Piece{Kind: chat.PieceFinish, Finish: &chat.Finish{Reason: r}}
+}
+
+// A whole stream, byte for byte.
+func TestStreamBytes(t *testing.T) {
+	got := string(written([]chat.Piece{
+		{Kind: chat.PieceStart, ID: "resp_1", Model: "gpt"},
+		reasoningPiece("h"), reasoningPiece("m"), signedPiece(chat.Thought{Signature: "s", Format: chat.FormatAnthropic}),
+		textPiece(""), textPiece("a<b"),
+		{Kind: chat.PieceCitation, Citation: &chat.Citation{URL: "https://a", Title: "A"}},
+		callPiece(0, chat.ToolCall{ID: "c", Name: "f"}), argsPiece(0, `{"a"`), argsPiece(0, `:1}`),
+		{Kind: chat.PieceUsage, Usage: &pricing.Usage{Output: 3}},
+		finishPiece(chat.FinishTools),
+	}, chat.Total{Usage: pricing.Usage{Input: 9, Output: 3}, CostUSD: "0.5"}))
+	want := strings.ReplaceAll(`event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":0}}}
+~
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"h"}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m"}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}
+~
+event: content_block_stop
+data: {"type":"content_block_stop","index":0}
+~
+event: content_block_start
+data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a<b"}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":1,"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","cited_text":"","url":"https://a","title":"A","encrypted_index":""}}}
+~
+event: content_block_stop
+data: {"type":"content_block_stop","index":1}
+~
+event: content_block_start
+data: {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"c","name":"f","input":{}}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"a\""}}
+~
+event: content_block_delta
+data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":":1}"}}
+~
+event: content_block_stop
+data: {"type":"content_block_stop","index":2}
+~
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":9,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":3,"cost":0.5}}
+~
+event: message_stop
+data: {"type":"message_stop"}
+~
+`, "~\n", "\n")
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// What streams come to, as a client puts them together. A want is a content array.
+func TestStream(t *testing.T) {
+	const a0 = `{"type":"tool_use","id":"a","name":"f","input":{"x":[1,"}"]}}`
+	const b0 = `{"type":"tool_use","id":"b","name":"g","input":{"y":2}}`
+	const c0 = `{"type":"tool_use","id":"c","name":"h","input":{}}`
+	a, b, c := chat.ToolCall{ID: "a", Name: "f"}, chat.ToolCall{ID: "b", Name: "g"}, chat.ToolCall{ID: "c", Name: "h"}
+	source := func(url string) chat.Piece { return chat.Piece{Kind: chat.PieceSource, Source: &chat.Source{URL: url}} }
+	found := func(n, url string) string {
+		return `{"type":"server_tool_use","id":"srvtoolu_layers_1_` + n + `","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"srvtoolu_layers_1_` + n + `","content":[{"type":"web_search_result","title":"","url":"` + url + `","encrypted_content":"","page_age":null}]}`
+	}
+	for name, tc := range map[string]struct {
+		in   []chat.Piece
+		want string
+	}{
+		"nothing":       {nil, ``},
+		"no start":      {[]chat.Piece{textPiece("x")}, `{"type":"text","text":"x"}`},
+		"tools only":    {[]chat.Piece{callPiece(0, a), argsPiece(0, `{"x":[1,`), argsPiece(0, `"}"]}`), callPiece(1, b), argsPiece(1, `{"y":2}`)}, a0 + "," + b0},
+		"whole calls":   {[]chat.Piece{callPiece(0, chat.ToolCall{ID: "a", Name: "f", Arguments: `{"x":[1,"}"]}`}), callPiece(1, chat.ToolCall{ID: "b", Name: "g", Arguments: ` {"y":2} `})}, a0 + "," + b0},
+		"no arguments":  {[]chat.Piece{callPiece(0, c), callPiece(1, b), argsPiece(1, `{"y":2}`), textPiece("x")}, c0 + "," + b0 + `,{"type":"text","text":"x"}`},
+		"interleaved":   {[]chat.Piece{callPiece(0, a), callPiece(1, b), argsPiece(1, `{"y"`), argsPiece(0, `{"x":[1,`), argsPiece(1, `:2}`), argsPiece(0, `"}"]}`), callPiece(2, c), argsPiece(2, "{}")}, a0 + "," + b0 + "," + c0},
+		"text between":  {[]chat.Piece{callPiece(0, a), textPiece("x"), argsPiece(0, `{"x":[1,"}"]}`), textPiece("y")}, a0 + `,{"type":"text","text":"xy"}`},
+		"three at once": {[]chat.Piece{callPiece(0, a), callPiece(1, b), callPiece(2, c), argsPiece(2, `{`), argsPiece(1, `{"y":2}`), argsPiece(2, `}`), argsPiece(0, `{"x":[1,"}"]}`)}, a0 + "," + b0 + "," + c0},
+		"no object":     {[]chat.Piece{callPiece(0, c), argsPiece(0, `nu`), argsPiece(0, `ll`)}, `{"type":"tool_use","id":"c","name":"h","input":{"invalid_arguments":"null"}}`},
+		"behind it":     {[]chat.Piece{callPiece(0, c), argsPiece(0, `{}`), argsPiece(0, ` garbage`)}, c0},
+		"too late":      {[]chat.Piece{callPiece(0, chat.ToolCall{ID: "c", Name: "h", Arguments: "{}"}), textPiece("x"), argsPiece(0, `{}`)}, c0 + `,{"type":"text","text":"x"}`},
+		"other choice":  {[]chat.Piece{textPiece("x"), {Kind: chat.PieceText, Choice: 1, Text: "y"}}, `{"type":"text","text":"x"}`},
+		"refusal":       {[]chat.Piece{{Kind: chat.PieceRefusal, Text: "no"}}, `{"type":"text","text":"no"}`},
+		"redacted":      {[]chat.Piece{reasoningPiece("x"), signedPiece(chat.Thought{Encrypted: "e", Format: chat.FormatAnthropic}), reasoningPiece("y")}, `{"type":"thinking","thinking":"x","signature":""},{"type":"redacted_thinking","data":"e"},{"type":"thinking","thinking":"y","signature":""}`},
+		"of OpenAI":     {[]chat.Piece{reasoningPiece("x"), signedPiece(chat.Thought{Encrypted: "e", ID: "rs_1", Format: chat.FormatOpenAI})}, `{"type":"thinking","thinking":"x","signature":"openai-responses-v1:encrypted:rs_1:e"}`},
+		"no words":      {[]chat.Piece{signedPiece(chat.Thought{Encrypted: "e", ID: "rs_1", Format: chat.FormatOpenAI}), textPiece("x")}, `{"type":"thinking","thinking":"","signature":"openai-responses-v1:encrypted:rs_1:e"},{"type":"text","text":"x"}`},
+		"unsigned":      {[]chat.Piece{reasoningPiece("x"), signedPiece(chat.Thought{}), reasoningPiece("y")}, `{"type":"thinking","thinking":"xy","signature":""}`},
+		"signed call":   {[]chat.Piece{reasoningPiece("x"), callPiece(0, chat.ToolCall{ID: "c", Name: "h", Arguments: "{}", Signature: "s"})}, `{"type":"thinking","thinking":"x","signature":""},{"type":"thinking","thinking":"","signature":"google-gemini-v1:call::s"},` + c0},
+		"found":         {[]chat.Piece{source("https://a"), textPiece("x"), source("https://b")}, found("0", "https://a") + `,{"type":"text","text":"x"},` + found("1", "https://b")},
+		"cited late":    {[]chat.Piece{textPiece("x"), reasoningPiece("y"), {Kind: chat.PieceCitation, Citation: &chat.Citation{URL: "https://a"}}}, `{"type":"text","text":"x"},{"type":"thinking","thinking":"y","signature":""},` + found("0", "https://a")},
+		"no page":       {[]chat.Piece{textPiece("x"), {Kind: chat.PieceCitation, Citation: &chat.Citation{Title: "t"}}}, `{"type":"text","text":"x"}`},
+		"broken pieces": {[]chat.Piece{{Kind: chat.PieceCall}, {Kind: chat.PieceSigned}, {Kind: chat.PieceCitation}, {Kind: chat.PieceSource}, {Kind: chat.PieceFinish}, argsPiece(3, "x"), {Kind: chat.PieceLogprobs}, {}}, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := streamed(t, tc.in, chat.Total{})
+			want := decoded(t, []byte(`{"content":[`+tc.want+`]}`))
+			if d := cmp.Diff(want["content"], got["content"]); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// Arguments that were cut short stay so: what waited behind them is told all the same.
+func TestStreamCutCall(t *testing.T) {
+	out := string(written([]chat.Piece{callPiece(0, chat.ToolCall{ID: "a", Name: "f"}), argsPiece(0, `{"a":"b`), textPiece("x"), finishPiece(chat.FinishLength)}, chat.Total{}))
+	for _, want := range []string{`"partial_json":"{\"a\":\"b"`, `"index":1,"delta":{"type":"text_delta","text":"x"}`, `"stop_reason":"max_tokens"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+}
+
+// The time that interleaved calls take grows with their number, not with its square.
+func BenchmarkStreamWaiting(b *testing.B) {
+	pieces := []chat.Piece{callPiece(0, chat.ToolCall{ID: "a", Name: "f"})}
+	for range 10_000 {
+		pieces = append(pieces, textPiece("word "))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		written(pieces, chat.Total{})
+	}
+}
