@@ -161,3 +161,69 @@ func BenchmarkStreamWaiting(b *testing.B) {
 		written(pieces, chat.Total{})
 	}
 }
+
+// fuzzed turns bytes into pieces of every kind, sensible or not.
+func fuzzed(b []byte) []chat.Piece {
+	var out []chat.Piece
+	for len(b) >= 3 {
+		n := min(int(b[2]%16), len(b)-3)
+		text, index := strings.ToValidUTF8(string(b[3:3+n]), "?"), int(b[1]%3)
+		switch b[0] % 12 {
+		case 0, 1:
+			out = append(out, textPiece(text))
+		case 2:
+			out = append(out, reasoningPiece(text))
+		case 3:
+			out = append(out, signedPiece(chat.Thought{Signature: text, Format: chat.FormatGemini}))
+		case 4:
+			out = append(out, signedPiece(chat.Thought{Encrypted: text, Format: chat.FormatAnthropic}))
+		case 5, 6:
+			out = append(out, callPiece(index, chat.ToolCall{ID: text, Name: text, Arguments: text}))
+		case 7, 8:
+			out = append(out, argsPiece(index, text))
+		case 9:
+			out = append(out, chat.Piece{Kind: chat.PieceCitation, Citation: &chat.Citation{URL: text}})
+		case 10:
+			out = append(out, chat.Piece{Kind: chat.PieceSource, Source: &chat.Source{URL: text}})
+		case 11:
+			out = append(out, finishPiece(chat.FinishReason(text)))
+		}
+		b = b[3+n:]
+	}
+	return out
+}
+
+// Whatever an upstream says, the stream keeps to the protocol, and loses no text.
+func FuzzStream(f *testing.F) {
+	f.Add([]byte("\x05\x00\x02ab\x07\x00\x04{\"a\"\x05\x01\x01b\x07\x01\x02{}\x07\x00\x03:1}\x00\x00\x01x"))
+	f.Add([]byte("\x02\x00\x01a\x03\x00\x01s\x04\x00\x01e\x09\x00\x01u\x0a\x00\x01u\x0b\x00\x04stop"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		pieces := fuzzed(b)
+		r := reader{lenient: true}
+		for _, raw := range strings.SplitAfter(string(written(pieces, chat.Total{})), "\n\n") {
+			if raw == "" {
+				continue
+			}
+			if err := r.event(raw); err != nil {
+				t.Fatalf("%v in %q", err, raw)
+			}
+		}
+		if !r.ended {
+			t.Fatal("no end")
+		}
+		want, got := "", ""
+		for _, p := range pieces {
+			if p.Kind == chat.PieceText {
+				want += p.Text
+			}
+		}
+		for _, b := range r.message["content"].([]any) {
+			if block := b.(map[string]any); block["type"] == "text" {
+				got += block["text"].(string)
+			}
+		}
+		if want != got {
+			t.Fatalf("text %q, want %q", got, want)
+		}
+	})
+}
