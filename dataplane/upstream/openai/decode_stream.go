@@ -15,6 +15,7 @@ import (
 const (
 	maxChoices = 128
 	maxCalls   = 4096
+	maxEarly   = 64 << 10
 )
 
 // chunks turns the chunks of one stream into pieces.
@@ -29,6 +30,8 @@ type chunks struct {
 type choice struct {
 	index int64
 	calls []streamCall
+	// begun counts the calls whose beginning was said.
+	begun int
 	said  said
 	ended bool
 	// units is the length of the content in UTF-16 code units, run where its present run of text began; broken says that
@@ -39,11 +42,12 @@ type choice struct {
 
 // streamCall is one tool call: its index and id at the upstream, and whether its beginning was said, which needs a name.
 type streamCall struct {
-	index  int64
-	id     string
-	begun  bool
-	custom bool
-	early  string // arguments that came before the name
+	index int64
+	id    string
+	begun bool
+	// ordinal counts the calls that begun, from 0.
+	ordinal int
+	early   string // arguments that came before the name
 }
 
 func newChunks() *chunks { return &chunks{choices: map[int64]*choice{}, sources: map[string]bool{}} }
@@ -232,22 +236,25 @@ func (d *chunks) delta(c *choice, i int, delta chat.ToolCall) {
 		return
 	}
 	k := &c.calls[i]
-	c.said.calls, c.broken = true, true
+	c.broken = true
 	if k.id == "" {
 		k.id = delta.ID
 	}
 	if k.begun {
 		if delta.Arguments != "" {
-			d.say(chat.Piece{Kind: chat.PieceArguments, Choice: c.index, Index: i, Text: delta.Arguments})
+			d.say(chat.Piece{Kind: chat.PieceArguments, Choice: c.index, Index: k.ordinal, Text: delta.Arguments})
 		}
 		return
 	}
 	if delta.Name == "" {
-		k.early += delta.Arguments
+		if len(k.early)+len(delta.Arguments) <= maxEarly {
+			k.early += delta.Arguments
+		}
 		return
 	}
-	k.begun = true
+	k.begun, k.ordinal, c.said.calls = true, c.begun, true
+	c.begun++
 	delta.ID, delta.Arguments = k.id, k.early+delta.Arguments
 	k.early = ""
-	d.say(chat.Piece{Kind: chat.PieceCall, Choice: c.index, Index: i, Call: &delta})
+	d.say(chat.Piece{Kind: chat.PieceCall, Choice: c.index, Index: k.ordinal, Call: &delta})
 }

@@ -224,17 +224,24 @@ func (e *encoding) sample() {
 	set := func(name string, ok bool, value json.Number, to *json.Number) {
 		switch {
 		case value == "":
-		case ok:
+		case ok || plainNumber(value):
 			*to = value
-		case value != "1" && value != "1.0":
+		default:
 			e.drops.Parameter(name)
 		}
 	}
 	set("temperature", takes, p.Temperature, &e.r.Temperature)
 	set("top_p", takes, p.TopP, &e.r.TopP)
 	bends := !e.official || !e.model.reasons
-	set("presence_penalty", bends, p.PresencePenalty, &e.r.PresencePenalty)
-	set("frequency_penalty", bends, p.FrequencyPenalty, &e.r.FrequencyPenalty)
+	bend := func(name string, value json.Number, to *json.Number) {
+		if value == "" || bends {
+			*to = value
+		} else if value != "0" && value != "0.0" {
+			e.drops.Parameter(name)
+		}
+	}
+	bend("presence_penalty", p.PresencePenalty, &e.r.PresencePenalty)
+	bend("frequency_penalty", p.FrequencyPenalty, &e.r.FrequencyPenalty)
 	e.r.Seed = p.Seed
 	drop := func(name string, given, ok bool) bool {
 		if given && !ok {
@@ -256,6 +263,9 @@ func (e *encoding) sample() {
 	}
 	drop("top_k", p.TopK != nil, false)
 }
+
+// plainNumber says that a temperature or top_p is the default, which every model takes.
+func plainNumber(n json.Number) bool { return n == "1" || n == "1.0" }
 
 // others passes what OpenAI has under the same name, and drops the rest.
 func (e *encoding) others() {

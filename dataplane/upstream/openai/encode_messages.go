@@ -243,12 +243,10 @@ func (e *encoding) callObject(c *chat.ToolCall, in *messageObject) callObject {
 
 // thought gives a router's models back what they signed. What another's model signed never goes to them.
 func (e *encoding) thought(t *chat.Thought, in *messageObject) {
-	signed := t.Signature != "" || t.Encrypted != ""
-	if signed && t.Format != e.thoughts() || signed && t.Format == "" {
-		e.drops.Rule(responses.ParamThoughts)
-		return
-	}
-	if signed {
+	switch {
+	case t.Format != "" && t.Format == e.thoughts():
 		in.Details = append(in.Details, detailsOf(t, len(in.Details))...)
+	case t.Signature != "", t.Encrypted != "":
+		e.drops.Rule(responses.ParamThoughts)
 	}
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -121,6 +122,6 @@ func (s *stream) chunk(out *chat.Event, fields jsonscan.Object) {
 	out.Content = out.Content || out.OutputBytes > 0
 	out.UsageOnly = out.Usage != nil && !some
 	if s.chunks != nil {
-		out.Pieces, out.UsageOnly = s.chunks.read(out.Data, out.Usage), false
+		out.Pieces, out.UsageOnly = s.chunks.read(bytes.TrimSpace(out.Data), out.Usage), false
 	}
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -36,7 +37,7 @@ func whole(a *transport.Answer, translate bool) (*chat.Response, error) {
 		out.OutputBytes += contentBytes(jsonscan.Field(choice, "message"))
 	}
 	if translate {
-		out.Body, out.Answer = nil, answerOf(body)
+		out.Body, out.Answer = nil, answerOf(bytes.TrimSpace(body)) // some put white space before it while they wait
 	}
 	return out, nil
 }

@@ -27,7 +27,8 @@ type recording struct {
 	Stream            bool
 	Status            int
 	Files             struct {
-		Body string `json:"response_body"`
+		Body    string `json:"response_body"`
+		Request string `json:"request_body"`
 	}
 	body []byte
 }
