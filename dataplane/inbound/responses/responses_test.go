@@ -1,0 +1,421 @@
+package responses
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/sse"
+)
+
+type noErrors struct{}
+
+func (noErrors) Error(http.ResponseWriter, *chat.Error) {}
+
+func request(t testing.TB, body string) *chat.Request {
+	t.Helper()
+	r, err := New(noErrors{}).Parse("req_0000-1111", http.Header{}, []byte(body))
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	r.Created = 1_800_000_000
+	return r
+}
+
+func TestRefused(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"model":"m","input":"x"}`: "",
+		`{"model":"m","input":[{"role":"user","content":"x"}],"previous_response_id":null,"store":true}`: "",
+		`{"model":"m","input":"x","previous_response_id":"resp_1"}`:                                      "unsupported_parameter previous_response_id",
+		`{"model":"m","input":"x","conversation":"c"}`:                                                   "unsupported_parameter conversation",
+		`{"model":"m","input":"x","prompt":{"id":"p"}}`:                                                  "unsupported_parameter prompt",
+		`{"model":"m","input":"x","background":true}`:                                                    "unsupported_value background",
+		`{"model":"m","input":"x","service_tier":"priority"}`:                                            "unsupported_value service_tier",
+		`{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}`:                                 "unsupported_parameter input",
+		`{"model":"m","input":[{"role":"user","content":[{"type":"input_audio"}]}]}`:                     "unsupported_parameter input",
+		`{"model":"m","input":"x","tools":[{"type":"file_search"}]}`:                                     "unsupported_parameter tools",
+		`{"model":"m","input":"x","tools":[{"type":"function","type":"code_interpreter","name":"f"}]}`:   "duplicate_parameter tools",
+		`{"model":"m","input":"x","tools":[{"TYPE":"mcp"}]}`:                                             "unsupported_parameter tools",
+		`{"model":"m","input":"x","tools":{}}`:                                                           "invalid_type tools",
+		`{"model":"m"}`:                                                                                  "missing_required_parameter input",
+		`{"model":"m","input":[]}`:                                                                       "empty_array input",
+		`{"model":"m","input":[1]}`:                                                                      "invalid_type input",
+		`{"model":"m","input":7}`:                                                                        "invalid_type input",
+		`{"input":"x"}`:                                                                                  "missing_required_parameter model",
+		`{"model":"m","Model":"n","input":"x"}`:                                                          "unknown_parameter model",
+		`{"model":"m","model":"n","input":"x"}`:                                                          "duplicate_parameter model",
+		`{"model":"m","input":"x","max_output_tokens":0}`:                                                "integer_below_min_value max_output_tokens",
+		`{"model":"m","input":"x","max_output_tokens":"9"}`:                                              "invalid_type max_output_tokens",
+		`{"model":"m","input":"x","stream":"yes"}`:                                                       "invalid_type stream",
+		`{"model":"m","input":"x","instructions":["a"]}`:                                                 "invalid_type instructions",
+		`{"model":"m","input":"x","n":2}`:                                                                "unsupported_value n",
+		`{"model":"m","input":"x","reasoning":"high"}`:                                                   "invalid_type reasoning",
+		`{"model":"m","input":"x"`:                                                                       "invalid_json ",
+	} {
+		_, err := New(noErrors{}).Parse("r", nil, []byte(body))
+		got := ""
+		if err != nil {
+			got = err.Code + " " + err.Param
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	r := request(t, `{"model":"m","stream":true,"max_output_tokens":9,"input":[{"role":"user","content":[{"type":"input_text","text":"x"},{"type":"input_image","image_url":"https://x/y.png"}]}],
+		"tools":[{"type":"function","name":"f"},{"type":"web_search"}],"reasoning":{"effort":"low"},"text":{"format":{"type":"json_object"}}}`)
+	if diff := cmp.Diff([]string{"Vision", "Streaming", "Tools", "WebSearch", "Thinking", "JSON"}, r.Needs); diff != "" {
+		t.Error(diff)
+	}
+	if !r.Stream || !r.Opaque || r.MaxOutputTokens != 9 || r.Searches != defaultSearches {
+		t.Errorf("%+v", r)
+	}
+	if r := request(t, `{"model":"m","input":"x","tools":[{"type":"web_search"}],"max_tool_calls":3}`); r.Searches != 3 {
+		t.Errorf("%d searches", r.Searches)
+	}
+}
+
+func prompt(t testing.TB, r *chat.Request) *chat.Prompt {
+	t.Helper()
+	p, err := r.Translate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDecode(t *testing.T) {
+	p := prompt(t, request(t, `{"model":"m","instructions":"Be brief.","input":[
+		{"role":"developer","content":"Rules."},
+		{"type":"message","role":"user","content":[{"type":"input_text","text":"Look"},{"type":"input_image","image_url":"data:image/png;base64,QUJD","detail":"low"},
+			{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,REVG"}]},
+		{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"Hm."}],"encrypted_content":"gAAA"},
+		{"type":"function_call","call_id":"c1","name":"f","arguments":""},
+		{"type":"function_call","call_id":"c2","name":"g","arguments":"{\"a\":1}"},
+		{"type":"function_call_output","call_id":"c1","output":"one"},
+		{"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"two"}]}],
+		"tools":[{"type":"function","name":"f","parameters":{"z":1,"a":2},"strict":true},{"type":"web_search","search_context_size":"low","filters":{"allowed_domains":["x.org"]}}],
+		"tool_choice":{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"f"}]},"parallel_tool_calls":false,
+		"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true},"verbosity":"low"},
+		"reasoning":{"effort":"high","summary":"auto"},"max_output_tokens":50,"temperature":0.50,"unheard_of":1}`))
+	yes, no := true, false
+	want := &chat.Prompt{
+		Messages: []chat.Message{
+			{Role: chat.System, Parts: []chat.Part{{Kind: chat.PartText, Text: "Be brief."}}},
+			{Role: chat.System, Parts: []chat.Part{{Kind: chat.PartText, Text: "Rules."}}},
+			{Role: chat.User, Parts: []chat.Part{
+				{Kind: chat.PartText, Text: "Look"},
+				{Kind: chat.PartImage, Media: &chat.Media{Type: "image/png", Base64: "QUJD", Detail: "low"}},
+				{Kind: chat.PartDocument, Media: &chat.Media{Type: "application/pdf", Base64: "REVG", Name: "a.pdf"}},
+			}},
+			{Role: chat.Assistant, Parts: []chat.Part{
+				{Kind: chat.PartThought, Thought: &chat.Thought{Text: "Hm.", Encrypted: "gAAA", Format: chat.FormatOpenAI, ID: "rs_1"}},
+				{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c1", Name: "f", Arguments: "{}"}},
+				{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c2", Name: "g", Arguments: `{"a":1}`}},
+			}},
+			{Role: chat.User, Parts: []chat.Part{
+				{Kind: chat.PartResult, Result: &chat.Result{ID: "c1", Name: "f", Parts: []chat.Part{{Kind: chat.PartText, Text: "one"}}}},
+				{Kind: chat.PartResult, Result: &chat.Result{ID: "c2", Name: "g", Parts: []chat.Part{{Kind: chat.PartText, Text: "two"}}}},
+			}},
+		},
+		Tools:         []chat.Tool{{Name: "f", Schema: json.RawMessage(`{"z":1,"a":2}`), Strict: &yes}},
+		ToolChoice:    chat.ToolChoice{Mode: chat.ChooseRequired, Allowed: []string{"f"}},
+		ParallelTools: &no, Choices: 1, MaxOutputTokens: 50, Temperature: "0.50", Verbosity: "low",
+		Format:    &chat.Format{Schema: json.RawMessage(`{"type":"object"}`), Name: "n", Strict: &yes},
+		Reasoning: &chat.Reasoning{Effort: "high", Summary: "auto"},
+		Search:    &chat.Search{ContextSize: "low", AllowedDomains: []string{"x.org"}},
+		Others:    []chat.Parameter{{Name: "unheard_of", Value: json.RawMessage("1")}},
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for body, param := range map[string]string{
+		`{"model":"m","input":[{"type":"function_call_output","call_id":"x","output":"1"}]}`:                                   "input",
+		`{"model":"m","input":[{"type":"function_call","call_id":"x","name":"f","arguments":"{"}]}`:                            "input",
+		`{"model":"m","input":[{"type":"function_call","name":"f"}]}`:                                                          "input",
+		`{"model":"m","input":[{"type":"computer_call"}]}`:                                                                     "input",
+		`{"model":"m","input":[{"role":"robot","content":"x"}]}`:                                                               "input",
+		`{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"ftp://x"}]}]}`:                     "input",
+		`{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png,raw"}]}]}`:          "input",
+		`{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"f","file_url":"https://x/y.pdf"}]}]}`: "input",
+		`{"model":"m","input":[{"role":"user","content":[{"type":"hologram"}]}]}`:                                              "input",
+		`{"model":"m","input":"x","tools":[{"type":"function"}]}`:                                                              "tools",
+		`{"model":"m","input":"x","tool_choice":"sometimes"}`:                                                                  "tool_choice",
+		`{"model":"m","input":"x","tool_choice":{"type":"mcp"}}`:                                                               "tool_choice",
+		`{"model":"m","input":"x","text":{"format":{"type":"yaml"}}}`:                                                          "text.format.type",
+		`{"model":"m","input":"x","text":{"format":{"type":"json_schema"}}}`:                                                   "text.format.schema",
+		`{"model":"m","input":"x","temperature":"warm"}`:                                                                       "temperature",
+	} {
+		_, err := request(t, body).Translate()
+		var e *chat.Error
+		if !errors.As(err, &e) || e.Param != param || e.Status != 400 {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// pieces are an answer as a stream tells it.
+func pieces(a *chat.Answer) []chat.Piece {
+	out := []chat.Piece{{Kind: chat.PieceStart}}
+	for i := range a.Sources {
+		out = append(out, chat.Piece{Kind: chat.PieceSource, Source: &a.Sources[i]})
+	}
+	calls := 0
+	for _, p := range a.Choices[0].Parts {
+		switch p.Kind {
+		case chat.PartText:
+			for i := range p.Text {
+				out = append(out, chat.Piece{Kind: chat.PieceText, Text: p.Text[i : i+1]})
+			}
+			for i := range p.Citations {
+				out = append(out, chat.Piece{Kind: chat.PieceCitation, Citation: &p.Citations[i]})
+			}
+		case chat.PartRefusal:
+			out = append(out, chat.Piece{Kind: chat.PieceRefusal, Text: p.Text})
+		case chat.PartThought:
+			out = append(out, chat.Piece{Kind: chat.PieceReasoning, Text: p.Thought.Text}, chat.Piece{Kind: chat.PieceSigned, Thought: &chat.Thought{
+				Signature: p.Thought.Signature, Encrypted: p.Thought.Encrypted, Format: p.Thought.Format}})
+		case chat.PartCall:
+			c := *p.Call
+			c.Arguments = ""
+			out = append(out, chat.Piece{Kind: chat.PieceCall, Index: calls, Call: &c})
+			for i := range p.Call.Arguments {
+				out = append(out, chat.Piece{Kind: chat.PieceArguments, Index: calls, Text: p.Call.Arguments[i : i+1]})
+			}
+			calls++
+		}
+	}
+	return append(out, chat.Piece{Kind: chat.PieceFinish, Finish: &a.Choices[0].Finish})
+}
+
+func written() *chat.Answer {
+	return &chat.Answer{
+		Sources: []chat.Source{{URL: "https://x.org", Title: "X"}},
+		Choices: []chat.Choice{{Finish: chat.Finish{Reason: chat.FinishTools}, Parts: []chat.Part{
+			{Kind: chat.PartThought, Thought: &chat.Thought{Text: "Hm.", Signature: "sig", Format: chat.FormatAnthropic}},
+			{Kind: chat.PartText, Text: "Hello <b>", Citations: []chat.Citation{{URL: "https://x.org", Title: "X", Start: 0, End: 5}}},
+			{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c1", Name: "f", Arguments: `{"a":1}`, Signature: "gem"}},
+			{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c2", Name: "g"}},
+		}}},
+	}
+}
+
+var total = chat.Total{Usage: pricing.Usage{Input: 10, CacheRead: 5, CacheWrite: 2, CacheWrite1h: 1, Output: 7, Reasoning: 3}, CostUSD: "0.25"}
+
+// The last event of a stream is what the unary answer is, and the events before it tell the same.
+func TestStreamIsTheAnswer(t *testing.T) {
+	r := request(t, `{"model":"m","input":"x","metadata":{"k":"v"},"tools":[{"type":"function","name":"f"}]}`)
+	unary, err := New(noErrors{}).Answer(r, written(), total)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(noErrors{}).Stream(r)
+	var raw []byte
+	for _, p := range pieces(written()) {
+		raw = w.Write(raw, &p)
+	}
+	raw = w.End(raw, total)
+	var events []map[string]any
+	reader := sse.NewReader(bytes.NewReader(raw), 1<<20)
+	for {
+		e, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var v map[string]any
+		if err != nil || json.Unmarshal(e.Data, &v) != nil || v["type"] != e.Name || v["sequence_number"] != float64(len(events)) {
+			t.Fatalf("event %d: %s %s, %v", len(events), e.Name, e.Data, err)
+		}
+		events = append(events, v)
+	}
+	last := events[len(events)-1]
+	var want any
+	if err := json.Unmarshal(unary, &want); err != nil || last["type"] != "response.completed" {
+		t.Fatal(err, last["type"])
+	}
+	if diff := cmp.Diff(want, last["response"]); diff != "" {
+		t.Errorf("-unary +stream:\n%s", diff)
+	}
+	output := want.(map[string]any)["output"].([]any)
+	texts, items := map[string]string{}, map[float64]any{}
+	for _, e := range events {
+		switch e["type"] {
+		case "response.output_text.delta", "response.function_call_arguments.delta", "response.reasoning_summary_text.delta":
+			texts[e["item_id"].(string)] += e["delta"].(string)
+		case "response.output_item.done":
+			items[e["output_index"].(float64)] = e["item"]
+		}
+	}
+	for i, o := range output {
+		if diff := cmp.Diff(o, items[float64(i)]); diff != "" {
+			t.Errorf("item %d: %s", i, diff)
+		}
+		o := o.(map[string]any)
+		if args, ok := o["arguments"]; ok && texts[o["id"].(string)] != args {
+			t.Errorf("the arguments' deltas are %q of %q", texts[o["id"].(string)], args)
+		}
+	}
+	if !strings.Contains(string(unary), `"text":"Hello <b>"`) || !strings.Contains(string(unary), `"cost":0.25`) ||
+		!strings.Contains(string(unary), `"input_tokens":18,"input_tokens_details":{"cached_tokens":5,"cache_write_tokens":3}`) {
+		t.Errorf("%s", unary)
+	}
+}
+
+// An answer that comes back as input is what it was, signatures and all; an upstream of the protocol gets none of ours.
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringN(1, 20, 80)
+		a := &chat.Answer{Choices: []chat.Choice{{}}}
+		if rapid.Bool().Draw(t, "thought") {
+			th := &chat.Thought{Text: text.Draw(t, "thinking"), Format: rapid.SampledFrom([]string{chat.FormatAnthropic, chat.FormatGemini}).Draw(t, "format")}
+			if rapid.Bool().Draw(t, "encrypted") {
+				th.Text, th.Encrypted = "", text.Draw(t, "encrypted text")
+			} else {
+				th.Signature = text.Draw(t, "signature")
+			}
+			a.Choices[0].Parts = append(a.Choices[0].Parts, chat.Part{Kind: chat.PartThought, Thought: th})
+		}
+		a.Choices[0].Parts = append(a.Choices[0].Parts, chat.Part{Kind: chat.PartText, Text: text.Draw(t, "text")})
+		for i := range rapid.IntRange(0, 3).Draw(t, "calls") {
+			c := &chat.ToolCall{ID: "c" + string(rune('0'+i)), Name: "f", Arguments: `{"a":1}`}
+			if rapid.Bool().Draw(t, "signed") {
+				c.Signature = text.Draw(t, "call signature")
+			}
+			a.Choices[0].Parts = append(a.Choices[0].Parts, chat.Part{Kind: chat.PartCall, Call: c})
+		}
+		d := New(noErrors{})
+		first, failed := d.Parse("req_1", nil, []byte(`{"model":"m","input":"x"}`))
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		body, err := d.Answer(first, a, chat.Total{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out struct {
+			Output json.RawMessage `json:"output"`
+		}
+		if err := json.Unmarshal(body, &out); err != nil {
+			t.Fatal(err)
+		}
+		second, failed := d.Parse("req_2", nil, []byte(`{"model":"m","input":`+string(out.Output)+`}`))
+		if failed != nil {
+			if string(out.Output) == "[]" {
+				return
+			}
+			t.Fatal(failed)
+		}
+		if bytes.Contains(second.Body, []byte(carryPrefix)) || !json.Valid(second.Body) {
+			t.Fatalf("an upstream would get %s", second.Body)
+		}
+		p, err := second.Translate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(a.Choices[0].Parts, p.Messages[0].Parts); diff != "" {
+			t.Fatalf("-answer +prompt:\n%s", diff)
+		}
+	})
+}
+
+func TestWithCost(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"id":"r","usage":{"input_tokens":1}}`:                               `{"id":"r","usage":{"cost":0.5,"input_tokens":1}}`,
+		`{"type":"response.completed","response":{"usage":{"a":1},"id":"r"}}`: `{"type":"response.completed","response":{"usage":{"cost":0.5,"a":1},"id":"r"}}`,
+		`{"usage":{"cost":9}}`:                                                `{"usage":{"cost":0.5}}`,
+		`{"usage":{}}`:                                                        `{"usage":{"cost":0.5}}`,
+		`{"response":{"usage":null}}`:                                         "",
+		`{"type":"response.created","x":1}`:                                   "",
+		`[]`:                                                                  "",
+	} {
+		got, ok := New(noErrors{}).WithCost([]byte(data), "0.5")
+		if want == "" && (ok || string(got) != data) || want != "" && string(got) != want {
+			t.Errorf("%s: %s %v", data, got, ok)
+		}
+	}
+}
+
+func TestFinish(t *testing.T) {
+	r := request(t, `{"model":"m","input":"x"}`)
+	for reason, want := range map[chat.FinishReason]string{
+		chat.FinishStop: `"status":"completed"`, chat.FinishLength: `"incomplete_details":{"reason":"max_output_tokens"}`,
+		chat.FinishFilter: `"incomplete_details":{"reason":"content_filter"}`, chat.FinishRefusal: `{"type":"refusal","refusal":"No."}`,
+	} {
+		a := &chat.Answer{Choices: []chat.Choice{{Finish: chat.Finish{Reason: reason, Explanation: "No."}}}}
+		if body, err := New(noErrors{}).Answer(r, a, chat.Total{}); err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %v", reason, body, err)
+		}
+	}
+	ev := New(noErrors{}).ErrorEvent(&chat.Error{Code: "upstream_error", Message: "It failed."})
+	if want := "event: error\ndata: {\"type\":\"error\",\"code\":\"upstream_error\",\"message\":\"It failed.\",\"param\":null}\n\n"; string(ev) != want {
+		t.Errorf("%s", ev)
+	}
+}
+
+// Every recorded request of the protocol is understood.
+func TestRecordings(t *testing.T) {
+	files, err := filepath.Glob("../../../../shared/wire/openai/openai-responses-*/request.body.json")
+	if err != nil || len(files) == 0 {
+		t.Skip("no recordings here")
+	}
+	read := 0
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = bytes.ReplaceAll(body, []byte(`"flex"`), []byte(`"auto"`))
+		r, failed := New(noErrors{}).Parse("r", nil, body)
+		if failed != nil {
+			t.Logf("%s: %v", filepath.Base(filepath.Dir(file)), failed)
+			continue
+		}
+		if p, err := r.Translate(); err != nil || len(p.Messages) == 0 {
+			t.Logf("%s: %v", filepath.Base(filepath.Dir(file)), err)
+			continue
+		}
+		read++
+	}
+	if t.Logf("%d of %d are understood", read, len(files)); read < len(files)/2 {
+		t.Error("most are not understood")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"model":"m","input":[{"type":"reasoning","encrypted_content":"layers1:eyJjIjoieCJ9"},{"role":"user","content":[{"type":"input_text","text":"x"}]}]}`))
+	f.Add([]byte(`{"model":"m","input":"x","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools"}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, failed := New(noErrors{}).Parse("req_1", nil, body)
+		if failed != nil {
+			if failed.Status != 400 || failed.Message == "" {
+				t.Fatalf("%+v", failed)
+			}
+			return
+		}
+		if _, err := r.Translate(); err != nil {
+			var e *chat.Error
+			if !errors.As(err, &e) || e.Status != 400 {
+				t.Fatal(err)
+			}
+		}
+		if out, err := New(noErrors{}).Answer(r, written(), total); err != nil || !json.Valid(out) {
+			t.Fatalf("%s, %v", out, err)
+		}
+	})
+}
