@@ -62,7 +62,10 @@ func (j *joiner) add(d *detail) {
 		}
 		// What Anthropic encrypts stands for itself; OpenAI has it beside a summary.
 		j.open = j.open && d.Format == chat.FormatOpenAI
-		j.thought(d).Encrypted = d.Data
+		t := j.thought(d)
+		// A client that joined the pieces of one index has both in one.
+		t.Text += d.Text + d.Summary
+		t.Encrypted = d.Data
 		j.open = false
 	}
 }

@@ -82,7 +82,7 @@ func (s *stream) piece(dst []byte, c *streamChoice, p *chat.Piece) []byte {
 	case chat.PieceArguments:
 		return s.arguments(dst, c, p)
 	case chat.PieceCitation:
-		return s.citation(dst, c, p.Citation)
+		c.cite(p.Citation)
 	case chat.PieceLogprobs:
 		return s.logprobs(dst, c, p.Raw)
 	case chat.PieceFinish:
@@ -132,14 +132,6 @@ func (s *stream) signed(dst []byte, c *streamChoice, t *chat.Thought) []byte {
 		o = contentSignature(t.Signature, index)
 	}
 	return s.delta(dst, c, &deltaObject{extras: extras{ReasoningDetails: []detailObject{o}}})
-}
-
-func (s *stream) citation(dst []byte, c *streamChoice, cited *chat.Citation) []byte {
-	if cited == nil || cited.URL == "" && cited.Title == "" {
-		return dst
-	}
-	from, to := c.cite(cited)
-	return s.delta(dst, c, &deltaObject{extras: extras{Annotations: []annotationObject{annotation(cited, from, to)}}})
 }
 
 func (s *stream) logprobs(dst []byte, c *streamChoice, raw json.RawMessage) []byte {
@@ -218,6 +210,10 @@ func (s *stream) close(dst []byte, c *streamChoice, last bool) []byte {
 	}
 	if finish.Reason == chat.FinishRefusal && !c.refused {
 		dst = s.refusal(dst, c, finish.Explanation)
+	}
+	if len(c.annotations) > 0 {
+		// In one delta, as OpenAI does: of several, clients keep the last, or want each of them numbered.
+		dst = s.delta(dst, c, &deltaObject{extras: extras{Annotations: c.annotations}})
 	}
 	o := completion{Choices: []choiceObject{{
 		Index: c.index, Delta: &deltaObject{}, FinishReason: finishReason(finish, len(c.calls) > 0, s.legacy), NativeFinishReason: finish.Native,

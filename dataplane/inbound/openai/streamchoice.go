@@ -12,6 +12,8 @@ type streamChoice struct {
 	calls   []streamCall
 	finish  *chat.Finish
 	refused bool
+	// annotations are told at the end.
+	annotations []annotationObject
 
 	// units is the length of the content in UTF-16 code units; part is where its current part begins, cited where the text
 	// begins that no citation speaks of yet, and before where it began for the citation before.
@@ -49,9 +51,21 @@ func (c *streamChoice) inText() bool { return !c.broken && c.units > 0 }
 // apart notes that something other than text came.
 func (c *streamChoice) apart() { c.broken, c.open = true, false }
 
-// cite gives the offsets of a citation in the content. One without offsets speaks of the text since the citation before it;
-// several may speak of the same.
-func (c *streamChoice) cite(cited *chat.Citation) (from, to int64) {
+// maxAnnotations bounds what a provider can make the writer remember.
+const maxAnnotations = 10_000
+
+// cite notes a citation, with its offsets in the content.
+func (c *streamChoice) cite(cited *chat.Citation) {
+	if cited == nil || cited.URL == "" && cited.Title == "" || len(c.annotations) >= maxAnnotations {
+		return
+	}
+	from, to := c.span(cited)
+	c.annotations = append(c.annotations, annotation(cited, from, to))
+}
+
+// span gives the offsets of a citation. One without offsets speaks of the text since the citation before it; several may
+// speak of the same.
+func (c *streamChoice) span(cited *chat.Citation) (from, to int64) {
 	if cited.Start != 0 || cited.End != 0 {
 		return c.part + cited.Start, c.part + cited.End
 	}
