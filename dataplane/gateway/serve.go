@@ -19,6 +19,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/inbound/responses"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/server"
@@ -27,6 +28,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/source"
 	anthropicup "github.com/layers-dev/layers/dataplane/upstream/anthropic"
 	"github.com/layers-dev/layers/dataplane/upstream/demo"
+	"github.com/layers-dev/layers/dataplane/upstream/gemini"
 	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
@@ -151,6 +153,7 @@ func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func
 		snapshot.Morph:            openAI,
 		snapshot.VercelAIGateway:  openAI,
 		snapshot.Anthropic:        anthropicup.New(client),
+		snapshot.Gemini:           gemini.New(client, gemini.Options{}),
 		snapshot.DemoProvider:     demo.New(demo.Options{}),
 	}, client.CloseIdle
 }
@@ -158,7 +161,7 @@ func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func
 // dialects are the protocols that clients may speak.
 func dialects() map[chat.Protocol]chat.Dialect {
 	out := map[chat.Protocol]chat.Dialect{}
-	for _, d := range []chat.Dialect{openai.Completions{}, openai.Embeddings{}, anthropic.Messages{}, anthropic.CountTokens{}} {
+	for _, d := range []chat.Dialect{openai.Completions{}, openai.Embeddings{}, anthropic.Messages{}, anthropic.CountTokens{}, responses.New(openai.Completions{})} {
 		out[d.Protocol()] = d
 	}
 	return out
