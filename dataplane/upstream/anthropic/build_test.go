@@ -20,8 +20,8 @@ const (
 
 func ptr[T any](v T) *T { return &v }
 
-// field is one member of a built request, as compact JSON; "": it is not there.
-func field1(t testing.TB, request map[string]any, name string) string {
+// member is one member of a built request, as compact JSON; "": it is not there.
+func member(t testing.TB, request map[string]any, name string) string {
 	t.Helper()
 	v, ok := request[name]
 	if !ok {
@@ -66,6 +66,7 @@ func TestParameters(t *testing.T) {
 		"budget":               {haiku, func(p *chat.Prompt) { p.Reasoning = &chat.Reasoning{Budget: 3000} }, map[string]string{"thinking": `{"budget_tokens":3000,"type":"enabled"}`}, nil},
 		"budget too small":     {haiku, func(p *chat.Prompt) { p.Reasoning = &chat.Reasoning{Budget: 3} }, map[string]string{"thinking": `{"budget_tokens":1024,"type":"enabled"}`}, nil},
 		"limit is raised":      {haiku, func(p *chat.Prompt) { p.Reasoning, p.MaxOutputTokens = &chat.Reasoning{Effort: "low"}, 100 }, map[string]string{"thinking": `{"budget_tokens":1024,"type":"enabled"}`, "max_tokens": "1124"}, nil},
+		"limit is raised far":  {haiku, func(p *chat.Prompt) { p.Reasoning, p.MaxOutputTokens = &chat.Reasoning{Effort: "high"}, 500 }, map[string]string{"thinking": `{"budget_tokens":4096,"type":"enabled"}`, "max_tokens": "4596"}, nil},
 		"limit of the model":   {haiku, func(p *chat.Prompt) { p.Reasoning, p.MaxOutputTokens = &chat.Reasoning{Effort: "max"}, 6000 }, map[string]string{"thinking": `{"budget_tokens":4000,"type":"enabled"}`, "max_tokens": "8000"}, nil},
 		"adaptive on budgets":  {haiku, func(p *chat.Prompt) { p.Reasoning = &chat.Reasoning{Adaptive: true} }, map[string]string{"thinking": `{"budget_tokens":2048,"type":"enabled"}`}, nil},
 		"summary alone":        {haiku, func(p *chat.Prompt) { p.Reasoning = &chat.Reasoning{Summary: "auto"} }, map[string]string{"thinking": ""}, nil},
@@ -116,9 +117,9 @@ func TestParameters(t *testing.T) {
 			p := hello()
 			c.change(p)
 			got, dropped := built(t, c.model, p)
-			for member, want := range c.want {
-				if v := field1(t, got, member); v != want {
-					t.Errorf("%s is %s, want %s", member, v, want)
+			for field, want := range c.want {
+				if v := member(t, got, field); v != want {
+					t.Errorf("%s is %s, want %s", field, v, want)
 				}
 			}
 			if d := cmp.Diff(c.dropped, dropped); d != "" {

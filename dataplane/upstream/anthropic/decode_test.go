@@ -41,8 +41,7 @@ func streamOf(t testing.TB, r reading, reason string, blocks ...string) *chat.An
 
 func blockEvents(t testing.TB, index int, b []byte) []string {
 	t.Helper()
-	fields, err := jsonscan.Scan(b)
-	if err != nil {
+	if _, err := jsonscan.Scan(b); err != nil {
 		t.Fatal(err)
 	}
 	var deltas []string
@@ -84,7 +83,6 @@ func blockEvents(t testing.TB, index int, b []byte) []string {
 		}
 		start = append(start, string(jsonscan.Quote(name))+":"+string(value))
 	}
-	_ = fields
 	out := append([]string{fmt.Sprintf(`{"type":"content_block_start","index":%d,"content_block":{%s}}`, index, strings.Join(start, ","))}, deltas...)
 	return append(out, fmt.Sprintf(`{"type":"content_block_stop","index":%d}`, index))
 }

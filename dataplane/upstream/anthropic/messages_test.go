@@ -41,7 +41,7 @@ func short(t *testing.T, request map[string]any) string {
 		case "redacted_thinking":
 			out = "(#" + b["data"].(string) + ")"
 		case "tool_use":
-			out = b["name"].(string) + ":" + b["id"].(string) + field1(t, b, "input")
+			out = b["name"].(string) + ":" + b["id"].(string) + member(t, b, "input")
 		case "tool_result":
 			out = "=" + b["tool_use_id"].(string)
 			list, _ := b["content"].([]any)
@@ -52,7 +52,7 @@ func short(t *testing.T, request map[string]any) string {
 				out += "!"
 			}
 		default:
-			out = field1(t, map[string]any{"": v}, "")
+			out = member(t, map[string]any{"": v}, "")
 		}
 		if _, ok := b["cache_control"]; ok {
 			out += "*"

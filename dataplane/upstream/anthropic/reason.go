@@ -55,17 +55,25 @@ func (b *builder) budget() {
 		b.leave("reasoning_effort")
 		return
 	}
-	n = max(n, minBudget)
-	if n >= b.out.MaxTokens {
-		// The budget is a part of max_tokens: what the client asked for is left to the answer, as far as the model goes.
-		b.out.MaxTokens = min(n+b.out.MaxTokens, max(b.most(), b.out.MaxTokens))
-		n = min(n, max(b.out.MaxTokens/2, minBudget))
+	if n = max(n, minBudget); n >= b.out.MaxTokens {
+		n = b.raise(n)
 	}
 	if n >= b.out.MaxTokens {
 		b.leave("reasoning_effort")
 		return
 	}
 	b.out.Thinking = &thinking{Type: "enabled", BudgetTokens: n, Display: b.display()}
+}
+
+// raise makes room for a budget, which is a part of max_tokens: what the client asked for is left to the answer. Where the model
+// does not go as far, it is halves.
+func (b *builder) raise(budget int64) int64 {
+	want := budget + b.out.MaxTokens
+	b.out.MaxTokens = min(want, max(b.most(), b.out.MaxTokens))
+	if b.out.MaxTokens < want {
+		return max(b.out.MaxTokens/2, minBudget)
+	}
+	return budget
 }
 
 // most is the most that the model writes: what the Model says, or what is known of it.

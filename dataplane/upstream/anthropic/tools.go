@@ -50,7 +50,7 @@ func (b *builder) tool(t chat.Tool) tool {
 	if t.Custom {
 		b.reading.custom[t.Name] = true
 		out.InputSchema = freeArgument
-		if len(t.Grammar) > 0 && jsonscanType(t.Grammar) == "grammar" {
+		if len(t.Grammar) > 0 && kindOf(t.Grammar) == "grammar" {
 			b.lack("tools.format")
 		}
 	}
@@ -64,7 +64,8 @@ func (b *builder) tool(t chat.Tool) tool {
 	return out
 }
 
-func jsonscanType(raw []byte) string {
+// kindOf is the type that an object says it has.
+func kindOf(raw []byte) string {
 	kind, _ := jsonscan.String(jsonscan.Field(raw, "type"))
 	return kind
 }

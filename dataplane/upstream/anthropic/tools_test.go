@@ -42,10 +42,10 @@ func TestTools(t *testing.T) {
 			p := hello()
 			p.Tools, p.ToolChoice, p.ParallelTools = c.tools, c.choice, c.parallel
 			got, dropped := built(t, c.model, p)
-			if v := field1(t, got, "tools"); v != c.want {
+			if v := member(t, got, "tools"); v != c.want {
 				t.Errorf("tools %s", v)
 			}
-			if v := field1(t, got, "tool_choice"); v != c.choose {
+			if v := member(t, got, "tool_choice"); v != c.choose {
 				t.Errorf("tool_choice %s", v)
 			}
 			if d := cmp.Diff(c.dropped, dropped); d != "" {

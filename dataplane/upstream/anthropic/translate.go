@@ -28,7 +28,10 @@ func (u *Upstream) translate(ctx context.Context, c chat.Call) (*chat.Response, 
 		return out, nil
 	}
 	defer func() { _ = a.Close() }() // it is read whole
-	return out, unary(a, reading, out)
+	if err := unary(a, reading, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // unary reads a whole answer into out.
