@@ -23,6 +23,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/inbound/responses"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -45,8 +46,13 @@ type upstream func(ctx context.Context, c chat.Call) (*chat.Response, error)
 // Do implements chat.Upstream.
 func (u upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) { return u(ctx, c) }
 
-// Fit says that the provider speaks whatever the client does.
-func (*world) Fit(*snapshot.Provider, chat.Protocol) chat.Fit { return chat.Passes }
+// Fit says what the test says; else that the provider speaks whatever the client does.
+func (w *world) Fit(_ *snapshot.Provider, protocol chat.Protocol) chat.Fit {
+	if fit, ok := w.fit[protocol]; ok {
+		return fit
+	}
+	return chat.Passes
+}
 
 // script is a stream whose events a test sends one by one; closing the channel ends it.
 type script struct {
@@ -134,6 +140,8 @@ type world struct {
 
 	mu sync.Mutex
 	up map[string]upstream // by backend model
+	// fit of protocols; set before the server serves.
+	fit map[chat.Protocol]chat.Fit
 }
 
 // safeBuffer is a bytes.Buffer for many goroutines.
@@ -197,6 +205,14 @@ func config() *snapshot.Snapshot {
 	}
 }
 
+func dialects() map[chat.Protocol]chat.Dialect {
+	out := map[chat.Protocol]chat.Dialect{}
+	for _, d := range []chat.Dialect{openai.Completions{}, openai.Embeddings{}, anthropic.Messages{}, anthropic.CountTokens{}, responses.New(openai.Completions{})} {
+		out[d.Protocol()] = d
+	}
+	return out
+}
+
 func newWorld(t *testing.T, change ...func(*Options, *snapshot.Snapshot)) *world {
 	t.Helper()
 	w := &world{t: t, up: map[string]upstream{}, log: &safeBuffer{}, registry: prometheus.NewRegistry()}
@@ -218,7 +234,7 @@ func newWorld(t *testing.T, change ...func(*Options, *snapshot.Snapshot)) *world
 	settler := settle.New(settle.Options{Ledger: w.books, Confirmer: w.redis, Log: log})
 	o := Options{
 		Source: w.memory, Admitter: w.redis, Keys: authenticator{&keys.Authenticator{Resolver: resolver, Guard: keys.NewGuard(keys.GuardOptions{})}},
-		Accounts: w.books, Settler: settler, Dialects: map[chat.Protocol]chat.Dialect{chat.Completions: openai.Completions{}, chat.Messages: anthropic.Messages{}, chat.CountTokens: anthropic.CountTokens{}}, Upstreams: map[snapshot.ProviderType]chat.Upstream{snapshot.OpenAICompatible: w},
+		Accounts: w.books, Settler: settler, Dialects: dialects(), Upstreams: map[snapshot.ProviderType]chat.Upstream{snapshot.OpenAICompatible: w},
 		Log: log, Registry: w.registry, Now: time.Now, NewID: func() string { return "req_" + uuid.NewString() }, Rand: func(int64) int64 { return 0 }, Version: "v0",
 	}
 	s := config()
