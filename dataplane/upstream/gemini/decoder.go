@@ -109,7 +109,7 @@ func (d *decoder) candidate(raw []byte, ordinal int64) (update, error) {
 		u.items = append(u.items, it)
 	}
 	u.logprobs = readLogprobs(jsonscan.Field(raw, "logprobsResult"))
-	if native := word(jsonscan.Field(raw, "finishReason")); native != "" && native != "FINISH_REASON_UNSPECIFIED" {
+	if native := word(jsonscan.Field(raw, "finishReason"), finishNumbers); native != "" && native != "FINISH_REASON_UNSPECIFIED" {
 		c.native, c.finished = native, true
 		c.message, _ = jsonscan.String(jsonscan.Field(raw, "finishMessage"))
 	}

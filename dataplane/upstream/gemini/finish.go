@@ -23,21 +23,24 @@ var reasons = map[string]chat.FinishReason{
 	"IMAGE_RECITATION":         chat.FinishFilter,
 }
 
-// numbered has the words for the numbers that Vertex AI's encodings show for the enum, in its order.
-var numbered = map[string]string{
-	"1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER", "6": "BLOCKLIST", "7": "PROHIBITED_CONTENT", "8": "SPII",
-	"9": "MALFORMED_FUNCTION_CALL", "10": "MODEL_ARMOR",
-}
+// Some of Vertex AI's encodings have numbers for enums: these are their words, in the order of Vertex AI's.
+var (
+	finishNumbers = map[string]string{
+		"1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER", "6": "BLOCKLIST", "7": "PROHIBITED_CONTENT", "8": "SPII",
+		"9": "MALFORMED_FUNCTION_CALL", "10": "MODEL_ARMOR",
+	}
+	blockNumbers = map[string]string{"1": "SAFETY", "2": "OTHER", "3": "BLOCKLIST", "4": "PROHIBITED_CONTENT", "5": "MODEL_ARMOR", "6": "JAILBREAK"}
+)
 
 // word reads an enum, by name or by number; empty: none, or not specified.
-func word(raw []byte) string {
+func word(raw []byte, numbers map[string]string) string {
 	if jsonscan.IsNull(raw) {
 		return ""
 	}
 	if s, ok := jsonscan.String(raw); ok {
 		return s
 	}
-	if s := numbered[string(raw)]; s != "" {
+	if s := numbers[string(raw)]; s != "" {
 		return s
 	}
 	if s := string(raw); s != "0" {
@@ -63,7 +66,7 @@ func finish(native, message string, calls bool) chat.Finish {
 
 // blocked says that the prompt was not let through; ok is false where it was. Reasons that are not known block as well.
 func blocked(feedback []byte) (chat.Finish, bool) {
-	reason := word(jsonscan.Field(feedback, "blockReason"))
+	reason := word(jsonscan.Field(feedback, "blockReason"), blockNumbers)
 	if reason == "" || reason == "BLOCK_REASON_UNSPECIFIED" || reason == "BLOCKED_REASON_UNSPECIFIED" {
 		return chat.Finish{}, false
 	}

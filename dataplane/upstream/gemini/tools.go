@@ -181,12 +181,18 @@ func (b *builder) searches(functions bool) bool {
 		b.drops.parameter(paramSearch)
 		return false
 	}
-	for name, asked := range map[string]bool{
-		"max_uses": s.MaxUses > 0, "user_location": len(s.Location) > 0, "search_context_size": s.ContextSize != "",
-		"allowed_domains": len(s.AllowedDomains) > 0, "blocked_domains": len(s.BlockedDomains) > 0,
+	for _, wish := range []struct {
+		name  string
+		asked bool
+	}{
+		{"allowed_domains", len(s.AllowedDomains) > 0},
+		{"blocked_domains", len(s.BlockedDomains) > 0},
+		{"max_uses", s.MaxUses > 0},
+		{"search_context_size", s.ContextSize != ""},
+		{"user_location", !jsonscan.IsNull(s.Location)},
 	} {
-		if asked {
-			b.drops.parameter(paramSearch, name)
+		if wish.asked {
+			b.drops.parameter(paramSearch, wish.name)
 		}
 	}
 	return true

@@ -98,6 +98,10 @@ func split(body []byte) ([][]byte, error) {
 	const head = `{"list":`
 	wrapped := append(append([]byte(head), body...), '}')
 	fields, err := jsonscan.Scan(wrapped)
+	var syntax *jsonscan.SyntaxError
+	if errors.As(err, &syntax) {
+		return nil, &jsonscan.SyntaxError{Offset: syntax.Offset - len(head), Reason: syntax.Reason}
+	}
 	if err != nil {
 		return nil, err
 	}
