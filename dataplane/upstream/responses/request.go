@@ -210,19 +210,22 @@ func (r *request) sample(p *chat.Prompt, m Model, d *Drops) {
 		}
 		return
 	}
-	if !neutral(p.Temperature) {
-		d.Parameter("temperature")
-	}
-	if !neutral(p.TopP) {
-		d.Parameter("top_p")
+	for _, n := range []struct {
+		name  string
+		value json.Number
+		to    *json.Number
+	}{{"temperature", p.Temperature, &r.Temperature}, {"top_p", p.TopP, &r.TopP}} {
+		switch n.value {
+		case "", "1", "1.0": // the default, which every model takes
+			*n.to = n.value
+		default:
+			d.Parameter(n.name)
+		}
 	}
 	if p.Logprobs {
 		d.Parameter(ParamLogprobs)
 	}
 }
-
-// neutral says that a temperature or top_p changes nothing.
-func neutral(n json.Number) bool { return n == "" || n == "1" || n == "1.0" }
 
 // others passes what Responses have under the same name, and drops the rest.
 func (r *request) others(p *chat.Prompt, d *Drops) {

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -57,7 +58,7 @@ func (s *stream) event(e sse.Event) (chat.Event, error) {
 	if err != nil {
 		return chat.Event{}, s.answer.Bad(err)
 	}
-	return s.take(out, s.decoder.Read(e.Data))
+	return s.take(out, s.decoder.Read(bytes.TrimSpace(e.Data)))
 }
 
 // take makes an event out of what was said.

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -32,8 +33,9 @@ func (d Dialect) Unary(a *transport.Answer, pass bool) (*chat.Response, error) {
 	case "queued", "in_progress":
 		return nil, a.Bad(fmt.Errorf("a response that is %s", status))
 	}
-	answer := d.Answer(body)
-	out := &chat.Response{UpstreamID: answer.ID, Usage: Usage(body), OutputBytes: outputBytes(answer)}
+	object := bytes.TrimSpace(body) // some put white space before it while they wait
+	answer := d.Answer(object)
+	out := &chat.Response{UpstreamID: answer.ID, Usage: Usage(object), OutputBytes: outputBytes(answer)}
 	if pass {
 		out.Body = body
 	} else {
