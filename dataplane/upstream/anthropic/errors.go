@@ -16,7 +16,11 @@ func refusal(a *transport.Answer) *chat.Error {
 	if fields, body, ok := scanned(a.Refused()); ok {
 		r = report(body, fields)
 	}
-	return a.Refusal(a.Status, r)
+	status := a.Status
+	if r.Code == disabled {
+		status = http.StatusUnauthorized
+	}
+	return a.Refusal(status, r)
 }
 
 func scanned(body []byte) (jsonscan.Object, []byte, bool) {
@@ -35,6 +39,9 @@ func inBody(a *transport.Answer, body []byte) *chat.Error {
 		return nil
 	}
 	r := report(body, fields)
+	if r.Code == disabled {
+		r.Type = "authentication_error"
+	}
 	return a.Refusal(statusOf(r.Type), r)
 }
 
@@ -71,8 +78,10 @@ func report(body []byte, fields jsonscan.Object) transport.Report {
 	r.Message = organization.ReplaceAllString(r.Message, "[redacted]")
 	lower := strings.ToLower(r.Message)
 	switch {
-	case r.Type == "billing_error", strings.Contains(lower, "credit balance is too low"):
+	case r.Type == "billing_error", strings.Contains(lower, "credit balance is too low"), strings.Contains(lower, "specified api usage limits"):
 		r.Code = "insufficient_quota"
+	case strings.Contains(lower, "organization has been disabled"):
+		r.Code = disabled
 	case tooLong.MatchString(lower):
 		r.Code, r.Param = "context_length_exceeded", "messages"
 	case r.Type == "not_found_error" && strings.HasPrefix(lower, "model"):
@@ -82,6 +91,9 @@ func report(body []byte, fields jsonscan.Object) transport.Report {
 	}
 	return r
 }
+
+// disabled is the code of an account that is shut: the API calls it a bad request, but the request is not to blame.
+const disabled = "account_disabled"
 
 // organization finds the ids of organizations, which are UUIDs.
 var organization = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)

@@ -29,6 +29,8 @@ func TestErrors(t *testing.T) {
 		"too long":        {400, failure("invalid_request_error", "prompt is too long: 7 tokens > 5 maximum"), 400, "invalid_request_error", "context_length_exceeded", "messages", false},
 		"too long, newer": {400, failure("invalid_request_error", "input length and `max_tokens` exceed context limit: 199000 + 8192 > 200000"), 400, "invalid_request_error", "context_length_exceeded", "messages", false},
 		"no credit":       {400, failure("invalid_request_error", "Your credit balance is too low to access the Anthropic API."), 429, "insufficient_quota", "insufficient_quota", "", true},
+		"limit reached":   {400, failure("invalid_request_error", "You have reached your specified API usage limits. You will regain access on 2026-12-01."), 429, "insufficient_quota", "insufficient_quota", "", true},
+		"disabled":        {400, failure("invalid_request_error", "This organization has been disabled."), 502, "api_error", "upstream_auth", "", true},
 		"billing":         {402, failure("billing_error", "pay"), 429, "insufficient_quota", "insufficient_quota", "", true},
 		"key":             {401, failure("authentication_error", "invalid x-api-key"), 502, "api_error", "upstream_auth", "", true},
 		"permission":      {403, failure("permission_error", "no"), 403, "permission_error", "", "", false},

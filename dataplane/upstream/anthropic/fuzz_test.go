@@ -38,7 +38,7 @@ func FuzzStream(f *testing.F) {
 	seeds(f, "response.body.sse")
 	r := reading{jsonTool: true, fences: true, custom: map[string]bool{"now": true}}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		one := []byte(body)
+		one := body
 		for _, read := range []func(io.Reader) (collected, error){passed, func(b io.Reader) (collected, error) { return decoded(b, r) }} {
 			got, err := read(bytes.NewReader(one))
 			var told *chat.Error

@@ -446,3 +446,46 @@ func TestRecordedErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestRecordedCounts(t *testing.T) {
+	counted := 0
+	for _, r := range recorded(t) {
+		if r.API != "count_tokens" || r.Status != 200 {
+			continue
+		}
+		counted++
+		c := passes(t, served(t, r), string(r.request), false)
+		c.Request.Protocol = chat.CountTokens
+		out := do(t, c)
+		if !bytes.Equal(out.Body, r.body) || out.Usage == nil || *out.Usage != (pricing.Usage{}) || out.OutputBytes != 0 {
+			t.Errorf("%s: got %+v", r.ID, out)
+		}
+	}
+	if counted == 0 {
+		t.Error("no counts on record")
+	}
+}
+
+// The connection takes the compression off, as it asked for it itself.
+func TestRecordedCompression(t *testing.T) {
+	compressed := 0
+	for _, r := range recorded(t) {
+		raw, err := os.ReadFile(filepath.Join(recordings, filepath.Dir(r.Files.Body), "response.body.gz"))
+		if err != nil {
+			continue // it keeps none
+		}
+		compressed++
+		base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(raw)
+		})
+		got, err := collect(do(t, passes(t, base, streamBody, true)).Events)
+		if err != nil || strings.TrimRight(got.raw, "\n") != strings.TrimRight(string(r.body), "\n") {
+			t.Errorf("%s: %v, %d bytes of %d", r.ID, err, len(got.raw), len(r.body))
+		}
+	}
+	if compressed == 0 {
+		t.Error("no compressed body on record")
+	}
+}
