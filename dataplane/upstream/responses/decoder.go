@@ -109,8 +109,12 @@ var events = map[string]func(*Decoder, []byte){
 	"response.custom_tool_call_input.done":   (*Decoder).argumentsDone,
 }
 
-// say adds a piece. What is neither text nor about it ends a run of text.
+// say adds a piece, behind the start. What is neither text nor about it ends a run of text.
 func (d *Decoder) say(p chat.Piece) {
+	if !d.started {
+		d.started = true
+		d.step.Pieces = append(d.step.Pieces, chat.Piece{Kind: chat.PieceStart})
+	}
 	switch p.Kind {
 	case chat.PieceText:
 		d.said = true
