@@ -91,8 +91,16 @@ func (p *parser) block(param string, raw []byte) error {
 	return p.inside(param, raw)
 }
 
+// maxDepth bounds how deep blocks are looked at, and with it how often a byte is: the API's own go down to the source of an
+// image in a document in the result of a tool.
+const maxDepth = 8
+
 // inside looks at the members of a message or a block that may have blocks, sources, tools or cache marks in them.
 func (p *parser) inside(param string, raw []byte) error {
+	if p.depth++; p.depth > maxDepth {
+		return refuse(param, "invalid_value", "%s: blocks are nested too deeply.", param)
+	}
+	defer func() { p.depth-- }()
 	for name, value := range jsonscan.Members(raw) {
 		var err error
 		switch strings.ToLower(name) {

@@ -44,10 +44,10 @@ var readers = []struct {
 }{
 	{"system", (*decoder).system},
 	{"tools", (*decoder).tools},
-	{"messages", (*decoder).messages},
-	{"tool_choice", (*decoder).toolChoice},
 	{"thinking", (*decoder).thinking},
 	{"output_config", (*decoder).outputConfig},
+	{"messages", (*decoder).messages},
+	{"tool_choice", (*decoder).toolChoice},
 	{"output_format", (*decoder).format},
 	{"max_tokens", (*decoder).maxTokens},
 	{"stop_sequences", (*decoder).stop},

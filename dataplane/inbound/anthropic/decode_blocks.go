@@ -12,9 +12,9 @@ import (
 type turn struct {
 	*decoder
 	role chat.Role
-	// result says that the blocks are those of a tool's result.
-	result bool
-	parts  []chat.Part
+	// depth is 0 for a message's own blocks, more for those of a tool's result and of a document.
+	depth int
+	parts []chat.Part
 	// signature belongs to the next call.
 	signature string
 	// found is what searches of the provider's have found, in words, for a turn that says nothing else.
@@ -203,8 +203,8 @@ func (t *turn) call(place string, m map[string][]byte) error {
 }
 
 func (t *turn) toolResult(place string, m map[string][]byte) error {
-	if t.result {
-		return invalid(place, "`tool_result` blocks cannot be in each other")
+	if t.depth > 0 {
+		return invalid(place, "`tool_result` blocks cannot be in other blocks")
 	}
 	id, err := text(place+".tool_use_id", m["tool_use_id"])
 	if err != nil {
@@ -228,11 +228,17 @@ func (t *turn) toolResult(place string, m map[string][]byte) error {
 	return nil
 }
 
+// maxInner is how deep blocks are in each other: a document's in a tool's result.
+const maxInner = 2
+
 // resultParts reads a string or blocks.
 func (t *turn) resultParts(place string, raw []byte) ([]chat.Part, error) {
 	if len(raw) == 0 || raw[0] != '[' {
 		return t.content(place, chat.User, raw)
 	}
-	inner := turn{decoder: t.decoder, role: chat.User, result: true}
+	if t.depth >= maxInner {
+		return nil, invalid(place, "blocks are nested too deeply")
+	}
+	inner := turn{decoder: t.decoder, role: chat.User, depth: t.depth + 1}
 	return inner.read(place, raw)
 }

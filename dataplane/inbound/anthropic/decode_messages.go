@@ -53,6 +53,11 @@ func (d *decoder) message(place string, raw []byte) (last bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if role == chat.System {
+		if err := d.effort(place+".output_config.effort", jsonscan.Field(m["output_config"], "effort")); err != nil {
+			return false, err
+		}
+	}
 	if len(parts) > 0 {
 		d.prompt.Messages = append(d.prompt.Messages, chat.Message{Role: role, Parts: parts})
 		return false, nil

@@ -114,12 +114,8 @@ func (d *decoder) outputConfig(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	effort, err := optional("output_config.effort", m["effort"])
-	if err != nil {
+	if err := d.effort("output_config.effort", m["effort"]); err != nil {
 		return err
-	}
-	if effort != "" {
-		d.reasoning().Effort = effort
 	}
 	if b := m["task_budget"]; !jsonscan.IsNull(b) {
 		d.other("output_config.task_budget", b)
@@ -128,6 +124,15 @@ func (d *decoder) outputConfig(raw []byte) error {
 		return nil
 	}
 	return d.format(m["format"])
+}
+
+// effort may be said at the top, and anew by a system message in mid-conversation.
+func (d *decoder) effort(place string, raw []byte) error {
+	effort, err := optional(place, raw)
+	if effort != "" {
+		d.reasoning().Effort = effort
+	}
+	return err
 }
 
 // format is {type: json_schema, schema}.

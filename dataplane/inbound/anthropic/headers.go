@@ -17,16 +17,21 @@ const (
 // long context is the model's own or none: where a model has it at the standard price it needs no beta.
 var droppedBetas = []string{"context-1m", "fast-mode", "message-threads", "server-side-fallback", "fallback-credit", "user-profiles"}
 
-// forwarded keeps the headers that an upstream of the protocol shall have; nil: none of them was sent.
-func forwarded(h http.Header) http.Header {
-	out := http.Header{}
+// forwarded keeps the headers that an upstream of the protocol shall have, nil where none of them was sent, and names what
+// it has left out of them.
+func forwarded(h http.Header) (out http.Header, dropped []string) {
+	out = http.Header{}
 	if v := h.Get(headerVersion); v != "" {
 		out.Set(headerVersion, v)
 	}
 	var kept []string
 	for _, line := range h.Values(headerBeta) {
 		for beta := range strings.SplitSeq(line, ",") {
-			if beta = strings.TrimSpace(beta); beta != "" && !dropped(beta) && !slices.Contains(kept, beta) {
+			switch beta = strings.TrimSpace(beta); {
+			case beta == "" || slices.Contains(kept, beta):
+			case isDropped(beta):
+				dropped = append(dropped, "anthropic-beta."+clip(beta))
+			default:
 				kept = append(kept, beta)
 			}
 		}
@@ -35,12 +40,12 @@ func forwarded(h http.Header) http.Header {
 		out.Set(headerBeta, strings.Join(kept, ","))
 	}
 	if len(out) == 0 {
-		return nil
+		return nil, dropped
 	}
-	return out
+	return out, dropped
 }
 
-func dropped(beta string) bool {
+func isDropped(beta string) bool {
 	return slices.ContainsFunc(droppedBetas, func(d string) bool {
 		rest, ok := strings.CutPrefix(strings.ToLower(beta), d)
 		return ok && (rest == "" || rest[0] == '-')

@@ -27,6 +27,8 @@ type parser struct {
 	values  [][]byte
 	// counting says that the body is only counted: nothing is generated, so that nothing bounds it.
 	counting bool
+	// depth is how deep the walk over the blocks is.
+	depth int
 }
 
 // parse judges a body for one of the two protocols.
@@ -37,7 +39,7 @@ func parse(id string, protocol chat.Protocol, h http.Header, body []byte) (*chat
 	}
 	p := &parser{
 		request: &chat.Request{
-			ID: id, Protocol: protocol, Header: forwarded(h), Choices: 1,
+			ID: id, Protocol: protocol, Choices: 1,
 			InputBytes: int64(len(body)), Body: body, Fields: fields,
 		},
 		values:   make([][]byte, len(rules)),
@@ -51,8 +53,12 @@ func parse(id string, protocol chat.Protocol, h http.Header, body []byte) (*chat
 		return nil, e
 	}
 	r := p.request
+	r.Header, r.Dropped = forwarded(h)
 	r.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
-	r.Body, r.Fields = stripped(body, fields)
+	if s, changed := stripped(body, fields); changed {
+		r.Body, r.Fields = s.body, s.fields
+		r.Dropped = append(r.Dropped, s.dropped...)
+	}
 	return r, nil
 }
 

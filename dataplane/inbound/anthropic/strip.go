@@ -1,94 +1,106 @@
 package anthropic
 
 import (
-	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 )
 
-// This file takes out of a body what the gateway itself has told a client in an earlier, translated answer and what
-// Anthropic's API would refuse: thoughts of other makers, which it cannot verify, and results and citations of others'
-// searches, whose encrypted halves are empty. The conversation goes on without them when it moves to Anthropic's models.
-// Every other byte stays, and a body without any of these is not touched.
+// This file takes out of a body what Anthropic's API would refuse and what comes from the gateway itself, in an earlier,
+// translated answer: thoughts of other makers, which it cannot verify, results and citations of others' searches, whose
+// encrypted halves are empty, and texts of nothing but white space. The conversation goes on without them when it moves to
+// Anthropic's models. Every other byte stays, and a body without any of these is not touched.
 
-// marks are in every body that may have something to take out. (An escape could hide one; then the upstream refuses it.)
-var marks = [][]byte{[]byte(`"thinking"`), []byte(`"encrypted_index"`), []byte(searchID)}
+// strip is what is left of a body, its members, and the names of what was taken out.
+type strip struct {
+	body    []byte
+	fields  jsonscan.Object
+	dropped []string
+}
 
-// stripped returns the body for an upstream that speaks the protocol, and its members.
-func stripped(body []byte, fields jsonscan.Object) ([]byte, jsonscan.Object) {
+// stripped returns the body for an upstream that speaks the protocol; changed is false where it is the client's own.
+func stripped(body []byte, fields jsonscan.Object) (s strip, changed bool) {
 	m, ok := fields.Get("messages")
-	if !ok || !marked(body) {
-		return body, fields
+	if !ok {
+		return strip{}, false
 	}
-	messages, changed := filter(body[m.ValueStart:m.ValueEnd], stripMessage)
+	messages, changed := filter(body[m.ValueStart:m.ValueEnd], s.message)
 	if !changed {
-		return body, fields
+		return strip{}, false
 	}
-	out := jsonscan.Splice(body, m.Replace(messages))
-	again, err := jsonscan.Scan(out)
-	if err != nil {
-		return body, fields
+	s.body = jsonscan.Splice(body, m.Replace(messages))
+	var err error
+	if s.fields, err = jsonscan.Scan(s.body); err != nil {
+		return strip{}, false
 	}
-	return out, again
+	return s, true
 }
 
-func marked(body []byte) bool {
-	for _, m := range marks {
-		if bytes.Contains(body, m) {
-			return true
-		}
+// drop notes the name of what is taken out, once.
+func (s *strip) drop(name string) []byte {
+	if !slices.Contains(s.dropped, name) {
+		s.dropped = append(s.dropped, name)
 	}
-	return false
+	return nil
 }
 
-// filter rewrites an array: edit returns an element as it shall be, nil to leave it out.
+// filter rewrites an array: edit returns an element as it shall be, itself for one that stays, nil to leave it out.
 func filter(array []byte, edit func(raw []byte) []byte) (out []byte, changed bool) {
-	out = append(out, '[')
 	for e := range jsonscan.Elements(array) {
-		kept := edit(e)
-		changed = changed || !bytes.Equal(kept, e)
-		if kept == nil {
-			continue
+		if changed = !same(e, edit(e)); changed {
+			break
 		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, kept...)
 	}
 	if !changed {
 		return array, false
 	}
+	out = append(make([]byte, 0, len(array)), '[')
+	for e := range jsonscan.Elements(array) {
+		kept := edit(e)
+		if kept != nil && len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, kept...)
+	}
 	return append(out, ']'), true
 }
 
-// stripMessage looks at an assistant's message, the only kind that has these; one of which nothing is left goes.
-func stripMessage(raw []byte) []byte {
+// same says that two texts are one.
+func same(a, b []byte) bool { return len(a) == len(b) && &a[0] == &b[0] }
+
+// message looks at an assistant's message, the only kind that has these; one of which nothing is left goes.
+func (s *strip) message(raw []byte) []byte {
 	if role, _ := jsonscan.String(jsonscan.Field(raw, "role")); role != "assistant" {
 		return raw
 	}
-	out, changed := edited(raw, "content", stripBlock)
-	if changed && !hasElements(jsonscan.Field(out, "content")) {
+	out := edited(raw, "content", s.block)
+	if !same(raw, out) && !hasElements(jsonscan.Field(out, "content")) {
 		return nil
 	}
 	return out
 }
 
 // edited filters the array that a member of an object is.
-func edited(raw []byte, member string, edit func([]byte) []byte) (out []byte, changed bool) {
+func edited(raw []byte, member string, edit func([]byte) []byte) []byte {
+	value, changed := filter(jsonscan.Field(raw, member), edit)
+	if !changed {
+		return raw
+	}
+	return replaced(raw, member, value)
+}
+
+// replaced gives a member another value.
+func replaced(raw []byte, member string, value []byte) []byte {
 	fields, err := jsonscan.Scan(raw)
 	if err != nil {
-		return raw, false
+		return raw
 	}
 	m, ok := fields.Get(member)
 	if !ok {
-		return raw, false
+		return raw
 	}
-	value, changed := filter(raw[m.ValueStart:m.ValueEnd], edit)
-	if !changed {
-		return raw, false
-	}
-	return jsonscan.Splice(raw, m.Replace(value)), true
+	return jsonscan.Splice(raw, m.Replace(value))
 }
 
 func hasElements(raw []byte) bool {
@@ -98,41 +110,43 @@ func hasElements(raw []byte) bool {
 	return false
 }
 
-func stripBlock(raw []byte) []byte {
-	switch kind, _ := jsonscan.String(jsonscan.Field(raw, "type")); kind {
+func (s *strip) block(raw []byte) []byte {
+	word := func(name string) string {
+		text, _ := jsonscan.String(jsonscan.Field(raw, name))
+		return text
+	}
+	switch word("type") {
 	case "thinking":
-		if signature, _ := jsonscan.String(jsonscan.Field(raw, "signature")); foreign(signature) {
-			return nil
+		if foreign(word("signature")) {
+			return s.drop("messages.thinking")
 		}
 	case "server_tool_use":
-		if id, _ := jsonscan.String(jsonscan.Field(raw, "id")); strings.HasPrefix(id, searchID) {
+		if strings.HasPrefix(word("id"), searchID) {
 			return nil
 		}
 	case "web_search_tool_result":
-		if id, _ := jsonscan.String(jsonscan.Field(raw, "tool_use_id")); strings.HasPrefix(id, searchID) {
-			return nil
+		if strings.HasPrefix(word("tool_use_id"), searchID) {
+			return s.drop("messages.web_search_tool_result")
 		}
 	case "text":
-		return stripCitations(raw)
+		if strings.TrimSpace(word("text")) == "" {
+			return nil
+		}
+		return s.citations(raw)
 	}
 	return raw
 }
 
-// stripCitations leaves out the citations that have no encrypted_index, and with the last of them the list.
-func stripCitations(raw []byte) []byte {
-	out, changed := edited(raw, "citations", func(c []byte) []byte {
+// citations leaves out those that have no encrypted_index, and with the last of them the list.
+func (s *strip) citations(raw []byte) []byte {
+	out := edited(raw, "citations", func(c []byte) []byte {
 		if index, ok := jsonscan.String(jsonscan.Field(c, "encrypted_index")); ok && index == "" {
-			return nil
+			return s.drop("messages.citations")
 		}
 		return c
 	})
-	if !changed || hasElements(jsonscan.Field(out, "citations")) {
+	if same(raw, out) || hasElements(jsonscan.Field(out, "citations")) {
 		return out
 	}
-	fields, err := jsonscan.Scan(out)
-	if err != nil {
-		return out
-	}
-	m, _ := fields.Get("citations")
-	return jsonscan.Splice(out, m.Replace([]byte("null")))
+	return replaced(out, "citations", []byte("null"))
 }
