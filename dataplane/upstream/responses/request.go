@@ -76,7 +76,7 @@ func Encode(c chat.Call, p *chat.Prompt, m Model) ([]byte, *Drops, error) {
 		return nil, nil, Unsupported("n")
 	}
 	r := request{
-		Model: m.ID, Stream: c.Request.Stream, Tools: FunctionTools(p.Tools), ToolChoice: ToolChoice(p), ParallelTools: p.ParallelTools,
+		Model: m.ID, Stream: c.Request.Stream, Tools: FunctionTools(d.Protocol, p.Tools), ToolChoice: ToolChoice(p), ParallelTools: p.ParallelTools,
 		User: p.User,
 	}
 	var err error

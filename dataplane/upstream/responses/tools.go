@@ -20,8 +20,8 @@ type functionTool struct {
 }
 
 // FunctionTools are the client's tools. Responses make a tool strict where nothing is said, and the other protocols do not:
-// so it is said.
-func FunctionTools(tools []chat.Tool) []any {
+// to their clients' it is said.
+func FunctionTools(client chat.Protocol, tools []chat.Tool) []any {
 	var out []any
 	for i := range tools {
 		t := &tools[i]
@@ -32,7 +32,7 @@ func FunctionTools(tools []chat.Tool) []any {
 		case f.Parameters == nil:
 			f.Parameters = noParameters
 		}
-		if !t.Custom && f.Strict == nil {
+		if !t.Custom && f.Strict == nil && client != chat.Responses {
 			f.Strict = new(bool)
 		}
 		out = append(out, f)
