@@ -68,6 +68,7 @@ func FuzzStream(f *testing.F) {
 // FuzzUnary reads anything as an answer: no panic, and offsets of citations that are inside their text.
 func FuzzUnary(f *testing.F) {
 	f.Add([]byte(message1))
+	f.Add([]byte("{\"content\":[{\"type\":\"text\",\"text\":\"```json\\n{}\\n```\",\"citations\":[{\"url\":\"u\"}]},{\"type\":\"tool_use\",\"name\":\"now\",\"input\":{\"input\":\"x\"}}]}"))
 	seeds(f, "response.body.json")
 	r := reading{jsonTool: true, fences: true, custom: map[string]bool{"now": true}}
 	f.Fuzz(func(t *testing.T, body []byte) {
