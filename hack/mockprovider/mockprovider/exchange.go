@@ -11,11 +11,13 @@ import (
 
 // exchange is one request being answered.
 type exchange struct {
-	w      http.ResponseWriter
-	ctx    context.Context
-	in     request
-	script script
-	served Served
+	w       http.ResponseWriter
+	ctx     context.Context
+	n       int
+	dialect dialect
+	in      request
+	script  script
+	served  Served
 }
 
 func (e *exchange) answer() {
@@ -32,7 +34,7 @@ func (e *exchange) answer() {
 	case e.script.garbage:
 		e.write(http.StatusOK, "application/json", "mock garbage")
 	case e.script.status >= 300:
-		e.failAsAsked()
+		e.fail(e.asked())
 	case e.in.Stream:
 		e.stream()
 	default:
@@ -63,105 +65,24 @@ func (e *exchange) write(status int, contentType, body string) {
 	e.served.Complete = err == nil
 }
 
-func (e *exchange) failAsAsked() {
-	kind := "invalid_request_error"
-	switch {
-	case e.script.status == http.StatusTooManyRequests:
-		kind = "rate_limit_error"
-	case e.script.status >= 500:
-		kind = "server_error"
+// asked is the error that the script asks for.
+func (e *exchange) asked() failure {
+	f := failure{status: e.script.status, code: e.script.code, message: e.script.message, retryAfter: e.script.retryAfter}
+	if f.message == "" {
+		f.message = fmt.Sprintf("mock error %d", f.status)
 	}
-	message := e.script.message
-	if message == "" {
-		message = fmt.Sprintf("mock error %d", e.script.status)
-	}
-	if e.script.retryAfter != "" {
-		e.w.Header().Set("Retry-After", e.script.retryAfter)
-	}
-	e.fail(e.script.status, kind, e.script.code, message)
+	return f
 }
 
-func (e *exchange) fail(status int, kind, code, message string) {
-	e.write(status, "application/json", string(encode(errorObject(kind, code, message))))
+func (e *exchange) fail(f failure) {
+	e.write(f.status, "application/json", string(encode(e.dialect.failure(e.w.Header(), e.served.ID, f))))
 }
 
-func errorObject(kind, code, message string) map[string]any {
-	inner := map[string]any{"message": message, "type": kind, "param": nil, "code": nil}
-	if code != "" {
-		inner["code"] = code
-	}
-	return map[string]any{"error": inner}
-}
-
-// text is the answer in words.
-func (e *exchange) text() string {
-	switch {
-	case e.script.empty:
-		return ""
-	case e.script.text != "":
-		return e.script.text
-	}
-	return "You said: " + e.in.prompt()
-}
-
-// toolName is the tool to call; empty: none.
-func (e *exchange) toolName() string {
-	if !e.script.tool {
-		return ""
-	}
-	if len(e.in.Tools) > 0 && e.in.Tools[0].Function.Name != "" {
-		return e.in.Tools[0].Function.Name
-	}
-	return "lookup"
-}
-
-const toolArguments = `{"query":"mock"}`
-
-// usage is what the answer costs: as scripted, else a token for each four bytes.
-func (e *exchange) usage() Usage {
-	if e.script.usage != nil {
-		return *e.script.usage
-	}
-	size := len(e.text())
-	if name := e.toolName(); name != "" {
-		size = len(name) + len(toolArguments)
-	}
-	return Usage{Prompt: tokens(len(e.in.prompt())) + 3, Completion: int64(max(1, e.in.N)) * tokens(size)}
-}
-
-func tokens(size int) int64 { return int64((size + 3) / 4) }
-
-func (u Usage) object() map[string]any {
-	return map[string]any{
-		"prompt_tokens": u.Prompt, "completion_tokens": u.Completion, "total_tokens": u.Prompt + u.Completion,
-		"prompt_tokens_details":     map[string]any{"cached_tokens": u.Cached},
-		"completion_tokens_details": map[string]any{"reasoning_tokens": 0},
-	}
-}
-
-func (e *exchange) object(kind string) map[string]any {
-	return map[string]any{"id": e.served.ID, "object": kind, "created": created, "model": e.in.Model, "system_fingerprint": "fp_mock", "choices": []any{}}
-}
-
+// unary sends a whole answer.
 func (e *exchange) unary() {
-	message := map[string]any{"role": "assistant", "content": e.text(), "refusal": nil}
-	finish := "stop"
-	if name := e.toolName(); name != "" {
-		message["content"], finish = nil, "tool_calls"
-		message["tool_calls"] = []any{map[string]any{"id": "call_mock", "type": "function", "function": map[string]any{"name": name, "arguments": toolArguments}}}
-	}
-	choices := []any{}
-	for i := range max(1, e.in.N) {
-		choices = append(choices, map[string]any{"index": i, "message": message, "logprobs": nil, "finish_reason": finish})
-	}
-	out := e.object("chat.completion")
-	out["choices"] = choices
 	usage := e.usage()
+	body := string(encode(e.dialect.unary(e)))
 	e.served.Usage = &usage
-	if !e.script.noUsage {
-		out["usage"] = usage.object()
-	}
-	body := string(encode(out))
 	if e.script.disconnect >= 0 {
 		e.w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		e.write(http.StatusOK, "application/json", body[:len(body)/2])
@@ -172,24 +93,61 @@ func (e *exchange) unary() {
 	e.served.Reported = !e.script.noUsage && e.served.Complete
 }
 
-// deltas are the chunks of one choice's answer.
-func (e *exchange) deltas() []map[string]any {
-	if name := e.toolName(); name != "" {
-		call := func(more map[string]any, function map[string]any) map[string]any {
-			more["index"], more["function"] = 0, function
-			return map[string]any{"tool_calls": []any{more}}
-		}
-		return []map[string]any{
-			call(map[string]any{"id": "call_mock", "type": "function"}, map[string]any{"name": name, "arguments": ""}),
-			call(map[string]any{}, map[string]any{"arguments": toolArguments[:8]}),
-			call(map[string]any{}, map[string]any{"arguments": toolArguments[8:]}),
+// stream sends an answer as events.
+func (e *exchange) stream() {
+	usage := e.usage()
+	e.served.Status, e.served.Usage = http.StatusOK, &usage
+	events := e.dialect.events(e)
+	e.w.Header().Set("Content-Type", "text/event-stream")
+	e.w.WriteHeader(http.StatusOK)
+	if !e.send(events) {
+		return
+	}
+	e.served.Complete = true
+	e.served.Reported = e.in.Usage && !e.script.noUsage
+	if !e.script.noDone {
+		// Not flushed: it leaves when the request is on record, so that who sees the end finds it there.
+		_, err := io.WriteString(e.w, events[len(events)-1].text)
+		e.served.Complete = err == nil
+	}
+}
+
+// send sends all events but the last; false: the stream is over, as the script or the caller wants it.
+func (e *exchange) send(events []event) bool {
+	chunks, n := 0, 0
+	for _, ev := range events {
+		if ev.content {
+			chunks++
 		}
 	}
-	var out []map[string]any
-	for _, piece := range pieces(e.text(), e.script.chunks) {
-		out = append(out, map[string]any{"content": piece})
+	for _, ev := range events[:len(events)-1] {
+		if ev.content {
+			if n == e.script.disconnect {
+				// The connection is cut without the end of the body.
+				panic(http.ErrAbortHandler)
+			}
+			if e.script.failMid && n == chunks/2 {
+				e.flush(e.dialect.broken(e, failure{status: http.StatusInternalServerError, code: "mock_mid", message: "mock error in the stream"}))
+				return false
+			}
+			if n > 0 && !e.wait(e.script.interval) {
+				return false
+			}
+			n++
+		}
+		if !e.flush(ev.text) {
+			return false
+		}
 	}
-	return out
+	return true
+}
+
+// flush writes an event at once; false: the caller is gone.
+func (e *exchange) flush(text string) bool {
+	if _, err := io.WriteString(e.w, text); err != nil {
+		return false
+	}
+	return http.NewResponseController(e.w).Flush() == nil && e.ctx.Err() == nil
 }
 
 // pieces cuts a text into n pieces, or into words; fewer where it has fewer characters.

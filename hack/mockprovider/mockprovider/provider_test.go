@@ -38,7 +38,7 @@ func TestUnary(t *testing.T) {
 	for i, c := range []struct{ prompt, more, want string }{
 		{"hi", "", `{"choices":[{"finish_reason":"stop","index":0,"logprobs":null,"message":{"content":"You said: hi","refusal":null,"role":"assistant"}}],"created":1700000000,"id":"chatcmpl-mock-000001","model":"m","object":"chat.completion","system_fingerprint":"fp_mock","usage":{"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":0},"prompt_tokens":4,"prompt_tokens_details":{"cached_tokens":0},"total_tokens":7}}`},
 		{"mock:text=a b,usage=100/50/20", "", `{"choices":[{"finish_reason":"stop","index":0,"logprobs":null,"message":{"content":"a b","refusal":null,"role":"assistant"}}],"created":1700000000,"id":"chatcmpl-mock-000002","model":"m","object":"chat.completion","system_fingerprint":"fp_mock","usage":{"completion_tokens":50,"completion_tokens_details":{"reasoning_tokens":0},"prompt_tokens":100,"prompt_tokens_details":{"cached_tokens":20},"total_tokens":150}}`},
-		{"mock:tool,no-usage", `,"tools":[{"type":"function","function":{"name":"f"}}]`, `{"choices":[{"finish_reason":"tool_calls","index":0,"logprobs":null,"message":{"content":null,"refusal":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\"query\":\"mock\"}","name":"f"},"id":"call_mock","type":"function"}]}}],"created":1700000000,"id":"chatcmpl-mock-000003","model":"m","object":"chat.completion","system_fingerprint":"fp_mock"}`},
+		{"mock:tool,no-usage", `,"tools":[{"type":"function","function":{"name":"f"}}]`, `{"choices":[{"finish_reason":"tool_calls","index":0,"logprobs":null,"message":{"content":null,"refusal":null,"role":"assistant","tool_calls":[{"function":{"arguments":"{\"query\":\"mock\"}","name":"f"},"id":"call_mock_3_0","type":"function"}]}}],"created":1700000000,"id":"chatcmpl-mock-000003","model":"m","object":"chat.completion","system_fingerprint":"fp_mock"}`},
 	} {
 		resp, got, err := post(t, base, ask(c.prompt, c.more))
 		if err != nil {
@@ -70,7 +70,7 @@ func TestErrors(t *testing.T) {
 		"mock:html":            {200, "text/html; charset=utf-8", "<!DOCTYPE html><html><body>mock page</body></html>", ""},
 		"mock:garbage":         {200, "application/json", "mock garbage", ""},
 		"mock:nonsense":        {400, "application/json", `{"error":{"code":"mock_script","message":"directive \"nonsense\": not known","param":null,"type":"invalid_request_error"}}`, ""},
-		"mock:usage=1":         {400, "application/json", `{"error":{"code":"mock_script","message":"directive \"usage=1\": want PROMPT/COMPLETION or PROMPT/COMPLETION/CACHED","param":null,"type":"invalid_request_error"}}`, ""},
+		"mock:usage=1":         {400, "application/json", `{"error":{"code":"mock_script","message":"directive \"usage=1\": want PROMPT/COMPLETION, then CACHED, WRITTEN, WRITTEN1H and REASONING","param":null,"type":"invalid_request_error"}}`, ""},
 	} {
 		for _, more := range []string{"", `,"stream":true`} {
 			resp, body, err := post(t, base, ask(prompt, more))
