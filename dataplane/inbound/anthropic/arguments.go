@@ -14,7 +14,10 @@ type arguments struct {
 // add takes the next bytes and returns those that can be told at once.
 func (a *arguments) add(text string) string {
 	if !a.begun {
-		if text = strings.TrimLeft(text, " \t\r\n"); a.held.Len() > 0 || text != "" && text[0] != '{' {
+		if a.held.Len() == 0 {
+			text = strings.TrimLeft(text, " \t\r\n")
+		}
+		if a.held.Len() > 0 || text != "" && text[0] != '{' {
 			a.held.WriteString(text)
 			return ""
 		}

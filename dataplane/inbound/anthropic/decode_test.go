@@ -255,6 +255,37 @@ func TestDecodeRefuses(t *testing.T) {
 		talk(assistant(`{"type":"tool_use","id":"a","name":"f"}`)):                                       "messages.0.content.0.input",
 		talk(assistant(`{"type":"tool_use","name":"f","input":{}}`)):                                     "messages.0.content.0.id",
 		talk(assistant(`{"type":"image","source":{"type":"url","url":"u"}}`)):                            "messages.0.content.0",
+		body(`"thinking":{"type":"adaptive","display":1}`):                                               "thinking.display",
+		body(`"tools":[{"name":"a","description":1}]`):                                                   "tools.0.description",
+		body(`"tools":[{"name":"a","strict":"yes"}]`):                                                    "tools.0.strict",
+		body(`"tools":[{"type":"web_search_20250305","allowed_domains":"a"}]`):                           "tools.0.allowed_domains",
+		body(`"tools":[{"type":"web_search_20250305","blocked_domains":[1]}]`):                           "tools.0.blocked_domains.0",
+		body(`"tool_choice":{}`):                                                                         "tool_choice.type",
+		body(`"tool_choice":{"type":"tool"}`):                                                            "tool_choice.name",
+		talk(user(`{"type":"tool_result"}`)):                                                             "messages.0.content.0.tool_use_id",
+		talk(user(`{"type":"document","title":1,"source":{}}`)):                                          "messages.0.content.0.title",
+		talk(user(`{"type":"document","context":1,"source":{}}`)):                                        "messages.0.content.0.context",
+		talk(user(`{"type":"document","source":{"type":"url"}}`)):                                        "messages.0.content.0.source.url",
+		talk(user(`{"type":"document","source":{"type":"base64"}}`)):                                     "messages.0.content.0.source.data",
+		talk(user(`{"type":"document","source":{"type":"text"}}`)):                                       "messages.0.content.0.source.data",
+		talk(user(`{"type":"document","source":{}}`)):                                                    "messages.0.content.0.source.type",
+		talk(user(`{"type":"search_result","title":1}`)):                                                 "messages.0.content.0.title",
+		talk(user(`{"type":"search_result","source":1}`)):                                                "messages.0.content.0.source",
+		talk(user(`{"type":"search_result"}`)):                                                           "messages.0.content.0.content",
+		talk(user(`{"type":"compaction","content":1}`)):                                                  "messages.0.content.0.content",
+		talk(user(`{"type":"tool_reference"}`)):                                                          "messages.0.content.0.tool_name",
+		talk(user(`{"type":"text","text":"x","cache_control":true}`)):                                    "messages.0.content.0.cache_control",
+		talk(assistant(`{"type":"tool_use","id":"a","input":{}}`)):                                       "messages.0.content.0.name",
+		talk(assistant(`{"type":"thinking"}`)):                                                           "messages.0.content.0.thinking",
+		talk(assistant(`{"type":"thinking","thinking":"","signature":1}`)):                               "messages.0.content.0.signature",
+		talk(assistant(`{"type":"redacted_thinking"}`)):                                                  "messages.0.content.0.data",
+		talk(assistant(`{"type":"tool_use","id":"a","name":"f","input":{}}`) + "," + user(`{"type":"tool_result","tool_use_id":"a","is_error":"no"}`)):                                      "messages.1.content.0.is_error",
+		talk(assistant(`{"type":"tool_use","id":"a","name":"f","input":{}}`) + "," + user(`{"type":"tool_result","tool_use_id":"a","content":[{"type":"tool_result","tool_use_id":"a"}]}`)): "messages.1.content.0.content.0",
+		talk(assistant(`{"type":"tool_use","id":"a","name":"f","input":{}}`) + "," + user(`{"type":"tool_result","tool_use_id":"a","content":{}}`)):                                         "messages.1.content.0.content",
+		talk(`{"role":"system","content":[{"type":"tool_removal"}]}`):                                                                                                                       "messages.0.content.0.tool",
+		talk(`{"role":"system","content":[{"type":"tool_removal","tool":{}}]}`):                                                                                                             "messages.0.content.0.tool.name",
+		talk(`{"role":"system","content":[{"type":"tool_addition","tool":1}]}`):                                                                                                             "messages.0.content.0.tool",
+		talk(`{"role":"system","content":[{"type":"tool_addition","tool":{"definition":{}}}]}`):                                                                                             "messages.0.content.0.tool.definition.name",
 	} {
 		_, err := prompted(t, in)
 		var e *chat.Error
@@ -265,6 +296,59 @@ func TestDecodeRefuses(t *testing.T) {
 		if e.Status != 400 || e.Param != place || e.Message == "" || !strings.Contains(e.Message, strings.SplitN(place, ".", 2)[0]) {
 			t.Errorf("%s: %d %q %s", in, e.Status, e.Param, e.Message)
 		}
+	}
+}
+
+// The last word on effort counts.
+func TestDecodeEffort(t *testing.T) {
+	later := func(config string) string {
+		return `{"role":"user","content":"hi"},{"role":"system","content":"deeper","output_config":` + config + `}`
+	}
+	for in, want := range map[string]string{
+		talk(later(`{"effort":"max"}`)): "max",
+		body(`"output_config":{"effort":"low"},"messages":[` + later(`{"effort":"max"}`) + `]`): "max",
+		body(`"output_config":{"effort":"low"},"messages":[` + later(`{"effort":null}`) + `]`):  "low",
+	} {
+		p, err := prompted(t, in)
+		if err != nil {
+			t.Errorf("%s: %v", in, err)
+			continue
+		}
+		if p.Reasoning == nil || p.Reasoning.Effort != want {
+			t.Errorf("%s: %+v", in, p.Reasoning)
+		}
+	}
+	if _, err := prompted(t, talk(later(`{"effort":1}`))); err == nil {
+		t.Error("a number is taken")
+	}
+}
+
+// What Claude Code sends, as others see it: schemas, arguments and breakpoints are the client's own.
+func TestDecodeClaudeCode(t *testing.T) {
+	got, err := prompted(t, claudeCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &chat.Prompt{
+		Messages: []chat.Message{
+			{Role: chat.System, Parts: []chat.Part{textPart("x-header: 1"), {Kind: chat.PartText, Text: "You are a coding agent.", Cache: "1h"}}},
+			{Role: chat.User, Parts: []chat.Part{textPart("<system-reminder>be kind</system-reminder>"), {Kind: chat.PartText, Text: "list", Cache: "5m"}}},
+			{Role: chat.Assistant, Parts: []chat.Part{
+				thoughtPart(chat.Thought{Signature: "EqQB", Format: chat.FormatAnthropic}),
+				callPart(chat.ToolCall{ID: "toolu_1", Name: "Bash", Arguments: `{"command":"ls"}`}),
+			}},
+			{Role: chat.User, Parts: []chat.Part{{Kind: chat.PartResult, Result: &chat.Result{ID: "toolu_1", Name: "Bash", Parts: []chat.Part{textPart("a\nb")}}}}},
+		},
+		Tools: []chat.Tool{{
+			Name: "Bash", Description: "runs",
+			Schema: json.RawMessage(`{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"command":{"type":"string"}},"required":["command"],"additionalProperties":false}`),
+		}},
+		Reasoning: &chat.Reasoning{Adaptive: true, Effort: "high"}, MaxOutputTokens: 32000, Choices: 1, Temperature: "1",
+		User:   `{"device_id":"d","session_id":"s"}`,
+		Others: []chat.Parameter{{Name: "context_management", Value: json.RawMessage(`{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}`)}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
 

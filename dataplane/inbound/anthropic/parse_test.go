@@ -3,7 +3,12 @@ package anthropic
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -124,19 +129,24 @@ func TestCountTokens(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	for name, c := range map[string]struct{ in, want http.Header }{
-		"none":    {http.Header{"X-Api-Key": {"secret"}, "Authorization": {"secret"}, "Cookie": {"c"}}, nil},
-		"version": {http.Header{"Anthropic-Version": {"2023-06-01"}}, http.Header{"Anthropic-Version": {"2023-06-01"}}},
+	for name, c := range map[string]struct {
+		in, want http.Header
+		dropped  []string
+	}{
+		"none":    {http.Header{"X-Api-Key": {"secret"}, "Authorization": {"secret"}, "Cookie": {"c"}}, nil, nil},
+		"version": {http.Header{"Anthropic-Version": {"2023-06-01"}}, http.Header{"Anthropic-Version": {"2023-06-01"}}, nil},
 		"betas": {
 			http.Header{"Anthropic-Beta": {"claude-code-20250219,interleaved-thinking-2025-05-14", " made-up-2030-01-01 , claude-code-20250219,"}},
 			http.Header{"Anthropic-Beta": {"claude-code-20250219,interleaved-thinking-2025-05-14,made-up-2030-01-01"}},
+			nil,
 		},
 		"dropped": {
 			http.Header{"Anthropic-Beta": {"context-1m-2025-08-07,Fast-Mode-2026-02-01,message-threads-2026-08-12,user-profiles-billing-2026-10-01,server-side-fallback,context-management-2025-06-27"}},
 			http.Header{"Anthropic-Beta": {"context-management-2025-06-27"}},
+			[]string{"anthropic-beta.context-1m-2025-08-07", "anthropic-beta.Fast-Mode-2026-02-01", "anthropic-beta.message-threads-2026-08-12", "anthropic-beta.user-profiles-billing-2026-10-01", "anthropic-beta.server-side-fallback"},
 		},
-		"all dropped": {http.Header{"Anthropic-Beta": {"context-1m-2025-08-07"}}, nil},
-		"no prefix":   {http.Header{"Anthropic-Beta": {"context-1million"}}, http.Header{"Anthropic-Beta": {"context-1million"}}},
+		"all dropped": {http.Header{"Anthropic-Beta": {"context-1m-2025-08-07"}}, nil, []string{"anthropic-beta.context-1m-2025-08-07"}},
+		"no prefix":   {http.Header{"Anthropic-Beta": {"context-1million"}}, http.Header{"Anthropic-Beta": {"context-1million"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, e := Messages{}.Parse("", c.in, []byte(body("")))
@@ -144,6 +154,9 @@ func TestHeaders(t *testing.T) {
 				t.Fatal(e)
 			}
 			if d := cmp.Diff(c.want, r.Header); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(c.dropped, r.Dropped); d != "" {
 				t.Error(d)
 			}
 		})
@@ -181,6 +194,100 @@ func TestClaudeCode(t *testing.T) {
 	}
 	if len(p.Messages) != 4 || len(p.Others) != 1 || p.Others[0].Name != "context_management" {
 		t.Errorf("%d messages, others %v", len(p.Messages), p.Others)
+	}
+}
+
+// nested puts a block into the content of another, and so on.
+func nested(kind string, depth int, innermost string) string {
+	head, tail := `{"type":"`+kind+`","tool_use_id":"a","content":[`, `]}`
+	return strings.Repeat(head, depth) + innermost + strings.Repeat(tail, depth)
+}
+
+// Blocks in blocks are looked at a few times only, however deep a client nests them.
+func TestParseNesting(t *testing.T) {
+	const image = `{"type":"image","source":{"type":"url","url":"u"}}`
+	deepest := `{"type":"tool_result","tool_use_id":"a","content":[{"type":"document","source":{"type":"content","content":[` + image + `]}}]}`
+	if r, e := parsed(withBlocks(deepest)); e != nil || len(r.Needs) != 1 {
+		t.Errorf("the API's own depth: %v", e)
+	}
+	for _, depth := range []int{8, 20, 400} {
+		if _, e := parsed(withBlocks(nested("tool_result", depth, image))); e == nil || e.Param != "messages" {
+			t.Errorf("%d deep: %v", depth, e)
+		}
+	}
+	if _, err := prompted(t, talk(user(nested("search_result", 4, `{"type":"text","text":"x"}`)))); err == nil {
+		t.Error("a prompt takes what is nested too deep")
+	}
+}
+
+// A large body takes a time in proportion to its size.
+func TestParseLarge(t *testing.T) {
+	var b strings.Builder
+	for i := range 20_000 {
+		id := strconv.Itoa(i)
+		b.WriteString(`,{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":""},{"type":"tool_use","id":"` + id + `","name":"f","input":{}}]},` +
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"` + id + `","content":"x"}]}`)
+	}
+	in := talk(`{"role":"user","content":"hi"}` + b.String())
+	start := time.Now()
+	p, err := prompted(t, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Messages) != 40_001 {
+		t.Errorf("%d messages", len(p.Messages))
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("%d bytes take %v", len(in), took)
+	}
+}
+
+// Many upstreams may ask for the prompt at the same time.
+func TestTranslateTogether(t *testing.T) {
+	r, e := parsed(claudeCode)
+	if e != nil {
+		t.Fatal(e)
+	}
+	var wg sync.WaitGroup
+	prompts := make([]*chat.Prompt, 8)
+	for i := range prompts {
+		wg.Go(func() { prompts[i], _ = r.Translate() })
+	}
+	wg.Wait()
+	for _, p := range prompts {
+		if p == nil || p != prompts[0] {
+			t.Fatal("not the same prompt")
+		}
+	}
+}
+
+// Kinds of values are named in errors, and long ones are cut.
+func TestParseWords(t *testing.T) {
+	for value, want := range map[string]string{`{}`: "an object", `[]`: "an array", `true`: "a boolean", `1`: "a number", `null`: "null"} {
+		if _, e := parsed(`{"model":` + value + `}`); e == nil || !strings.Contains(e.Message, "got "+want) {
+			t.Errorf("%s: %v", value, e)
+		}
+	}
+	if _, e := parsed(`{"model":"m","max_tokens":1,"messages":"x"}`); e == nil || !strings.Contains(e.Message, "got a string") {
+		t.Errorf("%v", e)
+	}
+	if kindOf(nil) != "nothing" {
+		t.Error(kindOf(nil))
+	}
+	_, e := parsed(body(`"tools":[{"type":"` + strings.Repeat("é", 500) + `"}]`))
+	if e == nil || len(e.Message) > 300 || !strings.Contains(e.Message, "...") || !utf8.ValidString(e.Message) {
+		t.Errorf("%v", e)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	in := []byte(talk(`{"role":"user","content":"` + strings.Repeat("some words of text ", 5000) + `"},` + assistant(`{"type":"text","text":"`+strings.Repeat("more words ", 5000)+`"}`)))
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, e := (Messages{}).Parse("", nil, in); e != nil {
+			b.Fatal(e)
+		}
 	}
 }
 

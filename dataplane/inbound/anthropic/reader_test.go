@@ -125,7 +125,7 @@ var deltas = map[string]string{"text_delta": "text", "thinking_delta": "thinking
 
 func (r *reader) delta(d map[string]any) error {
 	kind := d["type"].(string)
-	if deltas[kind] != r.open["type"] {
+	if deltas[kind] != r.open["type"] && (kind != "input_json_delta" || r.open["type"] != "server_tool_use") {
 		return fmt.Errorf("%s in a block of type %s", kind, r.open["type"])
 	}
 	switch kind {

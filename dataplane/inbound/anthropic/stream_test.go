@@ -150,7 +150,7 @@ func TestStreamCutCall(t *testing.T) {
 	}
 }
 
-// The time that interleaved calls take grows with their number, not with its square.
+// A call that never ends makes everything behind it wait.
 func BenchmarkStreamWaiting(b *testing.B) {
 	pieces := []chat.Piece{callPiece(0, chat.ToolCall{ID: "a", Name: "f"})}
 	for range 10_000 {

@@ -9,8 +9,8 @@ import (
 
 // This file takes out of a body what Anthropic's API would refuse and what comes from the gateway itself, in an earlier,
 // translated answer: thoughts of other makers, which it cannot verify, results and citations of others' searches, whose
-// encrypted halves are empty, and texts of nothing but white space. The conversation goes on without them when it moves to
-// Anthropic's models. Every other byte stays, and a body without any of these is not touched.
+// encrypted halves are empty. The conversation goes on without them when it moves to Anthropic's models. Every other byte
+// stays, and a body without any of these is not touched.
 
 // strip is what is left of a body, its members, and the names of what was taken out.
 type strip struct {
@@ -129,9 +129,6 @@ func (s *strip) block(raw []byte) []byte {
 			return s.drop("messages.web_search_tool_result")
 		}
 	case "text":
-		if strings.TrimSpace(word("text")) == "" {
-			return nil
-		}
 		return s.citations(raw)
 	}
 	return raw

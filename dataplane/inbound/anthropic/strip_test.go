@@ -1,0 +1,90 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A turn of which nothing is left for Anthropic's models goes; every other byte stays.
+func TestStripped(t *testing.T) {
+	const user, rest = `{ "role":"user","content":"<hi>\u0041" }`, `,"max_tokens":1 ,"x":[ ]}`
+	text := func(more string) string {
+		return `{"role":"assistant","content":[{"type":"text", "text":"a"` + more + `}]}`
+	}
+	thought := func(signature string) string {
+		return `{"type":"thinking","thinking":"t","signature":"` + signature + `"}`
+	}
+	page := func(index string) string { return `{"url":"u","encrypted_index":"` + index + `"}` }
+	for name, c := range map[string]struct {
+		in, want string
+		dropped  []string
+	}{
+		"nothing to do":  {text(`,"citations":[` + page("x") + `]`), text(`,"citations":[` + page("x") + `]`), nil},
+		"all":            {`{"role":"assistant","content":[` + thought("") + `]}`, ``, []string{"messages.thinking"}},
+		"own signature":  {`{"role":"assistant","content":[ ` + thought("Eq==") + ` ]}`, `{"role":"assistant","content":[ ` + thought("Eq==") + ` ]}`, nil},
+		"of both":        {`{"role":"assistant", "content" : [` + thought("Eq==") + ` , ` + thought("openai-responses-v1:encrypted::x") + `] }`, `{"role":"assistant", "content" : [` + thought("Eq==") + `] }`, []string{"messages.thinking"}},
+		"citations":      {text(`, "citations":[` + page("") + `]`), text(`, "citations":null`), []string{"messages.citations"}},
+		"some citations": {text(`,"citations":[` + page("x") + ` ,` + page("") + `]`), text(`,"citations":[` + page("x") + `]`), []string{"messages.citations"}},
+		"a document's":   {text(`,"citations":[{"type":"char_location"},` + page("") + `]`), text(`,"citations":[{"type":"char_location"}]`), []string{"messages.citations"}},
+		"a search": {
+			`{"role":"assistant","content":[{"type":"server_tool_use","id":"srvtoolu_layers_1_0","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"srvtoolu_layers_1_0","content":[]},{"type":"server_tool_use","id":"srvtoolu_01"}]}`,
+			`{"role":"assistant","content":[{"type":"server_tool_use","id":"srvtoolu_01"}]}`, []string{"messages.web_search_tool_result"},
+		},
+		"both": {
+			`{"role":"assistant","content":[` + thought("a") + `,` + thought("") + `,` + thought("x:call::y") + `,{"type":"text","text":" ","citations":[` + page("") + `]}]}`,
+			`{"role":"assistant","content":[` + thought("a") + `,{"type":"text","text":" ","citations":null}]}`, []string{"messages.thinking", "messages.citations"},
+		},
+		"escaped names":   {`{"r\u006fle":"assistant","c\u006fntent":[{"typ\u0065":"thinking","thinking":"","signature":""}]}`, ``, []string{"messages.thinking"}},
+		"not an array":    {`{"role":"assistant","content":"\"thinking\""}`, `{"role":"assistant","content":"\"thinking\""}`, nil},
+		"in a user's own": {`{"role":"user","content":[` + thought("") + `]}`, `{"role":"user","content":[` + thought("") + `]}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := func(m string) string {
+				if m != "" {
+					m = "," + m
+				}
+				return `{"model":"m","messages":[` + user + m + `]` + rest
+			}
+			in := whole(c.in)
+			r, e := Messages{}.Parse("", nil, []byte(in))
+			if e != nil {
+				t.Fatal(e)
+			}
+			if d := cmp.Diff(whole(c.want), string(r.Body)); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(c.dropped, r.Dropped); d != "" {
+				t.Error(d)
+			}
+			if m, ok := r.Fields.Get("x"); !ok || string(r.Body[m.ValueStart:m.ValueEnd]) != "[ ]" {
+				t.Error("the fields are not those of the body")
+			}
+		})
+	}
+}
+
+// What is left is a request of the same kind, of which nothing more is to be taken.
+func FuzzStripped(f *testing.F) {
+	f.Add([]byte(`{"type":"thinking","thinking":"","signature":""},{"type":"text","text":"x","citations":[{"encrypted_index":""},1,[]]}`))
+	f.Add([]byte(`{"type":"web_search_tool_result","tool_use_id":"srvtoolu_layers_1"},"thinking",{"type":"thinking"}`))
+	f.Fuzz(func(t *testing.T, blocks []byte) {
+		in := []byte(talk(`{"role":"user","content":"hi"},` + assistant(string(blocks))))
+		r, e := Messages{}.Parse("", nil, in)
+		if e != nil {
+			return
+		}
+		if !json.Valid(r.Body) || len(r.Dropped) > 0 && bytes.Equal(r.Body, in) {
+			t.Fatalf("%v: %s", r.Dropped, r.Body)
+		}
+		again, e := Messages{}.Parse("", nil, r.Body)
+		if e != nil {
+			t.Fatal(e)
+		}
+		if !bytes.Equal(again.Body, r.Body) || len(again.Dropped) > 0 {
+			t.Fatalf("%s, then %s", r.Body, again.Body)
+		}
+	})
+}
