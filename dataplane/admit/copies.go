@@ -35,8 +35,9 @@ const idsPerCall = 500
 // still asks for the one before.
 var keepWindows = map[string]int64{"Day": 2 * 86_400, "Month": 62 * 86_400}
 
-// Finish makes the hold its request's actual cost and frees its slot. Tokens above the whole bucket count as the bucket,
-// as the estimate did. Once the decision of the request is no longer kept (HoldFor), or after Confirm, nothing changes.
+// Finish makes the hold its request's actual cost and frees its slot. Tokens that were not estimated may take a bucket below
+// empty, by at most a minute's worth. Once the decision of the request is no longer kept (HoldFor), or after Confirm,
+// nothing changes.
 func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	if f.RequestID == "" || f.Account == "" || f.KeyDigest == "" || f.Actual < 0 || f.Actual > MaxNano ||
 		f.InputTokens < 0 || f.InputTokens > MaxNano || f.OutputTokens < 0 || f.OutputTokens > MaxNano {
