@@ -61,12 +61,14 @@ func TestCreateKey(t *testing.T) {
 		want := ledger.Key{
 			Digest: n.Digest, Prefix: n.Prefix, Name: n.Name, Account: n.Account, Tier: n.Tier, Policy: n.Policy, UserID: n.UserID,
 			Scopes: n.Scopes, Models: n.Models, CapAmount: n.CapAmount, CapPeriod: n.CapPeriod, ExpiresAt: n.ExpiresAt,
-			State: ledger.KeyActive, Version: 1, Source: "cli", GatewayUID: "g1",
+			State: ledger.KeyActive, Source: "cli", GatewayUID: "g1",
 		}
+		began := time.Now()
 		got := e.created(t, n)
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Key{}, "ID")); diff != "" || got.Owned() {
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Key{}, "ID", "Version")); diff != "" || got.Owned() {
 			t.Fatal(diff)
 		}
+		newer(t, "a new key", began, 0, got.Version)
 		if again := e.created(t, n); !cmp.Equal(again, got) {
 			t.Errorf("the same again: %s", cmp.Diff(got, again))
 		}
@@ -169,7 +171,10 @@ func TestRotateKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantBefore, wantAfter := has, has
-		wantBefore.ExpiresAt, wantBefore.Version = before.ExpiresAt, 2
+		wantBefore.ExpiresAt, wantBefore.Version = before.ExpiresAt, before.Version
+		newer(t, "rotated", began, has.Version, before.Version)
+		newer(t, "the new key", began, 0, after.Version)
+		wantAfter.Version = after.Version
 		wantAfter.ID, wantAfter.Digest, wantAfter.Prefix = after.ID, digest("k2"), "lyr_live_new"
 		if diff := cmp.Diff([]ledger.Key{wantBefore, wantAfter}, []ledger.Key{before, after}); diff != "" || before.ID == after.ID {
 			t.Errorf("rotated (-want +got):\n%s", diff)
@@ -220,6 +225,8 @@ func TestRotateKeyRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.outbox(t)
+		const versions = "SELECT SUM(version) FROM api_keys"
+		was := e.number(t, versions)
 		for name, c := range map[string]struct {
 			from, to string
 			overlap  time.Duration
@@ -241,8 +248,8 @@ func TestRotateKeyRefused(t *testing.T) {
 		if items := e.outbox(t); items != nil {
 			t.Errorf("a refusal tells Redis of %v", items)
 		}
-		if n := e.number(t, "SELECT COUNT(*) FROM api_keys WHERE version > 1 AND state <> 'revoked'"); n != 0 {
-			t.Errorf("a refusal changed %d rows", n)
+		if n := e.number(t, versions); n != was {
+			t.Errorf("a refusal changed versions: %d", n-was)
 		}
 	})
 }
