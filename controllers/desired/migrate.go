@@ -54,13 +54,13 @@ func Migration(gw *v1alpha1.AIGateway, facts Facts, name string) *batchv1ac.JobA
 	labels[LabelManagedBy] = ManagedBy
 	ref := AdminURL(gw)
 	file := mount{"ledger", ledgerDir, ref.Name, []string{ref.Key}}
-	c := secured(corev1ac.Container()).WithName("migrate").WithImage(image(gw, facts)).
+	c := withExtraMounts(secured(corev1ac.Container()), gw).WithName("migrate").WithImage(image(gw, facts)).
 		WithArgs("migrate", "--ledger-url-file="+ledgerDir+"/"+ref.Key).
 		WithResources(corev1ac.ResourceRequirements().WithRequests(corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
 		})).
 		WithVolumeMounts(file.volumeMount())
-	pod := placed(securedPod(), gw).
+	pod := withExtraVolumes(placed(securedPod(), gw), gw).
 		WithRestartPolicy(corev1.RestartPolicyNever).
 		WithAutomountServiceAccountToken(false).
 		WithContainers(c).WithVolumes(file.volume())
