@@ -54,6 +54,11 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 		if err := prepareData(&o); err != nil {
 			return err
 		}
+		release, err := lockData(o.Data)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	s, err := openStores(ctx, o, w.demo())
 	if err != nil {
@@ -85,6 +90,7 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 	var jobs sync.WaitGroup
 	defer jobs.Wait()
 	defer stop()
+	jobs.Go(func() { gateway.TameMemory(background) })
 	parts.Ready = func(b gateway.Bound) {
 		p := place{API: "http://" + reachable(b.API), Admin: "http://" + reachable(b.Admin)}
 		t.serving(p, w, keyFile, s.ledgerURL)

@@ -18,9 +18,10 @@ const memoryEvery = time.Second
 // liveHeap is the memory that the last collection found in use.
 const liveHeap = "/gc/heap/live:bytes"
 
-// tameMemory keeps large bodies from doubling the process: their garbage is collected before the heap grows by half. It
-// does nothing where GOMEMLIMIT or GOGC say what is wanted. It sets what is the process's, so only the job calls it.
-func tameMemory(ctx context.Context) {
+// TameMemory keeps large bodies from doubling the process: their garbage is collected before the heap grows by half. It
+// does nothing where GOMEMLIMIT or GOGC say what is wanted. It sets what is the process's, so only a job that has a process
+// to itself calls it. It returns when ctx ends.
+func TameMemory(ctx context.Context) {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
 	}
