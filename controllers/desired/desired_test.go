@@ -158,6 +158,17 @@ func TestStorePortsOfEgress(t *testing.T) {
 	}
 }
 
+func TestProviderPortsOfEgress(t *testing.T) {
+	gw := load(t, "testdata/full.in.yaml")
+	var got []int32
+	for _, p := range NetworkPolicy(gw, Facts{ProviderPorts: []int32{8000, 80, 443, 8000}}).Spec.Egress[1].Ports {
+		got = append(got, p.Port.IntVal)
+	}
+	if diff := cmp.Diff([]int32{80, 443, 8000}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestOperatorOutsideOfTheCluster(t *testing.T) {
 	gw := load(t, "testdata/live.in.yaml")
 	if from := NetworkPolicy(gw, Facts{}).Spec.Ingress[1].From; from != nil {
