@@ -68,7 +68,7 @@ func (r *Reconciler) migrate(ctx context.Context, gw *v1alpha1.AIGateway) error 
 		return &Problem{Reason: v1alpha1.ReasonNotOwned, Message: fmt.Sprintf("Job %q exists and is not owned by this object.", name)}
 	}
 	if Migrated(job, deployment, name) {
-		return r.others(ctx, gw, name)
+		return nil
 	}
 	if err != nil {
 		return r.start(ctx, gw, name)
@@ -105,10 +105,21 @@ func pendingMigration(name string) error {
 	return &Problem{Reason: v1alpha1.ReasonPending, Message: fmt.Sprintf("Job %q migrates the ledger.", name)}
 }
 
+// unpinned is the gateway with the operator's own image.
+func unpinned(gw *v1alpha1.AIGateway) *v1alpha1.AIGateway {
+	own := gw.DeepCopy()
+	own.Spec.Deployment.Image = ""
+	return own
+}
+
 // others deletes the gateway's migrations that nothing waits for any more; one of them may never have found its image.
-func (r *Reconciler) others(ctx context.Context, gw *v1alpha1.AIGateway, name string) error {
+func (r *Reconciler) others(ctx context.Context, gw *v1alpha1.AIGateway) error {
+	name, err := r.Cache.Migration(ctx, gw, r.Facts)
+	if err != nil || name == "" {
+		return err
+	}
 	var jobs batchv1.JobList
-	err := r.Client.List(ctx, &jobs, client.InNamespace(gw.Namespace), client.MatchingLabels(desired.MigrationSelector(gw.Name)))
+	err = r.Client.List(ctx, &jobs, client.InNamespace(gw.Namespace), client.MatchingLabels(desired.MigrationSelector(gw.Name)))
 	if err != nil {
 		return fmt.Errorf("listing migrations: %w", err)
 	}
