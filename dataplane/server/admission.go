@@ -53,7 +53,12 @@ func (q *question) decide() (admit.Decision, error) {
 		}
 		again := !reread[d.Outcome]
 		switch d.Outcome {
-		case admit.ReloadKey, admit.KeyRefused:
+		case admit.KeyRefused: // the ledger may say otherwise since, or not know yet of a revocation that has begun
+			if !again {
+				return d, errKey("key_revoked", "it has been revoked.")
+			}
+			err = q.reloadKey()
+		case admit.ReloadKey:
 			err = q.reloadKey()
 		case admit.ReloadAccount:
 			err = q.reloadAccount()
