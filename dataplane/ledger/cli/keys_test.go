@@ -120,6 +120,7 @@ func TestKeysCreateRefused(t *testing.T) {
 		"unknown period":   {"--account", "a", "--gateway-uid", "g", "--cap", "1", "--cap-period", "Week"},
 		"no amount":        {"--account", "a", "--gateway-uid", "g", "--cap", "much"},
 		"negative cap":     {"--account", "a", "--gateway-uid", "g", "--cap", "-1"},
+		"cap of nothing":   {"--account", "a", "--gateway-uid", "g", "--cap", "0.00"},
 		"over":             {"--account", "a", "--gateway-uid", "g", "--expires", "2020-01-01"},
 		"ends now":         {"--account", "a", "--gateway-uid", "g", "--expires", "0s"},
 		"no time":          {"--account", "a", "--gateway-uid", "g", "--expires", "tomorrow"},
