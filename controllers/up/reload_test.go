@@ -138,6 +138,16 @@ func TestReloadBroken(t *testing.T) {
 	}
 }
 
+// TestReloadConflict: a file that is new takes no name from a model that is served, although it is read before it.
+func TestReloadConflict(t *testing.T) {
+	p, o, files := followed(t)
+	write(t, o.Manifests, "05-model.yaml", strings.NewReplacer("name: small", "name: thief", "upstream-model", "stolen").Replace(files["20-model.yaml"]))
+	p.says(t, "05-model.yaml: Model default/thief: Accepted=False Conflicted")
+	if got := p.status(t, plainKey); got != 200 {
+		t.Errorf("the model that was there: %d\n%s", got, p.stderr)
+	}
+}
+
 // TestReloadFolder: a folder that disappears, or is empty, changes nothing, and is followed again when it is back.
 func TestReloadFolder(t *testing.T) {
 	p, o, files := followed(t)
