@@ -3,6 +3,7 @@ package desired
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,8 @@ import (
 const (
 	// AnnotationMigrated on a Deployment names the migration that had succeeded when it was applied.
 	AnnotationMigrated = "layers.dev/migrated"
+	// AnnotationPods on a migration's Job is the hash of its pods, which no Job lets change.
+	AnnotationPods = "layers.dev/pods"
 	// migrateRetries of a Job's pod, ever more slowly, before it has failed.
 	migrateRetries = 4
 	// migrateKeepSeconds is how long a finished Job is kept to be looked at.
@@ -66,8 +69,19 @@ func Migration(gw *v1alpha1.AIGateway, facts Facts, name string) *batchv1ac.JobA
 		WithContainers(c).WithVolumes(file.volume())
 	return batchv1ac.Job(name, gw.Namespace).
 		WithLabels(labels).WithOwnerReferences(Owner(gw)).
+		WithAnnotations(map[string]string{AnnotationPods: hash(pod)}).
 		WithSpec(batchv1ac.JobSpec().
 			WithBackoffLimit(migrateRetries).
 			WithTTLSecondsAfterFinished(migrateKeepSeconds).
 			WithTemplate(corev1ac.PodTemplateSpec().WithLabels(labels).WithSpec(pod)))
+}
+
+// hash is short, and another for what has another JSON.
+func hash(pod *corev1ac.PodSpecApplyConfiguration) string {
+	raw, err := json.Marshal(pod)
+	if err != nil {
+		return "" // a pod that the API server would not take either
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
 }

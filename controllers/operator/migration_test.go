@@ -92,6 +92,26 @@ var _ = Describe("The migration", func() {
 		}).Should(Succeed())
 	})
 
+	It("is made anew when what it runs as changes", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		held.Store(ns, true)
+		gw, tolerations := liveGateway(ns, "main"), []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+		create(ctx, gw)
+		stuck := migration(ctx, ns, "")
+		three := int32(3)
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Replicas = &three })
+		said(ctx, gw, "StoresReady", "False", "Pending")
+		Expect(migration(ctx, ns, "").UID).To(Equal(stuck.UID), "the number of replicas is nothing to it")
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) {
+			s.Deployment.Template = &v1alpha1.GatewayPodTemplate{Tolerations: tolerations}
+		})
+		Eventually(func(g Gomega) {
+			job := &batchv1.Job{}
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(stuck), job)).To(Succeed())
+			g.Expect(job.Spec.Template.Spec.Tolerations).To(Equal(tolerations))
+		}).Should(Succeed())
+	})
+
 	It("is done for the operator too where the pods' image is older", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
 		held.Store(ns, true)

@@ -86,16 +86,20 @@ func (r *Reconciler) start(ctx context.Context, gw *v1alpha1.AIGateway, name str
 	return pendingMigration(name)
 }
 
-// going says how far the Job is. One that failed is shown for a while, then made anew.
+// going says how far the Job is. One that failed is shown for a while, then made anew; one whose pods are to be others now,
+// and that does not run, at once: what was wrong with them may be what keeps it.
 func (r *Reconciler) going(ctx context.Context, gw *v1alpha1.AIGateway, job *batchv1.Job) error {
 	failed := finished(job, batchv1.JobFailed)
-	if failed == nil {
-		return pendingMigration(job.Name)
-	}
-	if r.Now().Sub(failed.LastTransitionTime.Time) > migrateAgain {
+	runs := job.Status.Ready != nil && *job.Status.Ready > 0
+	others := job.Annotations[desired.AnnotationPods] != desired.Migration(gw, r.Facts, job.Name).Annotations[desired.AnnotationPods]
+	late := failed != nil && r.Now().Sub(failed.LastTransitionTime.Time) > migrateAgain
+	if late || others && !runs {
 		if err := r.Applier.Gone(ctx, gw, job); err != nil {
 			return err
 		}
+	}
+	if failed == nil {
+		return pendingMigration(job.Name)
 	}
 	return &Problem{Reason: v1alpha1.ReasonMigrationFailed, Message: fmt.Sprintf(
 		"Job %q failed to migrate the ledger; it is tried again after five minutes, or once it is deleted.", job.Name)}
