@@ -76,6 +76,18 @@ var _ = Describe("The sweep", func() {
 		heard(ctx, gw, "KeysRevoked", "were revoked") // a sweep may run while the rows are made, and another after it
 	})
 
+	It("revokes what is left with a gateway by an object that was made again for another", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		gw, other, key := liveGateway(ns, "main"), liveGateway(ns, "other"), generated(ns, "gone-0")
+		key.Spec.GatewayRef = &v1alpha1.GatewayRef{Name: "other"}
+		create(ctx, gw, other, key)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		left := orphans(ctx, gw, thisCluster(ctx), 1)
+		annotate(ctx, gw, "wake", "1")
+		rowIs(ctx, left[0], ledger.KeyRevoked)
+		rowIs(ctx, key.Status.SHA256, ledger.KeyActive)
+	})
+
 	It("stops above a threshold until somebody confirms the number", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
 		gw, key := liveGateway(ns, "main"), generated(ns, "acme")
