@@ -39,6 +39,28 @@ func TestTierOfKeyIsReplaced(t *testing.T) {
 	}
 }
 
+// A key that moved to another account goes on, and the new account pays.
+func TestKeyMoves(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, usd)
+	w.serve(answers(1, 1))
+	if got := w.chat(hello); got.status != http.StatusOK {
+		t.Fatalf("before: %d %s", got.status, got.body)
+	}
+	before := w.balance()
+	w.key(goodKey, usd, func(k *ledger.Key) { k.Account = "ns/heir" })
+	if _, err := keys.Deliver(t.Context(), w.books, w.redis, w.redis, "up"); err != nil {
+		t.Fatal(err)
+	}
+	got := w.chat(hello)
+	if got.status != http.StatusOK {
+		t.Fatalf("after: %d %s", got.status, got.body)
+	}
+	if heir, err := w.books.Account(t.Context(), "ns/heir"); err != nil || heir.Balance >= usd || w.balance() != before {
+		t.Errorf("the heir has %d, %v; the one before %d of %d", heir.Balance, err, w.balance(), before)
+	}
+}
+
 // A revocation that ended after its first step is one: the tombstone refuses the key, though the ledger has not heard of it.
 func TestTombstoneAlone(t *testing.T) {
 	w := newWorld(t)
