@@ -95,40 +95,47 @@ func (letters) Read(b []byte) (int, error) {
 }
 
 // TestMemory: two hundred bodies of 100 MiB at once, whose length nobody announced, do not make the process larger than
-// 200 MB, and each gets an error in the client's protocol.
+// 200 MB, over HTTP/1.1 or as many connections of HTTP/2, and each gets an error in the client's protocol.
 func TestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const size = 100 << 20
 	api, pid := startChild(t, folder(t, manifest(t, provider(t), keys.Digest(plainKey))))
 	t.Logf("at rest: %d KiB", highWater(t, pid))
-	defer http.DefaultClient.CloseIdleConnections()
-	var all sync.WaitGroup
-	for range 200 {
-		all.Go(func() {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/v1/chat/completions", io.LimitReader(letters{}, size))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			r.Header.Set("Authorization", "Bearer "+plainKey)
-			resp, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer func() { _ = resp.Body.Close() }()
-			b, err := io.ReadAll(resp.Body)
-			if refused := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusRequestEntityTooLarge; err != nil || !refused || !bytes.HasPrefix(b, []byte(`{"error":{`)) {
-				t.Errorf("%d %v %.200s", resp.StatusCode, err, b)
-			}
-		})
+	one, two := &http.Protocols{}, &http.Protocols{}
+	one.SetHTTP1(true)
+	two.SetUnencryptedHTTP2(true)
+	for _, protocols := range []*http.Protocols{one, two, two} {
+		var all sync.WaitGroup
+		for range 200 {
+			all.Go(func() { flood(t, api, &http.Transport{Protocols: protocols}) })
+		}
+		all.Wait()
+		kib := highWater(t, pid)
+		t.Logf("%v: at most %d KiB", protocols, kib)
+		if kib*1024 > 200_000_000 {
+			t.Errorf("the process took %d KiB", kib)
+		}
 	}
-	all.Wait()
-	kib := highWater(t, pid)
-	t.Logf("at most: %d KiB", kib)
-	if kib*1024 > 200_000_000 {
-		t.Errorf("the process took %d KiB", kib)
+}
+
+// flood sends a body of 100 MiB on a connection of its own, which must be refused.
+func flood(t *testing.T, api string, transport *http.Transport) {
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/v1/chat/completions", io.LimitReader(letters{}, 100<<20))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	r.Header.Set("Authorization", "Bearer "+plainKey)
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if refused := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusRequestEntityTooLarge; err != nil || !refused || !bytes.HasPrefix(b, []byte(`{"error":{`)) {
+		t.Errorf("%d %v %.200s", resp.StatusCode, err, b)
 	}
 }
