@@ -20,14 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/apikey"
 	"github.com/layers-dev/layers/controllers/apply"
 	"github.com/layers-dev/layers/controllers/compile"
-	"github.com/layers-dev/layers/controllers/index"
 	"github.com/layers-dev/layers/controllers/status"
 	"github.com/layers-dev/layers/controllers/stores"
 	"github.com/layers-dev/layers/dataplane/keys"
@@ -36,7 +34,6 @@ import (
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways;apikeys,verbs=get;list;watch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 
 const (
 	// again is how often a gateway's rows are looked at, and againIll how soon after its stores did not answer.
@@ -67,8 +64,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).Named("sweep").WithOptions(opts).
 		For(&v1alpha1.AIGateway{}, builder.WithPredicates(predicate.Or(stores.Changed(), predicate.AnnotationChangedPredicate{}))).
-		// Another URL is another ledger, which may have rows of long ago.
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(index.SecretUsers(r.Client))).
 		Complete(apply.Quietly(r))
 	if err != nil {
 		return fmt.Errorf("setting up the sweep: %w", err)
