@@ -187,7 +187,7 @@ func TestReloadGateway(t *testing.T) {
 	write(t, o.Manifests, "00-gateway.yaml", api+"kind: AIGateway\nmetadata: {name: main}\nspec: {mode: Demo}\n")
 	p.says(t, "AIGateway default/main: spec.mode cannot change while it runs. The version before goes on.")
 	write(t, o.Manifests, "00-gateway.yaml", api+"kind: AIGateway\nmetadata: {name: other}\nspec: {mode: Demo}\n")
-	p.says(t, "the AIGateway default/other differs from the one that runs in mode or credits.perDollar, which only a restart can change; nothing is changed")
+	p.says(t, filepath.Join(o.Manifests, "00-gateway.yaml")+": AIGateway default/other: spec.mode differs from what runs, which only a restart can change; nothing is changed")
 	if got := p.status(t, "lyr_live_anything-that-demo-takes"); got != 401 {
 		t.Errorf("a key that only demo mode takes: %d", got)
 	}
