@@ -10,6 +10,22 @@ import (
 // errLocked: another process has the lock.
 var errLocked = errors.New("another process uses it")
 
+// takeData finds and makes the data folder, keeps it for this process until release, and clears it of what a killed one left.
+func takeData(o *Options) (release func(), err error) {
+	if err := prepareData(o); err != nil {
+		return nil, err
+	}
+	release, err = lockData(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := (keyFiles{dir: filepath.Join(o.Data, "keys")}).clean(); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
 // lockData keeps a data folder for this process alone: of two, each would make keys of its own, and end those of the
 // other's manifests. The system takes the lock back from a process that is killed.
 func lockData(dir string) (release func(), err error) {

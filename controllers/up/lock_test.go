@@ -3,6 +3,8 @@ package up
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/layers-dev/layers/dataplane/keys"
@@ -18,5 +20,12 @@ func TestDataIsOnes(t *testing.T) {
 		t.Fatalf("a second process: %v", err)
 	}
 	first.stop(t)
+	left := filepath.Join(o.Data, "keys", ".new-1")
+	if err := os.WriteFile(left, []byte("lyr_live_half"), privateFile); err != nil {
+		t.Fatal(err)
+	}
 	start(t, o)
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what a killed process left of a key is still there: %v", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,8 +27,10 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		o := Options{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Manifests: dir, Data: dir + "/data", LogLevel: "error", Stdout: os.Stdout, Stderr: os.Stderr}
-		if err := Run(ctx, o); err != nil {
+		cmd := NewCommand()
+		cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--manifests", dir, "--data", filepath.Join(dir, "data"), "--log-level", "error"})
+		cmd.SetOut(os.Stdout)
+		if err := cmd.ExecuteContext(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
