@@ -44,7 +44,6 @@ func newCommand() *cobra.Command {
 		cli.NewMigrateCommand(),
 		cli.NewGrantCommand(),
 		cli.NewKeysCommand(),
-		cli.NewKeysCommand(),
 		cli.NewLedgerCommand(),
 		newVersionCommand(),
 	)

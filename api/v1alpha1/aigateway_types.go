@@ -125,7 +125,9 @@ type GatewayNetworkPolicy struct {
 	// +default="Enabled"
 	Ingress PolicySwitch `json:"ingress,omitempty"`
 
-	// egress lets the pods reach DNS, Redis, the ledger, the API server (apiServerCIDRs) and HTTPS only.
+	// egress lets the pods reach DNS, HTTPS, the ports of Redis' and the ledger's URLs and of the Providers' base URLs, and
+	// the API server (apiServerCIDRs) only. Where a URL names a Service that has another port than its pods, most networks
+	// want the pods' port: let it through with a NetworkPolicy of your own.
 	// +optional
 	// +default="Disabled"
 	Egress PolicySwitch `json:"egress,omitempty"`

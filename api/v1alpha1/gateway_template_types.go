@@ -31,6 +31,38 @@ type GatewayKeyValue struct {
 	Value string `json:"value,omitempty"`
 }
 
+// GatewayVolume is a Secret or a ConfigMap whose keys the gateway's container, and the migration's, find as files: the
+// certificates of an authority of one's own, for instance. It is read-only, and must exist for the pods to start.
+// +kubebuilder:validation:ExactlyOneOf=secretName;configMapName
+type GatewayVolume struct {
+	// name of the volume.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=50
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// mountPath is the folder where the files appear; those of the gateway itself are below /etc/layers.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^/[^: ]+$`
+	// +kubebuilder:validation:XValidation:rule="!(self + '/').startsWith('/etc/layers/')",message="mountPath must not be below /etc/layers"
+	MountPath string `json:"mountPath"`
+
+	// secretName names a Secret of the gateway's namespace.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+
+	// configMapName names a ConfigMap of the gateway's namespace.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ConfigMapName string `json:"configMapName,omitempty"`
+}
+
 // GatewayPodTemplate is what people want to say about the data plane's pods. It is small because a whole PodTemplateSpec
 // would make the definition too large for kubectl apply.
 type GatewayPodTemplate struct {
@@ -61,6 +93,17 @@ type GatewayPodTemplate struct {
 	// +kubebuilder:validation:MaxItems=32
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
+	// affinity of the pods.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// topologySpreadConstraints of the pods, in the place of the operator's own, which spread them over zones and nodes as
+	// well as it goes. One without a labelSelector counts the gateway's pods.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
+
 	// priorityClassName of the pods.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
@@ -72,4 +115,11 @@ type GatewayPodTemplate struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	ExtraEnv []GatewayEnv `json:"extraEnv,omitempty"`
+
+	// extraVolumes are mounted into the gateway's container.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ExtraVolumes []GatewayVolume `json:"extraVolumes,omitempty"`
 }

@@ -44,7 +44,8 @@ func (r *Reconciler) everywhere(ctx context.Context, name types.NamespacedName, 
 	var errs []error
 	for i := range gateways.Items {
 		gw := &gateways.Items[i]
-		if gw.Namespace != name.Namespace && gw.Spec.APIKeys.From == v1alpha1.NamespacesSame {
+		// A gateway that takes no keys from there now may have taken them before: its own keys are looked at whatever it says.
+		if gw.Namespace != name.Namespace && gw.Namespace != home && gw.Spec.APIKeys.From == v1alpha1.NamespacesSame {
 			continue
 		}
 		open, rows, err := r.rowsIn(ctx, name, gw)

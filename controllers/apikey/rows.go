@@ -63,7 +63,8 @@ func (r *Reconciler) write(ctx context.Context, s *scope, want ledger.KeyUpsert)
 }
 
 // before sees to the keys that the object had before its present one. One that a rotation replaced goes on until its
-// overlap ends, under all else that the object says now; any other was lost or taken away, and ends at once.
+// overlap ends, under all else that the object says now; any other was lost or taken away, or is of an object of the same
+// name that is gone, and ends at once.
 func (r *Reconciler) before(ctx context.Context, s *scope) error {
 	now := r.Now()
 	var errs []error
@@ -72,7 +73,7 @@ func (r *Reconciler) before(ctx context.Context, s *scope) error {
 			continue
 		}
 		until := overlapEnd(row, s.key.OverlapSeconds, s.key.ExpiresAt, now)
-		if max(row.Rotation, 1) >= s.rotation || until <= now.UnixMicro() {
+		if row.ObjectUID != string(s.object.UID) || max(row.Rotation, 1) >= s.rotation || until <= now.UnixMicro() {
 			errs = append(errs, revoke(ctx, s.stores, row))
 			continue
 		}

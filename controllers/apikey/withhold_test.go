@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/controllers/index"
 	"github.com/layers-dev/layers/controllers/secrets"
 	"github.com/layers-dev/layers/controllers/status"
@@ -185,6 +186,58 @@ func TestABrokenGatewayElsewhere(t *testing.T) {
 	c := meta.FindStatusCondition(lost.Status.Conditions, "Programmed")
 	if c == nil || c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonPending {
 		t.Errorf("Programmed is %+v", c)
+	}
+}
+
+// A gateway that takes no keys of other namespaces any more still has the rows of those that it took.
+func TestWithheldByAGatewayThatTakesNoSuchKeysNow(t *testing.T) {
+	key := declared("b")
+	key.Namespace, key.Spec.GatewayRef = "team", &v1alpha1.GatewayRef{Namespace: "ai", Name: "main"}
+	r, _ := cluster(t, key)
+	gw := &v1alpha1.AIGateway{}
+	if err := r.Client.Get(t.Context(), types.NamespacedName{Namespace: "ai", Name: "main"}, gw); err != nil {
+		t.Fatal(err)
+	}
+	gw.Spec.APIKeys.From = v1alpha1.NamespacesSame
+	if err := r.Client.Update(t.Context(), gw); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, r).Ledger.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
+		Digest: digest, Account: "team/b", State: ledger.KeyActive, Source: Source, ClusterUID: "c", GatewayUID: "g", ObjectUID: "uid-b", ObjectName: "team/b",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.withhold(t.Context(), newScope(key)); err != nil {
+		t.Fatal(err)
+	}
+	if row, err := open(t, r).Ledger.KeyByDigest(t.Context(), digest); err != nil || row.State != ledger.KeyDisabled {
+		t.Errorf("the row is %+v, %v", row, err)
+	}
+}
+
+// An object that was deleted and made again does not honour its namesake's key for the overlap of a rotation.
+func TestTheKeyOfAFormerObjectEndsAtOnce(t *testing.T) {
+	for uid, want := range map[string]ledger.KeyState{"uid-acme": ledger.KeyActive, "former": ledger.KeyRevoked} {
+		t.Run(uid, func(t *testing.T) {
+			r, _ := cluster(t)
+			s := newScope(declared("acme"))
+			s.stores, s.gateway, s.digest, s.rotation = open(t, r), &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{UID: "g"}}, "new", 2
+			s.key = &compile.Key{Account: "ai/acme", OverlapSeconds: 3600}
+			row, err := s.stores.Ledger.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
+				Digest: digest, Account: "ai/acme", State: ledger.KeyActive, Rotation: 1, Source: Source, ClusterUID: "c", GatewayUID: "g",
+				ObjectUID: uid, ObjectName: "ai/acme",
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.rows = []ledger.Key{row}
+			if err := r.before(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if row, err = s.stores.Ledger.KeyByDigest(t.Context(), digest); err != nil || row.State != want {
+				t.Errorf("the row is %+v, %v; want %s", row, err, want)
+			}
+		})
 	}
 }
 

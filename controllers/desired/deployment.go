@@ -35,6 +35,8 @@ type Facts struct {
 	OperatorNamespace string
 	// StorePorts are the TCP ports of Redis and the ledger; none: the usual ones.
 	StorePorts []int32
+	// ProviderPorts are the TCP ports of the Providers' base URLs, beside HTTPS.
+	ProviderPorts []int32
 	// Migrated names the migration that succeeded, for the Deployment's annotation; empty: none is needed.
 	Migrated string
 	// Unscaled is a Deployment that is to be made, or that an autoscaler no longer scales: its number of replicas is named.

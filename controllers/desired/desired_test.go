@@ -158,6 +158,40 @@ func TestStorePortsOfEgress(t *testing.T) {
 	}
 }
 
+func TestBudget(t *testing.T) {
+	number := func(n int32) *int32 { return &n }
+	for name, tc := range map[string]struct {
+		replicas, most *int32
+		want           bool
+	}{
+		"by default":              {nil, nil, true},
+		"one":                     {number(1), nil, false},
+		"two":                     {number(2), nil, true},
+		"one that may be ten":     {number(1), number(10), true},
+		"one that stays one":      {number(1), number(1), false},
+		"none, autoscaling rests": {number(0), number(10), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gw := &v1alpha1.AIGateway{}
+			gw.Spec.Deployment.Replicas, gw.Spec.Deployment.MaxReplicas = tc.replicas, tc.most
+			if got := PodDisruptionBudget(gw) != nil; got != tc.want {
+				t.Errorf("a budget: %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestProviderPortsOfEgress(t *testing.T) {
+	gw := load(t, "testdata/full.in.yaml")
+	var got []int32
+	for _, p := range NetworkPolicy(gw, Facts{ProviderPorts: []int32{8000, 80, 443, 8000}}).Spec.Egress[1].Ports {
+		got = append(got, p.Port.IntVal)
+	}
+	if diff := cmp.Diff([]int32{80, 443, 8000}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestOperatorOutsideOfTheCluster(t *testing.T) {
 	gw := load(t, "testdata/live.in.yaml")
 	if from := NetworkPolicy(gw, Facts{}).Spec.Ingress[1].From; from != nil {

@@ -3,6 +3,7 @@ package desired
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,8 @@ import (
 const (
 	// AnnotationMigrated on a Deployment names the migration that had succeeded when it was applied.
 	AnnotationMigrated = "layers.dev/migrated"
+	// AnnotationPods on a migration's Job is the hash of its pods, which no Job lets change.
+	AnnotationPods = "layers.dev/pods"
 	// migrateRetries of a Job's pod, ever more slowly, before it has failed.
 	migrateRetries = 4
 	// migrateKeepSeconds is how long a finished Job is kept to be looked at.
@@ -54,20 +57,31 @@ func Migration(gw *v1alpha1.AIGateway, facts Facts, name string) *batchv1ac.JobA
 	labels[LabelManagedBy] = ManagedBy
 	ref := AdminURL(gw)
 	file := mount{"ledger", ledgerDir, ref.Name, []string{ref.Key}}
-	c := secured(corev1ac.Container()).WithName("migrate").WithImage(image(gw, facts)).
+	c := withExtraMounts(secured(corev1ac.Container()), gw).WithName("migrate").WithImage(image(gw, facts)).
 		WithArgs("migrate", "--ledger-url-file="+ledgerDir+"/"+ref.Key).
 		WithResources(corev1ac.ResourceRequirements().WithRequests(corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
 		})).
 		WithVolumeMounts(file.volumeMount())
-	pod := placed(securedPod(), gw).
+	pod := withExtraVolumes(placed(securedPod(), gw), gw).
 		WithRestartPolicy(corev1.RestartPolicyNever).
 		WithAutomountServiceAccountToken(false).
 		WithContainers(c).WithVolumes(file.volume())
 	return batchv1ac.Job(name, gw.Namespace).
 		WithLabels(labels).WithOwnerReferences(Owner(gw)).
+		WithAnnotations(map[string]string{AnnotationPods: hash(pod)}).
 		WithSpec(batchv1ac.JobSpec().
 			WithBackoffLimit(migrateRetries).
 			WithTTLSecondsAfterFinished(migrateKeepSeconds).
 			WithTemplate(corev1ac.PodTemplateSpec().WithLabels(labels).WithSpec(pod)))
+}
+
+// hash is short, and another for what has another JSON.
+func hash(pod *corev1ac.PodSpecApplyConfiguration) string {
+	raw, err := json.Marshal(pod)
+	if err != nil {
+		return "" // a pod that the API server would not take either
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
 }

@@ -74,11 +74,11 @@ func ingress(facts Facts) []*networkingv1ac.NetworkPolicyIngressRuleApplyConfigu
 	}
 }
 
-// egress lets the pods reach DNS, HTTPS, the stores' ports and the API server's addresses.
+// egress lets the pods reach DNS, HTTPS, the Providers' and the stores' ports, and the API server's addresses.
 func egress(gw *v1alpha1.AIGateway, facts Facts) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
 	rules := []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{
 		networkingv1ac.NetworkPolicyEgressRule().WithPorts(port53(corev1.ProtocolUDP), port53(corev1.ProtocolTCP)),
-		networkingv1ac.NetworkPolicyEgressRule().WithPorts(tcp(portHTTPS)),
+		networkingv1ac.NetworkPolicyEgressRule().WithPorts(ports(append([]int32{portHTTPS}, facts.ProviderPorts...))...),
 	}
 	if stores := storePorts(gw, facts); len(stores) > 0 {
 		rules = append(rules, networkingv1ac.NetworkPolicyEgressRule().WithPorts(stores...))
@@ -94,7 +94,7 @@ func egress(gw *v1alpha1.AIGateway, facts Facts) []*networkingv1ac.NetworkPolicy
 	return rules
 }
 
-// storePorts are those of the stores' URLs, sorted, each once.
+// storePorts are those of the stores' URLs.
 func storePorts(gw *v1alpha1.AIGateway, facts Facts) []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
 	numbers := slices.Clone(facts.StorePorts)
 	if len(numbers) == 0 {
@@ -105,6 +105,11 @@ func storePorts(gw *v1alpha1.AIGateway, facts Facts) []*networkingv1ac.NetworkPo
 			numbers = append(numbers, portPostgres)
 		}
 	}
+	return ports(numbers)
+}
+
+// ports are TCP ports, sorted, each once.
+func ports(numbers []int32) []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
 	slices.Sort(numbers)
 	var out []*networkingv1ac.NetworkPolicyPortApplyConfiguration
 	for _, n := range slices.Compact(numbers) {

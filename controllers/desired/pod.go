@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -58,13 +57,16 @@ func pod(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.PodSpecApplyConfiguratio
 	delay, timeout := drain(gw)
 	spec := placed(securedPod(), gw).
 		WithServiceAccountName(Name(gw.Name)).
-		WithTerminationGracePeriodSeconds(int64(delay)+int64(timeout)+graceSeconds).
-		WithTopologySpreadConstraints(spread(gw, corev1.LabelTopologyZone), spread(gw, corev1.LabelHostname)).
+		WithTerminationGracePeriodSeconds(int64(delay) + int64(timeout) + graceSeconds).
+		WithTopologySpreadConstraints(constraints(gw)...).
 		WithContainers(container(gw, facts))
+	if a := template(gw).Affinity; a != nil {
+		spec.WithAffinity(same[corev1ac.AffinityApplyConfiguration](a))
+	}
 	for _, m := range mounts(gw) {
 		spec.WithVolumes(m.volume())
 	}
-	return spec
+	return withExtraVolumes(spec, gw)
 }
 
 // securedPod is what every pod of ours has: no root, no environment of other Services.
@@ -82,49 +84,6 @@ func secured(c *corev1ac.ContainerApplyConfiguration) *corev1ac.ContainerApplyCo
 		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")))
 }
 
-// placed says where a pod may run, as the template of the spec does.
-func placed(spec *corev1ac.PodSpecApplyConfiguration, gw *v1alpha1.AIGateway) *corev1ac.PodSpecApplyConfiguration {
-	t := template(gw)
-	if len(t.NodeSelector) > 0 {
-		spec.WithNodeSelector(pairs(t.NodeSelector))
-	}
-	for i := range t.Tolerations {
-		spec.WithTolerations(toleration(&t.Tolerations[i]))
-	}
-	if t.PriorityClassName != "" {
-		spec.WithPriorityClassName(t.PriorityClassName)
-	}
-	return spec
-}
-
-func toleration(t *corev1.Toleration) *corev1ac.TolerationApplyConfiguration {
-	out := corev1ac.Toleration()
-	if t.Key != "" {
-		out.WithKey(t.Key)
-	}
-	if t.Operator != "" {
-		out.WithOperator(t.Operator)
-	}
-	if t.Value != "" {
-		out.WithValue(t.Value)
-	}
-	if t.Effect != "" {
-		out.WithEffect(t.Effect)
-	}
-	if t.TolerationSeconds != nil {
-		out.WithTolerationSeconds(*t.TolerationSeconds)
-	}
-	return out
-}
-
-// spread keeps the replicas of one revision apart as well as it goes, and never keeps one from starting.
-func spread(gw *v1alpha1.AIGateway, topology string) *corev1ac.TopologySpreadConstraintApplyConfiguration {
-	return corev1ac.TopologySpreadConstraint().
-		WithTopologyKey(topology).WithMaxSkew(1).WithWhenUnsatisfiable(corev1.ScheduleAnyway).
-		WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(gw.Name))).
-		WithMatchLabelKeys("pod-template-hash")
-}
-
 func container(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.ContainerApplyConfiguration {
 	c := secured(corev1ac.Container()).
 		WithName("gateway").WithImage(image(gw, facts)).WithArgs(args(gw)...).
@@ -139,7 +98,7 @@ func container(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.ContainerApplyConf
 	for _, m := range mounts(gw) {
 		c.WithVolumeMounts(m.volumeMount())
 	}
-	return c
+	return withExtraMounts(c, gw)
 }
 
 // args are those of `layers gateway`.

@@ -45,10 +45,14 @@ func HorizontalPodAutoscaler(gw *v1alpha1.AIGateway) *autoscalingv2ac.Horizontal
 						WithType(autoscalingv2.UtilizationMetricType).WithAverageUtilization(targetCPU)))))
 }
 
-// PodDisruptionBudget lets the cluster take one replica at a time; nil: with less than two there is nothing to keep, and a
-// budget would only keep nodes from being drained.
+// PodDisruptionBudget lets the cluster take one replica at a time, also of those that an autoscaler adds; nil: there are
+// never two, so that there is nothing to keep.
 func PodDisruptionBudget(gw *v1alpha1.AIGateway) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
-	if Replicas(gw) < 2 {
+	most := Replicas(gw)
+	if Autoscaled(gw) {
+		most = *gw.Spec.Deployment.MaxReplicas
+	}
+	if most < 2 {
 		return nil
 	}
 	return policyv1ac.PodDisruptionBudget(Name(gw.Name), gw.Namespace).

@@ -34,7 +34,7 @@ import (
 	"github.com/layers-dev/layers/controllers/stores"
 )
 
-// +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
+// +kubebuilder:rbac:groups=layers.dev,resources=aigateways;providers,verbs=get;list;watch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/status,verbs=patch
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
@@ -78,6 +78,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, opts controller.Options)
 		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&batchv1.Job{}).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(index.SecretUsers(r.Client))).
+		Watches(&v1alpha1.Provider{}, handler.EnqueueRequestsFromMapFunc(r.neighbours), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Complete(apply.Quietly(r))
 	if err != nil {
 		return fmt.Errorf("setting up the gateway controller: %w", err)

@@ -108,3 +108,14 @@ func TestOwnsReplicas(t *testing.T) {
 		})
 	}
 }
+
+func TestPortOf(t *testing.T) {
+	for base, want := range map[string][]int32{
+		"": nil, "https://api.openai.com/v1": nil, "http://models.internal/v1": {80},
+		"http://mockprovider:8000/v1": {8000}, "https://[2001:db8::1]:8443": {8443}, "http://x:99999": nil,
+	} {
+		if diff := cmp.Diff(want, portOf(base)); diff != "" {
+			t.Errorf("portOf(%q): -want +got:\n%s", base, diff)
+		}
+	}
+}

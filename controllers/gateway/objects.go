@@ -73,20 +73,6 @@ func (r *Reconciler) step(ctx context.Context, s *scope, one step) error {
 	return err
 }
 
-// facts are what the objects need to know beside the gateway.
-func (r *Reconciler) facts(ctx context.Context, gw *v1alpha1.AIGateway) (desired.Facts, error) {
-	facts := r.Facts
-	if gw.Spec.NetworkPolicy.Egress != v1alpha1.PolicyEnabled {
-		return facts, nil
-	}
-	var err error
-	facts.StorePorts, err = r.Stores.Ports(ctx, gw)
-	if problem := (*stores.Problem)(nil); errors.As(err, &problem) {
-		return facts, nil // the usual ports until the Secret is there
-	}
-	return facts, err
-}
-
 // deploy applies the Deployment once the ledger has the schema that its image needs; until then what runs goes on. An
 // autoscaler owns the number of replicas: it is named when the Deployment is made, handed over, and named no more.
 func (r *Reconciler) deploy(ctx context.Context, s *scope, facts desired.Facts) error {

@@ -85,7 +85,7 @@ func (s *Set) Equal(other *Set) bool {
 
 // Revert answers s with some objects in the version that last has of them. Those that last does not have stay as they are.
 func (s *Set) Revert(objects []string, last *Set) Set {
-	l := newLoader(nil, nil)
+	l := newLoader(nil, &Set{ages: s.ages})
 	for _, object := range s.order {
 		now := s.stored[object]
 		if before, there := last.stored[object]; there && slices.Contains(objects, object) {

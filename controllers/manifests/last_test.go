@@ -3,10 +3,13 @@ package manifests
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/layers-dev/layers/api/v1alpha1"
 )
 
 const (
@@ -191,5 +194,37 @@ func TestRevert(t *testing.T) {
 	}
 	if got.Equal(&second) || second.Equal(&first) || !got.Equal(&got) {
 		t.Error("Equal does not tell the sets apart")
+	}
+}
+
+// TestReloadAges: what was there before is older than what is new, in whatever file that stands, and stays so.
+func TestReloadAges(t *testing.T) {
+	other := func(name string) string { return strings.Replace(tier, "name: pro", "name: "+name, 1) }
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"m.yaml": tier + "---\n" + other("second"), "s.yaml": secret})
+	first, _, err := Load(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := &first
+	for _, step := range []map[string]string{{"a.yaml": other("new")}, {"b.yaml": other("newer") + "---\n" + other("newest")}, {"a.yaml": ""}} {
+		write(t, dir, step)
+		next, report, err := Reload(t.Context(), dir, last)
+		if err != nil || len(report.Problems) > 0 {
+			t.Fatalf("%v %v", err, report)
+		}
+		next = next.Revert(nil, last)
+		last = &next
+	}
+	slices.SortFunc(last.Tiers, func(a, b v1alpha1.Tier) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	var names []string
+	for i, tier := range last.Tiers {
+		names = append(names, tier.Name)
+		if i > 0 && tier.CreationTimestamp.Equal(&last.Tiers[i-1].CreationTimestamp) {
+			t.Errorf("%s is as old as another", tier.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"pro", "second", "newer", "newest"}, names); diff != "" {
+		t.Errorf("by age (-want +got):\n%s", diff)
 	}
 }

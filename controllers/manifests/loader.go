@@ -38,16 +38,32 @@ type loader struct {
 	broken map[string]bool
 	// path is the file that is read.
 	path string
+	// youngest is what new objects are numbered from.
+	youngest int
 }
 
 func newLoader(s schemas, last *Set) *loader {
 	if last == nil {
 		last = &Set{}
 	}
-	return &loader{schemas: s, last: last, broken: map[string]bool{}, set: Set{
+	youngest := 0
+	for _, age := range last.ages {
+		youngest = max(youngest, age+1)
+	}
+	return &loader{schemas: s, last: last, youngest: youngest, broken: map[string]bool{}, set: Set{
 		Secrets: map[types.NamespacedName]map[string][]byte{}, Namespaces: map[string]map[string]string{},
-		Files: map[string]string{}, stored: map[string]stored{},
+		Files: map[string]string{}, stored: map[string]stored{}, ages: map[string]int{},
 	}}
+}
+
+// age numbers an object: as it was before, or after all that were there before.
+func (l *loader) age(object string) int {
+	age, there := l.last.ages[object]
+	if !there {
+		age = l.youngest + len(l.set.order)
+	}
+	l.set.ages[object] = age
+	return age
 }
 
 func (l *loader) warn(object, format string, args ...any) {
@@ -205,7 +221,7 @@ func add[T any, P interface {
 	}
 	m := P(&v)
 	m.SetUID(types.UID(uuid.NewSHA1(uidSpace, []byte(kind+"/"+m.GetNamespace()+"/"+m.GetName())).String()))
-	m.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(len(l.set.order)) * time.Second)))
+	m.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(l.age(kind+" "+m.GetNamespace()+"/"+m.GetName())) * time.Second)))
 	m.SetGeneration(1)
 	*to = append(*to, v)
 	return nil

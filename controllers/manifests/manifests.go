@@ -19,7 +19,8 @@ import (
 const DefaultNamespace = "default"
 
 // Set holds the good objects of a folder. Times of creation grow in the order of the files and of the objects in them;
-// UIDs are made of kind, namespace and name, so that both are the same at each start.
+// UIDs are made of kind, namespace and name, so that both are the same at each start. Of a folder that is read again, what
+// was there before is older than what is new, wherever that stands: it takes nobody's name.
 type Set struct {
 	Gateways       []v1alpha1.AIGateway
 	Providers      []v1alpha1.Provider
@@ -37,6 +38,8 @@ type Set struct {
 	// stored holds each object as the API server would, by the same name; order has those names as they were taken.
 	stored map[string]stored
 	order  []string
+	// ages number the objects of our kinds, by the same name, from the oldest.
+	ages map[string]int
 }
 
 // stored is one good object.

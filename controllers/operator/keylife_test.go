@@ -196,4 +196,29 @@ var _ = Describe("An APIKey's life", func() {
 		Expect(c.Delete(ctx, key)).To(Succeed())
 		row(ctx, key.Status.SHA256, func(g Gomega, k ledger.Key) { g.Expect(k.State).To(Equal(ledger.KeyRevoked)) })
 	})
+
+	It("has a tier of another namespace as its allowedNamespaces say", func(ctx SpecContext) {
+		platform, team := newNamespace(ctx), newNamespace(ctx)
+		gw, key := liveGateway(platform, "main"), generated(team, "acme")
+		gw.Spec.APIKeys.From = v1alpha1.NamespacesAll
+		tier := &v1alpha1.Tier{ObjectMeta: objectMeta(platform, "gold")}
+		key.Spec.GatewayRef = &v1alpha1.GatewayRef{Name: "main", Namespace: platform}
+		key.Spec.TierRef = &v1alpha1.LocalRef{Name: "gold"}
+		create(ctx, gw, tier, key)
+		said(ctx, key, "ResolvedRefs", "False", "NotAllowed")
+		said(ctx, key, "Programmed", "False", "Pending")
+		allow := func(from v1alpha1.NamespacesFrom) {
+			GinkgoHelper()
+			update(ctx, tier, func() { tier.Spec.AllowedNamespaces.From = from })
+		}
+		allow(v1alpha1.NamespacesAll)
+		said(ctx, key, "Programmed", "True", "Programmed")
+		row(ctx, key.Status.SHA256, func(g Gomega, k ledger.Key) {
+			g.Expect(k.State).To(Equal(ledger.KeyActive))
+			g.Expect(k.Tier).To(Equal(platform + "/gold"))
+		})
+		allow(v1alpha1.NamespacesSame)
+		said(ctx, key, "ResolvedRefs", "False", "NotAllowed")
+		row(ctx, key.Status.SHA256, func(g Gomega, k ledger.Key) { g.Expect(k.State).To(Equal(ledger.KeyDisabled)) })
+	})
 })

@@ -1,6 +1,7 @@
 package operator_test
 
 import (
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 var _ = Describe("The migration", func() {
@@ -88,5 +90,52 @@ var _ = Describe("The migration", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(apierrors.IsNotFound(c.Get(ctx, client.ObjectKeyFromObject(stuck), &batchv1.Job{}))).To(BeTrue())
 		}).Should(Succeed())
+	})
+
+	It("is made anew when what it runs as changes", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		held.Store(ns, true)
+		gw, tolerations := liveGateway(ns, "main"), []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+		create(ctx, gw)
+		stuck := migration(ctx, ns, "")
+		three := int32(3)
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Replicas = &three })
+		said(ctx, gw, "StoresReady", "False", "Pending")
+		Expect(migration(ctx, ns, "").UID).To(Equal(stuck.UID), "the number of replicas is nothing to it")
+		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) {
+			s.Deployment.Template = &v1alpha1.GatewayPodTemplate{Tolerations: tolerations}
+		})
+		Eventually(func(g Gomega) {
+			job := &batchv1.Job{}
+			g.Expect(c.Get(ctx, client.ObjectKeyFromObject(stuck), job)).To(Succeed())
+			g.Expect(job.Spec.Template.Spec.Tolerations).To(Equal(tolerations))
+		}).Should(Succeed())
+	})
+
+	It("is done for the operator too where the pods' image is older", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		held.Store(ns, true)
+		url := "sqlite:" + filepath.Join(GinkgoT().TempDir(), "bare.db")
+		create(ctx, &corev1.Secret{ObjectMeta: objectMeta(ns, "bare"), StringData: map[string]string{"url": url}})
+		gw := liveGateway(ns, "main")
+		gw.Spec.Ledger.URLSecretRef = v1alpha1.SecretKeyRef{Name: "bare", Key: "url"}
+		gw.Spec.Deployment.Image = "example.test/layers:v0"
+		create(ctx, gw)
+		old := migration(ctx, ns, "")
+		Expect(old.Spec.Template.Spec.Containers[0].Image).To(Equal("example.test/layers:v0"))
+		Expect(end(ctx, old, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)).To(Succeed())
+		own := migration(ctx, ns, old.Name)
+		Expect(own.Spec.Template.Spec.Containers[0].Image).To(Equal(image))
+		said(ctx, gw, "StoresReady", "False", "Pending")
+		Expect(c.Get(ctx, client.ObjectKeyFromObject(old), old)).To(Succeed(), "it is not made again and again")
+
+		By("rolling the pinned image out all the same")
+		has(ctx, ns, &appsv1.Deployment{}, true)
+		opened, err := ledger.Open(ctx, url, ledger.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		defer opened.Close()
+		Expect(opened.Migrate(ctx)).To(Succeed())
+		Expect(end(ctx, own, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)).To(Succeed())
+		said(ctx, gw, "StoresReady", "True", "Available")
 	})
 })

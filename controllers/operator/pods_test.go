@@ -5,6 +5,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
@@ -21,6 +22,13 @@ var _ = Describe("An AIGateway's pods", func() {
 			Tolerations:       []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}},
 			PriorityClassName: "high",
 			ExtraEnv:          []v1alpha1.GatewayEnv{{Name: "HTTPS_PROXY", Value: "http://proxy:3128"}},
+			Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
+				{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "platform"}}},
+			}}},
+			TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 2, TopologyKey: "rack", WhenUnsatisfiable: corev1.DoNotSchedule}},
+			ExtraVolumes: []v1alpha1.GatewayVolume{
+				{Name: "authority", MountPath: "/etc/ssl/certs", ConfigMapName: "ca"}, {Name: "snapshot", MountPath: "/client", SecretName: "client"},
+			},
 		}
 		create(ctx, gw)
 		deployment := &appsv1.Deployment{}
@@ -33,7 +41,12 @@ var _ = Describe("An AIGateway's pods", func() {
 		Expect(pods.Spec.Tolerations).To(ConsistOf(gw.Spec.Deployment.Template.Tolerations))
 		Expect(pods.Spec.PriorityClassName).To(Equal("high"))
 		Expect(pods.Spec.Containers[0].Env).To(ConsistOf(corev1.EnvVar{Name: "HTTPS_PROXY", Value: "http://proxy:3128"}))
-		Expect(pods.Spec.TopologySpreadConstraints).To(HaveLen(2))
+		Expect(pods.Spec.Affinity).To(Equal(gw.Spec.Deployment.Template.Affinity))
+		Expect(pods.Spec.TopologySpreadConstraints).To(HaveLen(1))
+		Expect(pods.Spec.TopologySpreadConstraints[0].TopologyKey).To(Equal("rack"))
+		Expect(pods.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels).To(HaveKeyWithValue("app.kubernetes.io/instance", "main"))
+		Expect(pods.Spec.Volumes).To(HaveLen(3), "none of theirs takes the place of ours")
+		Expect(pods.Spec.Containers[0].VolumeMounts).To(ContainElement(corev1.VolumeMount{Name: "extra-authority", MountPath: "/etc/ssl/certs", ReadOnly: true}))
 
 		By("following it as it changes")
 		change(ctx, gw, func(s *v1alpha1.AIGatewaySpec) { s.Deployment.Template = nil })
@@ -42,6 +55,9 @@ var _ = Describe("An AIGateway's pods", func() {
 			g.Expect(deployment.Spec.Template.Labels).NotTo(HaveKey("team"))
 			g.Expect(deployment.Spec.Template.Spec.Containers[0].Env).To(BeEmpty())
 			g.Expect(deployment.Spec.Template.Spec.PriorityClassName).To(BeEmpty())
+			g.Expect(deployment.Spec.Template.Spec.Affinity).To(BeNil())
+			g.Expect(deployment.Spec.Template.Spec.TopologySpreadConstraints).To(HaveLen(2), "the operator's own")
+			g.Expect(deployment.Spec.Template.Spec.Volumes).To(HaveLen(1))
 		}).Should(Succeed())
 
 		By("saying what the API server does not take")

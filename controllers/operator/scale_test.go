@@ -151,18 +151,18 @@ var _ = Describe("An AIGateway's replicas", func() {
 		Expect(policy.Spec.Egress[2].To[0].IPBlock.CIDR).To(Equal("10.0.0.1/32"))
 	})
 
-	It("reach the ports that the stores' Secrets name", func(ctx SpecContext) {
+	It("reach the ports that the stores' Secrets and the Providers name", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
 		gw := liveGateway(ns, "main")
 		gw.Spec.NetworkPolicy.Egress = v1alpha1.PolicyEnabled
 		create(ctx, gw)
-		ports := func(want ...int) {
+		ports := func(rule int, want ...int) {
 			GinkgoHelper()
 			Eventually(func(g Gomega) {
 				policy := &networkingv1.NetworkPolicy{}
 				g.Expect(c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "main-gateway"}, policy)).To(Succeed())
 				var got []int
-				for _, p := range policy.Spec.Egress[2].Ports {
+				for _, p := range policy.Spec.Egress[rule].Ports {
 					got = append(got, p.Port.IntValue())
 				}
 				g.Expect(got).To(Equal(want))
@@ -172,6 +172,14 @@ var _ = Describe("An AIGateway's replicas", func() {
 		Expect(c.Get(ctx, client.ObjectKey{Namespace: ns, Name: "stores"}, secret)).To(Succeed())
 		secret.StringData = map[string]string{"redis": "rediss://u:p@redis.test:6380/0", "ledger": "postgres://u:p@db.test:6543/x"}
 		Expect(c.Update(ctx, secret)).To(Succeed())
-		ports(6380, 6543)
+		ports(2, 6380, 6543)
+
+		By("reaching the ports of the Providers' base URLs")
+		upstream := provider(ns, "upstream")
+		upstream.Spec.BaseURL = "http://models.internal:8000/v1"
+		create(ctx, upstream)
+		ports(1, 443, 8000)
+		Expect(c.Delete(ctx, upstream)).To(Succeed())
+		ports(1, 443)
 	})
 })

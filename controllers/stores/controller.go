@@ -24,6 +24,7 @@ import (
 	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/index"
 	"github.com/layers-dev/layers/controllers/status"
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 // +kubebuilder:rbac:groups=layers.dev,resources=aigateways,verbs=get;list;watch
@@ -94,7 +95,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, r.Status.Write(ctx, status.Change{Object: gw, Conditions: []metav1.Condition{said}})
 }
 
-// open sees to the migration, then to the stores.
+// open sees to the migration, then to the stores. The image of the pods may be older than this operator, which then has the
+// ledger migrated for itself too: a build knows the schema of the next one.
 func (r *Reconciler) open(ctx context.Context, gw *v1alpha1.AIGateway) (*Stores, error) {
 	if !gw.DeletionTimestamp.IsZero() {
 		return r.Cache.Get(ctx, gw)
@@ -105,6 +107,14 @@ func (r *Reconciler) open(ctx context.Context, gw *v1alpha1.AIGateway) (*Stores,
 	stores, err := r.Cache.Get(ctx, gw)
 	if err == nil && stores != nil {
 		err = stores.Check(ctx)
+	}
+	switch {
+	case err == nil:
+		err = r.others(ctx, gw)
+	case errors.Is(err, ledger.ErrSchema) && gw.Spec.Deployment.Image != "":
+		if notYet := r.migrate(ctx, unpinned(gw)); notYet != nil {
+			err = notYet
+		}
 	}
 	return stores, err
 }

@@ -68,7 +68,7 @@ func (r *Reconciler) migrate(ctx context.Context, gw *v1alpha1.AIGateway) error 
 		return &Problem{Reason: v1alpha1.ReasonNotOwned, Message: fmt.Sprintf("Job %q exists and is not owned by this object.", name)}
 	}
 	if Migrated(job, deployment, name) {
-		return r.others(ctx, gw, name)
+		return nil
 	}
 	if err != nil {
 		return r.start(ctx, gw, name)
@@ -86,16 +86,20 @@ func (r *Reconciler) start(ctx context.Context, gw *v1alpha1.AIGateway, name str
 	return pendingMigration(name)
 }
 
-// going says how far the Job is. One that failed is shown for a while, then made anew.
+// going says how far the Job is. One that failed is shown for a while, then made anew; one whose pods are to be others now,
+// and that does not run, at once: what was wrong with them may be what keeps it.
 func (r *Reconciler) going(ctx context.Context, gw *v1alpha1.AIGateway, job *batchv1.Job) error {
 	failed := finished(job, batchv1.JobFailed)
-	if failed == nil {
-		return pendingMigration(job.Name)
-	}
-	if r.Now().Sub(failed.LastTransitionTime.Time) > migrateAgain {
+	runs := job.Status.Ready != nil && *job.Status.Ready > 0
+	others := job.Annotations[desired.AnnotationPods] != desired.Migration(gw, r.Facts, job.Name).Annotations[desired.AnnotationPods]
+	late := failed != nil && r.Now().Sub(failed.LastTransitionTime.Time) > migrateAgain
+	if late || others && !runs {
 		if err := r.Applier.Gone(ctx, gw, job); err != nil {
 			return err
 		}
+	}
+	if failed == nil {
+		return pendingMigration(job.Name)
 	}
 	return &Problem{Reason: v1alpha1.ReasonMigrationFailed, Message: fmt.Sprintf(
 		"Job %q failed to migrate the ledger; it is tried again after five minutes, or once it is deleted.", job.Name)}
@@ -105,10 +109,21 @@ func pendingMigration(name string) error {
 	return &Problem{Reason: v1alpha1.ReasonPending, Message: fmt.Sprintf("Job %q migrates the ledger.", name)}
 }
 
+// unpinned is the gateway with the operator's own image.
+func unpinned(gw *v1alpha1.AIGateway) *v1alpha1.AIGateway {
+	own := gw.DeepCopy()
+	own.Spec.Deployment.Image = ""
+	return own
+}
+
 // others deletes the gateway's migrations that nothing waits for any more; one of them may never have found its image.
-func (r *Reconciler) others(ctx context.Context, gw *v1alpha1.AIGateway, name string) error {
+func (r *Reconciler) others(ctx context.Context, gw *v1alpha1.AIGateway) error {
+	name, err := r.Cache.Migration(ctx, gw, r.Facts)
+	if err != nil || name == "" {
+		return err
+	}
 	var jobs batchv1.JobList
-	err := r.Client.List(ctx, &jobs, client.InNamespace(gw.Namespace), client.MatchingLabels(desired.MigrationSelector(gw.Name)))
+	err = r.Client.List(ctx, &jobs, client.InNamespace(gw.Namespace), client.MatchingLabels(desired.MigrationSelector(gw.Name)))
 	if err != nil {
 		return fmt.Errorf("listing migrations: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -26,6 +25,7 @@ import (
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/apikey"
 	"github.com/layers-dev/layers/controllers/apply"
+	"github.com/layers-dev/layers/controllers/compile"
 	"github.com/layers-dev/layers/controllers/status"
 	"github.com/layers-dev/layers/controllers/stores"
 	"github.com/layers-dev/layers/dataplane/keys"
@@ -106,7 +106,7 @@ func (r *Reconciler) sweep(ctx context.Context, gw *v1alpha1.AIGateway, open *st
 	if err := r.Client.List(ctx, &objects); err != nil {
 		return 0, fmt.Errorf("listing keys: %w", err)
 	}
-	gone := without(rows, objects.Items)
+	gone := without(rows, objects.Items, gw)
 	if tooMany(len(gone), len(rows)) && gw.Annotations[v1alpha1.AnnotationConfirmShrink] != strconv.Itoa(len(gone)) {
 		return len(gone), nil
 	}
@@ -119,11 +119,14 @@ func (r *Reconciler) watches(row ledger.Key) bool {
 	return len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, namespace)
 }
 
-// without are the rows whose object is not among objects. One of the same name is: its own controller sees to the rest.
-func without(rows []ledger.Key, objects []v1alpha1.APIKey) []ledger.Key {
+// without are the gateway's rows whose object is not among objects. One of the same name is, if it may be this gateway's:
+// its own controller sees to the rest.
+func without(rows []ledger.Key, objects []v1alpha1.APIKey, gw *v1alpha1.AIGateway) []ledger.Key {
 	there := make(map[string]bool, len(objects))
 	for i := range objects {
-		there[client.ObjectKeyFromObject(&objects[i]).String()] = true
+		if mayBeOf(&objects[i], gw) {
+			there[client.ObjectKeyFromObject(&objects[i]).String()] = true
+		}
 	}
 	var gone []ledger.Key
 	for _, row := range rows {
@@ -132,6 +135,13 @@ func without(rows []ledger.Key, objects []v1alpha1.APIKey) []ledger.Key {
 		}
 	}
 	return gone
+}
+
+// mayBeOf says whether the key can be the gateway's: it names it, or none of its namespace. What a key names never changes,
+// so that one which names another gateway was made in the place of the row's object.
+func mayBeOf(object *v1alpha1.APIKey, gw *v1alpha1.AIGateway) bool {
+	namespace, refs := compile.KeyGateway(object)
+	return namespace == gw.Namespace && (len(refs) == 0 || slices.Contains(refs, v1alpha1.LocalRef{Name: gw.Name}))
 }
 
 // tooMany says whether so many of the keys are gone that somebody has to confirm it: more than half, and more than ten.
@@ -144,11 +154,12 @@ func (r *Reconciler) end(ctx context.Context, gw *v1alpha1.AIGateway, open *stor
 	var errs []error
 	for _, row := range gone {
 		namespace, name, _ := strings.Cut(row.ObjectName, "/")
-		err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &v1alpha1.APIKey{})
-		if err == nil {
+		object := &v1alpha1.APIKey{}
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, object)
+		if err == nil && mayBeOf(object, gw) {
 			continue
 		}
-		if !apierrors.IsNotFound(err) {
+		if client.IgnoreNotFound(err) != nil {
 			return errors.Join(append(errs, fmt.Errorf("reading APIKey %q: %w", row.ObjectName, err))...)
 		}
 		_, err = keys.Revoke(ctx, open.Ledger, open.Redis, open.Redis, row.Digest)

@@ -32,9 +32,35 @@ func TestTooMany(t *testing.T) {
 func TestWithout(t *testing.T) {
 	rows := []ledger.Key{{ObjectName: "a/one"}, {ObjectName: "b/one"}, {ObjectName: "a/two"}}
 	objects := []v1alpha1.APIKey{{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "one"}}, {ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "three"}}}
-	gone := without(rows, objects)
+	gone := without(rows, objects, &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "main"}})
 	if len(gone) != 2 || gone[0].ObjectName != "b/one" || gone[1].ObjectName != "a/two" {
 		t.Errorf("without() = %v", gone)
+	}
+}
+
+// A key that was deleted and made again for another gateway leaves a row with the first one, which has no object any more.
+func TestAnObjectOfAnotherGatewayIsNotTheRows(t *testing.T) {
+	gw := &v1alpha1.AIGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main"}}
+	for name, tc := range map[string]struct {
+		namespace string
+		ref       *v1alpha1.GatewayRef
+		gone      int
+	}{
+		"names no gateway":                  {"ai", nil, 0},
+		"names this one":                    {"ai", &v1alpha1.GatewayRef{Name: "main"}, 0},
+		"names this one from elsewhere":     {"team", &v1alpha1.GatewayRef{Namespace: "ai", Name: "main"}, 0},
+		"names another":                     {"ai", &v1alpha1.GatewayRef{Name: "other"}, 1},
+		"names one of another namespace":    {"ai", &v1alpha1.GatewayRef{Namespace: "b", Name: "main"}, 1},
+		"names none in another namespace":   {"team", nil, 1},
+		"names its own namespace's instead": {"team", &v1alpha1.GatewayRef{Name: "main"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: tc.namespace, Name: "acme"}, Spec: v1alpha1.APIKeySpec{GatewayRef: tc.ref}}
+			rows := []ledger.Key{{ObjectName: tc.namespace + "/acme"}}
+			if got := without(rows, []v1alpha1.APIKey{object}, gw); len(got) != tc.gone {
+				t.Errorf("without() = %v, want %d", got, tc.gone)
+			}
+		})
 	}
 }
 

@@ -120,3 +120,15 @@ func TestDemoWorldIsValid(t *testing.T) {
 		}
 	}
 }
+
+// TestDemoWithAPlaceholder: a variable that cannot be a key is named once and not used; its models say what they need.
+func TestDemoWithAPlaceholder(t *testing.T) {
+	p := start(t, Options{getenv: func(name string) string { return map[string]string{"OPENAI_API_KEY": "sk-…secret"}[name] }})
+	if said := p.stderr.String(); strings.Count(said, "OPENAI_API_KEY") != 1 || !strings.Contains(said, "Warning: OPENAI_API_KEY holds") || strings.Contains(said, "secret") {
+		t.Errorf("it says:\n%s", said)
+	}
+	status, _, body := p.post(t, "lyr_live_anything", strings.Replace(hello, `"demo"`, `"openai/gpt-4o-mini"`, 1))
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "AI Gateway not configured: for the model 'openai/gpt-4o-mini' set OPENAI_API_KEY") {
+		t.Errorf("%d %s", status, body)
+	}
+}

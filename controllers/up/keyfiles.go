@@ -19,6 +19,9 @@ const (
 	privateFile = 0o600
 )
 
+// unfinished are the names of files that are being written.
+const unfinished = ".new-*"
+
 // keyFiles keeps generated keys as files: what Secrets are in a cluster.
 type keyFiles struct {
 	dir    string
@@ -46,6 +49,18 @@ func (k keyFiles) get(secret types.NamespacedName) (string, error) {
 	return plain, nil
 }
 
+// clean removes what a process left that was killed while it made a key, which nobody was ever given.
+func (k keyFiles) clean() error {
+	left, err := filepath.Glob(filepath.Join(k.dir, unfinished))
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	if err != nil {
+		return fmt.Errorf("removing unfinished keys: %w", err)
+	}
+	return nil
+}
+
 // generate makes a new key. The file appears whole or not at all.
 func (k keyFiles) generate(secret types.NamespacedName) (string, error) {
 	plain, err := keys.Generate(k.random)
@@ -55,7 +70,7 @@ func (k keyFiles) generate(secret types.NamespacedName) (string, error) {
 	if err := os.MkdirAll(k.dir, privateDir); err != nil {
 		return "", fmt.Errorf("keeping a generated key: %w", err)
 	}
-	f, err := os.CreateTemp(k.dir, ".new-*") // made with mode 0600
+	f, err := os.CreateTemp(k.dir, unfinished) // made with mode 0600
 	if err != nil {
 		return "", fmt.Errorf("keeping a generated key: %w", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/layers-dev/layers/dataplane/gateway"
 )
 
 // Defaults of Options.
@@ -62,6 +64,7 @@ When it serves, one line of JSON on stdout says where; everything else goes to s
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Stdout, o.Stderr, o.Version = cmd.OutOrStdout(), cmd.ErrOrStderr(), cmd.Root().Version
+			go gateway.TameMemory(cmd.Context()) // the process is this job's
 			return Run(cmd.Context(), o)
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -117,11 +118,31 @@ func (r *reloader) read(ctx context.Context, err error) (*world, error) {
 	}
 	w := nextWorld(set, report.Problems, r.world)
 	w.notes = append(reported(report), w.notes...)
-	if now, was := w.out.Snapshot, r.world.out.Snapshot; now.Mode != was.Mode || now.CreditsPerDollar != was.CreditsPerDollar {
-		return nil, fmt.Errorf("the AIGateway %s/%s differs from the one that runs in mode or credits.perDollar, which only a restart can change",
-			w.gateway.Namespace, w.gateway.Name)
+	if err := w.needsRestart(r.world); err != nil {
+		return nil, err
 	}
 	return w, nil
+}
+
+// needsRestart says which fields of the AIGateway differ from what runs and cannot be changed while it does.
+func (w *world) needsRestart(last *world) error {
+	var fields []string
+	now, was := w.out.Snapshot, last.out.Snapshot
+	if now.Mode != was.Mode {
+		fields = append(fields, "spec.mode")
+	}
+	if now.CreditsPerDollar != was.CreditsPerDollar {
+		fields = append(fields, "spec.credits.perDollar")
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	object := objectName(compile.ObjectKey{Kind: compile.KindAIGateway, Namespace: w.gateway.Namespace, Name: w.gateway.Name})
+	file := "without it"
+	if f := w.set.Files[object]; f != "" {
+		file = f
+	}
+	return fmt.Errorf("%s: %s: %s differs from what runs, which only a restart can change", file, object, strings.Join(fields, " and "))
 }
 
 // serve makes a world the one that is served. New tiers must be there before the keys that name them.

@@ -138,6 +138,16 @@ func TestReloadBroken(t *testing.T) {
 	}
 }
 
+// TestReloadConflict: a file that is new takes no name from a model that is served, although it is read before it.
+func TestReloadConflict(t *testing.T) {
+	p, o, files := followed(t)
+	write(t, o.Manifests, "05-model.yaml", strings.NewReplacer("name: small", "name: thief", "upstream-model", "stolen").Replace(files["20-model.yaml"]))
+	p.says(t, "05-model.yaml: Model default/thief: Accepted=False Conflicted")
+	if got := p.status(t, plainKey); got != 200 {
+		t.Errorf("the model that was there: %d\n%s", got, p.stderr)
+	}
+}
+
 // TestReloadFolder: a folder that disappears, or is empty, changes nothing, and is followed again when it is back.
 func TestReloadFolder(t *testing.T) {
 	p, o, files := followed(t)
@@ -177,7 +187,7 @@ func TestReloadGateway(t *testing.T) {
 	write(t, o.Manifests, "00-gateway.yaml", api+"kind: AIGateway\nmetadata: {name: main}\nspec: {mode: Demo}\n")
 	p.says(t, "AIGateway default/main: spec.mode cannot change while it runs. The version before goes on.")
 	write(t, o.Manifests, "00-gateway.yaml", api+"kind: AIGateway\nmetadata: {name: other}\nspec: {mode: Demo}\n")
-	p.says(t, "the AIGateway default/other differs from the one that runs in mode or credits.perDollar, which only a restart can change; nothing is changed")
+	p.says(t, filepath.Join(o.Manifests, "00-gateway.yaml")+": AIGateway default/other: spec.mode differs from what runs, which only a restart can change; nothing is changed")
 	if got := p.status(t, "lyr_live_anything-that-demo-takes"); got != 401 {
 		t.Errorf("a key that only demo mode takes: %d", got)
 	}

@@ -124,7 +124,7 @@ func TestSyncTellsAdmission(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, err := admission.Admit(t.Context(), admit.Request{
-			ID: "req_" + rand.Text(), Account: row.Account, KeyDigest: row.Digest, KeyVersion: 1, Unmetered: true, HoldFor: 1e9,
+			ID: "req_" + rand.Text(), Account: row.Account, KeyDigest: row.Digest, KeyVersion: row.Version, Unmetered: true, HoldFor: 1e9,
 		})
 		if err != nil {
 			t.Fatal(err)

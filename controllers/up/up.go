@@ -39,6 +39,13 @@ func Run(ctx context.Context, o Options) error {
 	if len(w.real) > 0 && w.demo() && !loopback(o.Listen) {
 		t.notes([]note{{text: "whoever reaches " + o.Listen + " spends the money of these providers' accounts, because a demo asks for no real key"}})
 	}
+	if !w.demo() {
+		release, err := takeData(&o)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	listeners, err := listen(ctx, o)
 	if err != nil {
 		return err
@@ -50,11 +57,6 @@ func Run(ctx context.Context, o Options) error {
 
 // serve opens the stores, brings the keys into the ledger and runs the data plane on all of it.
 func serve(ctx context.Context, o Options, w *world, mark string, listeners server.Listeners, t teller, log *slog.Logger) error {
-	if !w.demo() {
-		if err := prepareData(&o); err != nil {
-			return err
-		}
-	}
 	s, err := openStores(ctx, o, w.demo())
 	if err != nil {
 		return err

@@ -126,6 +126,9 @@ func demoWorld(ctx context.Context, o Options) (*world, error) {
 	}
 	w := newWorld(set, nil)
 	w.real = served.Titles
+	for _, v := range served.Unfit {
+		w.notes = append(w.notes, note{text: v + " holds a space or another character that no key has, and is not used"})
+	}
 	for _, m := range served.Unavailable {
 		w.out.Snapshot.Models = append(w.out.Snapshot.Models, unavailable(m))
 	}

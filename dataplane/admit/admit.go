@@ -152,7 +152,8 @@ type Admitter interface {
 	Admit(ctx context.Context, r Request) (Decision, error)
 	// Finish is idempotent by request id; an unknown id changes nothing.
 	Finish(ctx context.Context, f Finish) error
-	// LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.
+	// LoadSpend copies what a key has spent in a window, read just now; a smaller amount of the same window does not win over
+	// a copy that was renewed of late.
 	LoadSpend(ctx context.Context, account, digest string, s Spend) error
 	// Preview answers what Admit would, and writes nothing.
 	Preview(ctx context.Context, r Request) (Decision, error)
@@ -160,9 +161,10 @@ type Admitter interface {
 	Confirm(ctx context.Context, cs []Confirmation) error
 	// Release takes away the hold of a request that was never sent upstream or whose end costs nothing and has no settlement.
 	Release(ctx context.Context, account, requestID string) error
-	// LoadAccount copies a committed row; an older version never wins.
+	// LoadAccount copies a committed row, read just now; an older version does not win over a copy that was renewed of late.
 	LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error
-	// LoadKey copies a key's state; an older version never wins. Loading a revoked or disabled state is how a key is refused by the next request.
+	// LoadKey copies a key's state, read just now; an older version does not win over a copy that was renewed of late, and
+	// nothing wins over a revocation. Loading a revoked or disabled state is how a key is refused by the next request.
 	LoadKey(ctx context.Context, account, digest, state string, version int64) error
 	// Ping answers whether the store is there.
 	Ping(ctx context.Context) error

@@ -35,8 +35,9 @@ const idsPerCall = 500
 // still asks for the one before.
 var keepWindows = map[string]int64{"Day": 2 * 86_400, "Month": 62 * 86_400}
 
-// Finish makes the hold its request's actual cost and frees its slot. Tokens above the whole bucket count as the bucket,
-// as the estimate did. Once the decision of the request is no longer kept (HoldFor), or after Confirm, nothing changes.
+// Finish makes the hold its request's actual cost and frees its slot. Tokens that were not estimated may take a bucket below
+// empty, by at most a minute's worth. Once the decision of the request is no longer kept (HoldFor), or after Confirm,
+// nothing changes.
 func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	if f.RequestID == "" || f.Account == "" || f.KeyDigest == "" || f.Actual < 0 || f.Actual > MaxNano ||
 		f.InputTokens < 0 || f.InputTokens > MaxNano || f.OutputTokens < 0 || f.OutputTokens > MaxNano {
@@ -157,7 +158,7 @@ type accountCall struct {
 }
 
 func (r *Redis) exec(a accountCall) rueidis.LuaExec {
-	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(len(a.spends))}
+	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(r.opts.KeyAge.Microseconds()), decimal(len(a.spends))}
 	for _, s := range a.spends {
 		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
 	}
@@ -190,7 +191,7 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 	})
 }
 
-// LoadAccount copies a committed row; an older version never wins.
+// LoadAccount copies a row that was read just now; an older version never wins over a copy of the last KeyAge.
 func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
 	if err := checkAccount(account, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
@@ -198,7 +199,8 @@ func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing
 	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version)})
 }
 
-// LoadSpend copies what a key has spent in a window; a smaller amount of the same window never wins.
+// LoadSpend copies what a key has spent in a window, read just now; a smaller amount of the same window never wins over a
+// copy of the last KeyAge.
 func (r *Redis) LoadSpend(ctx context.Context, account, digest string, s Spend) error {
 	if err := s.check(digest); err != nil || account == "" {
 		return fmt.Errorf("loading what a key of account %q has spent: %w", account, errors.Join(err, ErrRange))
@@ -217,7 +219,8 @@ func (r *Redis) load(ctx context.Context, what string, a accountCall) error {
 	})
 }
 
-// LoadKey copies a key's state; an older version never wins, but KeyRevoked, whatever its version, wins over all, for good.
+// LoadKey copies a key's state, read just now; an older version never wins over a copy of the last KeyAge, but KeyRevoked,
+// whatever its version, wins over all, for good.
 func (r *Redis) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
 	known := state == KeyActive || state == KeyDisabled || state == KeyRevoked
 	if account == "" || digest == "" || strings.Contains(digest, " ") || !known || version < 0 || version > MaxNano {
@@ -231,7 +234,7 @@ func (r *Redis) LoadKey(ctx context.Context, account, digest, state string, vers
 				return err
 			}
 		}
-		args := []string{state, decimal(version), decimal(r.opts.Idle.Milliseconds()), decimal(epoch)}
+		args := []string{state, decimal(version), decimal(r.opts.Idle.Milliseconds()), decimal(epoch), decimal(r.opts.KeyAge.Microseconds())}
 		return keyScript.Exec(ctx, c, []string{stateKey(account, digest)}, args).Error()
 	})
 }

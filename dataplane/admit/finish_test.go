@@ -63,15 +63,16 @@ func TestFinishTokens(t *testing.T) {
 	const in, out = snapshot.InputTokensPerMinute, snapshot.OutputTokensPerMinute
 	for name, c := range map[string]struct {
 		estimate, used int64
-		left           int64 // of 600 a minute, 600 at once, 10 each second, right after
+		left           int64 // of 600 a minute, 600 at once, 10 each second, right after; below empty: what is owed
 	}{
 		"as estimated":                      {100, 100, 500},
 		"less":                              {100, 30, 570},
 		"nothing":                           {100, 0, 600},
 		"more":                              {100, 250, 350},
 		"all of it":                         {100, 600, 0},
-		"never below empty":                 {100, 10_000, 0},
-		"an estimate above the bucket":      {10_000, 10_000, 0},
+		"more than all":                     {100, 700, -100},
+		"never more than a minute's worth":  {100, 10_000, -600},
+		"an estimate above the bucket":      {10_000, 10_000, -600},
 		"such an estimate, but less":        {10_000, 200, 400},
 		"nothing was estimated":             {0, 50, 550},
 		"nothing was estimated, nothing is": {0, 0, 600},
@@ -89,7 +90,7 @@ func TestFinishTokens(t *testing.T) {
 				left := func() Limit { return s.preview(request(0, tokens(unit, 600, 600, 0), limited(60, 60))).Tokens }
 				for range 2 { // twice changes nothing
 					s.used(q, 0, input, output)
-					same(t, "left", left(), Limit{Limit: 600, Remaining: c.left, Reset: time.Duration(600-c.left) * 100 * time.Millisecond})
+					same(t, "left", left(), Limit{Limit: 600, Remaining: max(0, c.left), Reset: time.Duration(600-c.left) * 100 * time.Millisecond})
 				}
 				if ttl := s.mini.TTL(arriveKey(q.Account, q.KeyDigest)); ttl < left().Reset {
 					t.Errorf("the key goes in %v, the bucket is full in %v", ttl, left().Reset)
@@ -97,6 +98,33 @@ func TestFinishTokens(t *testing.T) {
 				same(t, "requests are not given back", s.preview(request(0, limited(60, 60))).Requests.Remaining, int64(58))
 			}
 		})
+	}
+}
+
+// Requests that take more than was estimated do not take more than the limit, however they come: what each took above its
+// estimate is paid back before the next one passes.
+func TestFinishKeepsTheLimit(t *testing.T) {
+	s := newMini(t)
+	s.load(1000)
+	const value, burst, took = 600, 600, 500
+	begun, sum := s.now, int64(0)
+	for s.now.Sub(begun) < 10*time.Minute {
+		q := request(0, tokens(snapshot.OutputTokensPerMinute, value, burst, 5))
+		d := s.admit(q)
+		if d.Outcome == RateLimited {
+			s.pass(d.RetryAfter - time.Microsecond)
+			s.want(request(0, tokens(snapshot.OutputTokensPerMinute, value, burst, 5)), RateLimited)
+			s.pass(time.Microsecond)
+			s.want(q, Admitted)
+		}
+		s.used(q, 0, 0, took)
+		sum += took
+		if most := burst + took + int64(s.now.Sub(begun).Seconds())*value/60; sum > most {
+			t.Fatalf("%d tokens in %v, at most %d", sum, s.now.Sub(begun), most)
+		}
+	}
+	if sum < 10*value {
+		t.Fatalf("only %d tokens in ten minutes", sum)
 	}
 }
 

@@ -125,7 +125,7 @@ func (w *world) finish(id string, actual, input, output int64) {
 			continue
 		}
 		debt := max(0, w.keys[h.key].full[r.Unit]-w.ps())
-		debt = max(0, min(debt+(n-h.charged[r.Unit])*interval(r.Value), r.Burst*interval(r.Value)))
+		debt = max(0, min(debt+(n-h.charged[r.Unit])*interval(r.Value), r.Burst*interval(r.Value)+minutePS))
 		w.keys[h.key].full[r.Unit] = w.ps() + debt
 	}
 }

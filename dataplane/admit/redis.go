@@ -34,7 +34,8 @@ type Options struct {
 	// it the caller is asked to load it again. A revoked key's tombstone has no end.
 	Idle time.Duration
 	// KeyAge is how old the copy of a key may be to admit a request; 0: DefaultKeyAge. Where Redis loses a change of a key
-	// unnoticed, the change acts after this time.
+	// unnoticed, the change acts after this time. Where the ledger was set back, or another one is in its place, its older
+	// rows win over copies that nobody has renewed for so long.
 	KeyAge time.Duration
 }
 

@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	holder.Expect(o.GatewayUID)
 	follow(side, &running, o, holder, log)
 	running.Go(func() { stores.follow(side) })
-	running.Go(func() { tameMemory(side) })
+	running.Go(func() { TameMemory(side) })
 	if stores.books == nil {
 		running.Go(func() { warnLive(side, holder, log) })
 	}

@@ -84,7 +84,7 @@ func (s *store) postGrant(ctx context.Context, tx sqldb.Tx, a Account, g Grant, 
 	if _, err := tx.Exec(ctx, row, key, a.ID, g.Kind, g.Amount, g.Reason, now); err != nil {
 		return Account{}, err
 	}
-	after, err := addBalances(ctx, tx, map[string]pricing.Nano{a.ID: g.Amount})
+	after, err := s.addBalances(ctx, tx, map[string]pricing.Nano{a.ID: g.Amount})
 	return after[a.ID], err
 }
 
@@ -124,12 +124,11 @@ func postEntries(ctx context.Context, tx sqldb.Tx, entries []entry) error {
 // in the order of the ids, so that two transactions never wait for each other.
 func (s *store) lockAccounts(ctx context.Context, tx sqldb.Tx, ids []string) (map[string]Account, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	args := make([]any, 0, 2*len(ids))
-	now := s.now().UnixMicro()
+	args := make([]any, 0, 3*len(ids))
 	for _, id := range ids {
-		args = append(args, id, now)
+		args = append(args, id, s.nextVersion(0), s.now().UnixMicro())
 	}
-	if _, err := tx.Exec(ctx, "INSERT INTO accounts (id, created_at) VALUES "+placeholders(len(ids), 2)+" ON CONFLICT DO NOTHING", args...); err != nil {
+	if _, err := tx.Exec(ctx, "INSERT INTO accounts (id, version, created_at) VALUES "+placeholders(len(ids), 3)+" ON CONFLICT DO NOTHING", args...); err != nil {
 		return nil, err
 	}
 	return readAccounts(ctx, tx, ids, s.db.ForUpdate())
@@ -153,15 +152,15 @@ func readAccounts(ctx context.Context, q each, ids []string, end string) (map[st
 }
 
 // addBalances adds to the balances of locked accounts and answers the accounts after it.
-func addBalances(ctx context.Context, tx sqldb.Tx, add map[string]pricing.Nano) (map[string]Account, error) {
+func (s *store) addBalances(ctx context.Context, tx sqldb.Tx, add map[string]pricing.Nano) (map[string]Account, error) {
 	values := make([]string, 0, len(add))
-	args := make([]any, 0, 2*len(add))
+	args := append(make([]any, 0, 1+2*len(add)), s.nextVersion(0))
 	for id, amount := range add {
 		args = append(args, id, amount)
 		values = append(values, fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT))", len(args)-1, len(args)))
 	}
 	// Both dialects call the columns of VALUES column1 and column2.
-	sql := "UPDATE accounts SET balance = balance + v.column2, version = version + 1 FROM (VALUES " + strings.Join(values, ", ") +
+	sql := "UPDATE accounts SET balance = balance + v.column2, version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM (VALUES " + strings.Join(values, ", ") +
 		") AS v WHERE id = v.column1 RETURNING id, balance, version"
 	after := make(map[string]Account, len(add))
 	err := tx.Each(ctx, sql, args, scanAccounts(after))

@@ -141,7 +141,8 @@ func checkDigest(s string) error {
 
 // openAccount makes the account unless it is there, and then posts its first grant.
 func (s *store) openAccount(ctx context.Context, tx sqldb.Tx, u KeyUpsert) error {
-	made, err := tx.Exec(ctx, "INSERT INTO accounts (id, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", u.Account, s.now().UnixMicro())
+	const insert = "INSERT INTO accounts (id, version, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+	made, err := tx.Exec(ctx, insert, u.Account, s.nextVersion(0), s.now().UnixMicro())
 	if err != nil || made == 0 || u.FirstGrant == 0 {
 		return err
 	}
@@ -151,13 +152,18 @@ func (s *store) openAccount(ctx context.Context, tx sqldb.Tx, u KeyUpsert) error
 	return err
 }
 
-// insertKey makes a row unless there is one with this digest; its version is 1.
+// nextVersion is the version of a row after one that had version (0: a new row): never less than now in microseconds. So a
+// ledger that was set back to an older copy of itself, and another one in its place, do not count again what Redis has heard
+// of already: whatever they change is newer than what Redis knows.
+func (s *store) nextVersion(version int64) int64 { return max(version+1, s.now().UnixMicro()) }
+
+// insertKey makes a row unless there is one with this digest.
 func (s *store) insertKey(ctx context.Context, tx sqldb.Tx, k Key) (bool, error) {
 	id, err := s.newID()
 	if err != nil {
 		return false, fmt.Errorf("making an id: %w", err)
 	}
-	k.ID, k.Version = "key_"+id.String(), 1
+	k.ID, k.Version = "key_"+id.String(), s.nextVersion(0)
 	now := s.now().UnixMicro()
 	row := append(keyRow(k), now, now)
 	made, err := tx.Exec(ctx, "INSERT INTO api_keys ("+keyColumns+", created_at, updated_at) VALUES "+placeholders(1, len(row))+
@@ -185,7 +191,7 @@ func (s *store) updateKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key,
 	matters := !equal(admitted(want), admitted(has))
 	want.Version = has.Version
 	if matters {
-		want.Version++
+		want.Version = s.nextVersion(has.Version)
 	}
 	row := append(keyRow(want), s.now().UnixMicro())
 	// One row of VALUES would not tell PostgreSQL the types: a column each.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -36,16 +37,17 @@ func (e env) upserted(t *testing.T, u ledger.KeyUpsert) ledger.Key {
 func TestUpsertKeyMakesRowAndAccount(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		want := upsert("k1").Key
-		want.Version = 1
+		began := time.Now()
 		first := e.upserted(t, upsert("k1"))
-		if diff := cmp.Diff(want, first, cmpopts.IgnoreFields(ledger.Key{}, "ID")); diff != "" || !strings.HasPrefix(first.ID, "key_") {
+		if diff := cmp.Diff(want, first, cmpopts.IgnoreFields(ledger.Key{}, "ID", "Version")); diff != "" || !strings.HasPrefix(first.ID, "key_") {
 			t.Fatalf("%s %s", first.ID, diff)
 		}
+		newer(t, "a new key", began, 0, first.Version)
 		if again := e.upserted(t, upsert("k1")); !cmp.Equal(again, first) {
 			t.Errorf("the same again: %s", cmp.Diff(first, again))
 		}
 		e.upserted(t, upsert("k2")) // a second key of the account
-		acme := ledger.Account{ID: "default/acme", Balance: 500, Version: 1}
+		acme := e.anAccount(t, "default/acme", 500)
 		if got, err := e.Account(t.Context(), "default/acme"); err != nil || got != acme {
 			t.Errorf("Account = %+v, %v; the first grant comes once", got, err)
 		}
@@ -73,24 +75,29 @@ func TestUpsertKeyMovesVersion(t *testing.T) {
 		for _, c := range []struct {
 			name   string
 			change func(*ledger.KeyUpsert)
-			by     int64
+			moves  bool
 		}{
-			{"name", func(u *ledger.KeyUpsert) { u.Name = "default/other" }, 0},
-			{"prefix", func(u *ledger.KeyUpsert) { u.Prefix = "" }, 0},
-			{"gateway", func(u *ledger.KeyUpsert) { u.GatewayUID = "g2" }, 0},
-			{"object made again", func(u *ledger.KeyUpsert) { u.ObjectUID = "o2" }, 0},
-			{"object renamed", func(u *ledger.KeyUpsert) { u.ObjectName = "default/renamed" }, 0},
-			{"tier", func(u *ledger.KeyUpsert) { u.Tier = "default/pro" }, 1},
-			{"policy", func(u *ledger.KeyUpsert) { u.Policy = "" }, 1},
-			{"account", func(u *ledger.KeyUpsert) { u.Account = "default/umbrella" }, 1},
-			{"disabled", func(u *ledger.KeyUpsert) { u.State = ledger.KeyDisabled }, 1},
-			{"active", func(u *ledger.KeyUpsert) { u.State = ledger.KeyActive }, 1},
+			{"name", func(u *ledger.KeyUpsert) { u.Name = "default/other" }, false},
+			{"prefix", func(u *ledger.KeyUpsert) { u.Prefix = "" }, false},
+			{"gateway", func(u *ledger.KeyUpsert) { u.GatewayUID = "g2" }, false},
+			{"object made again", func(u *ledger.KeyUpsert) { u.ObjectUID = "o2" }, false},
+			{"object renamed", func(u *ledger.KeyUpsert) { u.ObjectName = "default/renamed" }, false},
+			{"tier", func(u *ledger.KeyUpsert) { u.Tier = "default/pro" }, true},
+			{"policy", func(u *ledger.KeyUpsert) { u.Policy = "" }, true},
+			{"account", func(u *ledger.KeyUpsert) { u.Account = "default/umbrella" }, true},
+			{"disabled", func(u *ledger.KeyUpsert) { u.State = ledger.KeyDisabled }, true},
+			{"active", func(u *ledger.KeyUpsert) { u.State = ledger.KeyActive }, true},
 		} {
 			c.change(&u)
 			want := u.Key
-			version += c.by
+			began := time.Now()
+			got := e.upserted(t, u)
+			if c.moves {
+				newer(t, c.name, began, version, got.Version)
+				version = got.Version
+			}
 			want.Version = version
-			if diff := cmp.Diff(want, e.upserted(t, u), cmpopts.IgnoreFields(ledger.Key{}, "ID")); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Key{}, "ID")); diff != "" {
 				t.Errorf("%s: %s", c.name, diff)
 			}
 		}
@@ -160,9 +167,14 @@ func TestUpsertKeyRefused(t *testing.T) {
 func TestRevokedKeyNeverComesBack(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		want := e.upserted(t, upsert("k1"))
-		want.State, want.Version = ledger.KeyRevoked, 2
+		began, before := time.Now(), want.Version
 		for range 2 {
-			if got, err := e.RevokeKey(t.Context(), want.Digest); err != nil || !cmp.Equal(got, want) {
+			got, err := e.RevokeKey(t.Context(), want.Digest)
+			if want.State == ledger.KeyActive {
+				newer(t, "revoked", began, before, got.Version)
+				want.State, want.Version = ledger.KeyRevoked, got.Version
+			}
+			if err != nil || !cmp.Equal(got, want) {
 				t.Fatalf("RevokeKey = %+v, %v", got, err)
 			}
 		}

@@ -73,7 +73,8 @@ type Key struct {
 	ExpiresAt int64
 	// Rotation is the object's rotation that this key was made for; 0: a declared digest.
 	Rotation int64
-	// State, and Version, which grows by one with every change of the row that matters to admission.
+	// State, and Version, which grows with every change of the row that matters to admission, and is no less than the
+	// microseconds of that change: what another ledger, or this one before it was restored, has told is older.
 	State   KeyState
 	Version int64
 	// Source is "kubernetes", "manifest", "console" or "cli"; the UIDs and ObjectName say whose row it is.
@@ -107,7 +108,7 @@ type Account struct {
 	ID string
 	// Balance in nano-USD is what may be spent (may be negative).
 	Balance pricing.Nano
-	// Version grows by one with every change of the balance.
+	// Version grows with every change of the balance, as that of a key does.
 	Version int64
 }
 

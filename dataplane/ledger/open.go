@@ -16,7 +16,7 @@ import (
 
 // Options are what a ledger is given from outside.
 type Options struct {
-	// Now is the clock of created_at and updated_at; nil: time.Now.
+	// Now is the clock of created_at, updated_at and versions; nil: time.Now.
 	Now func() time.Time
 	// NewID makes a UUIDv7, for the ids of keys' rows; nil: uuid.NewV7.
 	NewID func() (uuid.UUID, error)

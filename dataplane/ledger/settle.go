@@ -158,7 +158,7 @@ func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, post
 	if err := postEntries(ctx, tx, entries); err != nil {
 		return err
 	}
-	changed, err := addBalances(ctx, tx, add)
+	changed, err := s.addBalances(ctx, tx, add)
 	if err != nil {
 		return err
 	}

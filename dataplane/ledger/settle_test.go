@@ -17,8 +17,9 @@ import (
 func TestSettlePostsOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		e.granted(t, "default/acme", 1000)
-		want := ledger.Settled{RequestID: "req_1", Account: ledger.Account{ID: "default/acme", Balance: 700, Version: 2}, Spends: spends(300)}
-		if diff := cmp.Diff(want, e.only(t, settlement("req_1", "default/acme", 300))); diff != "" {
+		got := e.only(t, settlement("req_1", "default/acme", 300))
+		want := ledger.Settled{RequestID: "req_1", Account: e.anAccount(t, "default/acme", 700), Spends: spends(300)}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)
 		}
 		want.Duplicate = true
@@ -76,8 +77,8 @@ func TestSettleBatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := ledger.Account{ID: "default/a", Balance: 970, Version: 2}
-		b := ledger.Account{ID: "default/b", Balance: -5, Version: 1}
+		a := e.anAccount(t, "default/a", 970)
+		b := e.anAccount(t, "default/b", -5)
 		want := []ledger.Settled{
 			{"req_1", b, false, spends(35)}, {"req_2", a, false, spends(35)}, {"req_2", a, true, spends(35)},
 			{"req_free", a, false, nil}, {"req_3", a, false, spends(35)},

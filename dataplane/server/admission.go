@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
-	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/limits"
@@ -53,7 +52,12 @@ func (q *question) decide() (admit.Decision, error) {
 		}
 		again := !reread[d.Outcome]
 		switch d.Outcome {
-		case admit.ReloadKey, admit.KeyRefused:
+		case admit.KeyRefused: // the ledger may say otherwise since, or not know yet of a revocation that has begun
+			if !again {
+				return d, errKey("key_revoked", "it has been revoked.")
+			}
+			err = q.reloadKey()
+		case admit.ReloadKey:
 			err = q.reloadKey()
 		case admit.ReloadAccount:
 			err = q.reloadAccount()
@@ -110,10 +114,7 @@ func (q *question) reloadKey() error {
 		if err != nil {
 			return keyError(err)
 		}
-		if key.Account != c.key.Account {
-			return keyError(keys.ErrUnknown)
-		}
-		c.key = key
+		c.key = key // of another account, if it moved: nothing is held yet under the one before
 	}
 	if err := q.s.o.Admitter.LoadKey(ctx, c.key.Account, c.key.Digest, string(c.key.State), c.key.Version); err != nil {
 		return errStore(err)

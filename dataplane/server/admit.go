@@ -27,6 +27,7 @@ func (e *exchange) admit() error {
 		e.tell(d)
 	}
 	d, err := q.decide()
+	e.rec.Account = e.key.Account
 	e.w.before = nil // told, or the store is away
 	if err != nil {
 		e.s.metrics.Decision("error")

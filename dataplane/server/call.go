@@ -117,8 +117,11 @@ func (e *exchange) failed(ctx context.Context, err error) error {
 func (e *exchange) upstreamError(ctx context.Context, err error) *chat.Error {
 	if cause := context.Cause(ctx); cause != nil {
 		status, message := http.StatusGatewayTimeout, "The model did not answer in time."
-		if errors.Is(cause, errCut) || errors.Is(cause, errTooMany) {
+		switch {
+		case errors.Is(cause, errCut):
 			status, message = http.StatusServiceUnavailable, "The gateway is shutting down. Please try again."
+		case errors.Is(cause, errTooMany):
+			status, message = http.StatusServiceUnavailable, "The client left, and too many calls go on without theirs."
 		}
 		return &chat.Error{Status: status, Type: typeServer, Code: "upstream_timeout", Message: message, Cause: errors.Join(cause, err)}
 	}

@@ -68,7 +68,7 @@ func (s *Server) caller(w *answer, r *http.Request, rec *observe.Record) (*calle
 	}
 	c := &caller{x: x, key: key}
 	rec.Key, rec.Account = key.ID, key.Account
-	if err := c.terms(); err != nil {
+	if err := s.agree(r, c); err != nil {
 		return nil, err
 	}
 	w.before = func() { s.tellLimits(w, r, c) }
@@ -86,6 +86,24 @@ func (s *Server) reader(w *answer, r *http.Request, rec *observe.Record) (*calle
 		return nil, err
 	}
 	return c, nil
+}
+
+// agree finds the key's terms. Where its tier or its policy is gone, the key may have another one since this replica read
+// it: objects and keys do not travel together.
+func (s *Server) agree(r *http.Request, c *caller) error {
+	dangling := c.terms()
+	if dangling == nil || c.demo() {
+		return dangling
+	}
+	key, err := s.o.Keys.Reload(r.Context(), c.key.Digest)
+	if err != nil {
+		return keyError(err)
+	}
+	c.key = key
+	if err := usable(key, c.x, s.o.Now()); err != nil {
+		return err
+	}
+	return c.terms()
 }
 
 // terms finds the key's tier and policy. A key may name one that is not in this snapshot (yet): then it is not served,

@@ -66,6 +66,8 @@ type limitOf struct {
 	Rule   string `json:"rule"`
 	Limit  any    `json:"limit"`
 	Takes  any    `json:"takes"`
+	// Bites says that this rule alone would refuse the request now.
+	Bites bool `json:"bites"`
 }
 
 // estimate is POST /v1/estimate: the body of a chat completion, judged as one, and what it would cost and meet. It calls no
@@ -88,6 +90,9 @@ func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error
 	if refused := e.refusal(d, q.spent); refused != nil {
 		told := asError(refused)
 		out.Admitted, out.Status, out.Refusal = false, told.Status, errorObject(told)
+		if err := e.bite(out.Limits); err != nil {
+			return err
+		}
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
@@ -161,16 +166,54 @@ func (e *exchange) limitsOf() []limitOf {
 		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: string(r.Unit), Limit: r.Value, Takes: r.Cost})
 	}
 	if e.tier != nil && e.tier.MaxConcurrent > 0 {
-		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: "MaxConcurrentRequests", Limit: e.tier.MaxConcurrent, Takes: 1})
+		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: admit.RuleConcurrency, Limit: e.tier.MaxConcurrent, Takes: 1})
 	}
 	if e.unmetered {
 		return out
 	}
 	hold := limits.Amount(e.holds(), e.x.CreditsPerDollar)
 	if e.key.CapAmount > 0 {
-		out = append(out, limitOf{Object: "APIKey " + e.key.Name, Rule: "SpendCap", Limit: limits.Amount(e.key.CapAmount, e.x.CreditsPerDollar), Takes: hold})
+		out = append(out, limitOf{Object: "APIKey " + e.key.Name, Rule: admit.RuleCap, Limit: limits.Amount(e.key.CapAmount, e.x.CreditsPerDollar), Takes: hold})
 	}
-	return append(out, limitOf{Object: "Account " + e.key.Account, Rule: "Credits", Limit: nil, Takes: hold})
+	return append(out, limitOf{Object: "Account " + e.key.Account, Rule: admit.RuleCredits, Limit: nil, Takes: hold})
+}
+
+// bite asks of each rule alone whether it would refuse e: the decision names only the first that does.
+func (e *exchange) bite(rules []limitOf) error {
+	for i := range rules {
+		q := e.question(e.s.o.Admitter.Preview)
+		q.heard = func(admit.Decision) {}
+		q.build = func() (admit.Request, error) {
+			ask, err := e.ask()
+			return alone(ask, rules[i].Rule), err
+		}
+		d, err := q.decide()
+		if err != nil {
+			return err
+		}
+		rules[i].Bites = d.Refusal.Rule == rules[i].Rule
+	}
+	return nil
+}
+
+// alone is a request that only one rule may refuse; the cap is followed by the credits.
+func alone(ask admit.Request, rule string) admit.Request {
+	one := ask
+	one.Rates, one.MaxConcurrent, one.Cap, one.Unmetered = nil, 0, nil, true
+	switch rule {
+	case admit.RuleConcurrency:
+		one.MaxConcurrent = ask.MaxConcurrent
+	case admit.RuleCap:
+		one.Cap, one.Unmetered = ask.Cap, ask.Unmetered
+	case admit.RuleCredits:
+		one.Unmetered = ask.Unmetered
+	}
+	for _, r := range ask.Rates {
+		if string(r.Unit) == rule {
+			one.Rates = []admit.Rate{r}
+		}
+	}
+	return one
 }
 
 // errorObject is the error as the chat completion would answer it, without the envelope.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,49 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
+// dear is hello with an answer ten times as long.
+var dear = strings.Replace(hello, `"max_tokens":10`, `"max_tokens":100`, 1)
+
+// estimates is an estimate that must succeed.
+func (w *world) estimates(body string) (e estimate) {
+	w.t.Helper()
+	got := w.do("POST", "/v1/estimate", goodKey, body)
+	if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 {
+		w.t.Fatalf("%d %s %v", got.status, got.body, err)
+	}
+	return e
+}
+
+// An estimate names every rule that would refuse, not only the first.
+func TestEstimateBites(t *testing.T) {
+	w := newWorld(t, limited)
+	w.key(goodKey, usd/4, func(k *ledger.Key) { k.CapAmount, k.CapPeriod = usd/8, ledger.PeriodDay })
+	w.serve(answers(1, 1))
+	bites := func(body string) (rules []string) {
+		t.Helper()
+		for _, l := range w.estimates(body).Limits {
+			if l.Bites {
+				rules = append(rules, l.Rule)
+			}
+		}
+		return rules
+	}
+	if got := bites(hello); got != nil {
+		t.Errorf("%v bite", got)
+	}
+	if got := bites(dear); !slices.Equal(got, []string{"SpendCap", "Credits"}) {
+		t.Errorf("%v bite, not the cap and the credits", got)
+	}
+	for range 4 { // all that a day allows
+		if got := w.chat(hello); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if got := bites(hello); !slices.Equal(got, []string{"RequestsPerDay"}) {
+		t.Errorf("%v bite, not the day", got)
+	}
+}
+
 // An estimate says what a request would cost and meet, and leaves no trace of itself.
 func TestEstimate(t *testing.T) {
 	w := newWorld(t, limited)
@@ -264,15 +308,7 @@ func TestEstimate(t *testing.T) {
 		t.Error("an estimate called the provider")
 		return nil, errInternal(nil)
 	})
-	ask := func(body string) estimate {
-		t.Helper()
-		got := w.do("POST", "/v1/estimate", goodKey, body)
-		var e estimate
-		if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 {
-			t.Fatalf("%d %s %v", got.status, got.body, err)
-		}
-		return e
-	}
+	ask := w.estimates
 	e := ask(hello)
 	in := int64(len(hello))
 	for what, ok := range map[string]bool{
@@ -287,7 +323,6 @@ func TestEstimate(t *testing.T) {
 			t.Errorf("%s: %+v", what, e)
 		}
 	}
-	dear := strings.Replace(hello, `"max_tokens":10`, `"max_tokens":100`, 1)
 	if e := ask(dear); e.Admitted || e.Status != 402 || !strings.Contains(string(e.Refusal), `"code":"insufficient_credits"`) {
 		t.Errorf("%+v %s", e, e.Refusal)
 	}

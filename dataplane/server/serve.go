@@ -19,6 +19,9 @@ const (
 	idleTimeout       = 2 * time.Minute
 	// maxHeaderBytes is more than maxHeaders, so that most of what is too large is refused in the client's protocol.
 	maxHeaderBytes = 512 << 10
+	// http2Window is what a client may send on a connection, or on a stream of it, before somebody reads: HTTP/2's own
+	// first window. It is in nobody's budget, so that many connections must not make much of it.
+	http2Window = 64 << 10
 	// cutTime is how long handlers may take to end once their upstream calls are cut.
 	cutTime = 5 * time.Second
 	// flushTime is how long the last bytes of a cut answer may take to its client.
@@ -160,6 +163,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	protocols.SetUnencryptedHTTP2(true) // without one, by prior knowledge
 	return &http.Server{
 		Protocols: protocols,
+		HTTP2:     &http.HTTP2Config{MaxReceiveBufferPerConnection: http2Window, MaxReceiveBufferPerStream: http2Window},
 		Handler:   h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}

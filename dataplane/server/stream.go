@@ -58,7 +58,7 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 		case <-out.timer.C:
 			out.beat()
 		case st := <-p.steps:
-			if errors.Is(st.err, io.EOF) {
+			if ended(st.err) {
 				e.end(http.StatusOK)
 				out.pass()
 				if out.writer != nil {
@@ -79,6 +79,13 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 			p.next <- struct{}{}
 		}
 	}
+}
+
+// ended says whether an error is the end of a stream. A failure may have io.EOF as its cause: an upstream that closed the
+// connection.
+func ended(err error) bool {
+	var failure *chat.Error
+	return errors.Is(err, io.EOF) && !errors.As(err, &failure)
 }
 
 // take handles one step of a stream: the answer's headers, or an event.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -114,6 +115,10 @@ func TestStreamFailures(t *testing.T) {
 	fail := func(fallback bool) chat.Event {
 		return chat.Event{Err: &chat.Error{Status: 503, Type: "overloaded_error", Code: "overloaded_upstream", Message: "busy", Fallback: fallback}}
 	}
+	closed := func(context.Context, chat.Call) (*chat.Response, error) {
+		cause := fmt.Errorf("asking: %w", io.EOF)
+		return nil, &chat.Error{Status: 502, Type: "api_error", Code: "upstream_unreachable", Message: "gone", Fallback: true, Cause: cause}
+	}
 	cases := map[string]struct {
 		first, second upstream
 		status        int
@@ -124,6 +129,8 @@ func TestStreamFailures(t *testing.T) {
 		"before content":             {streams(role(), fail(false)), nil, 503, "", 0},
 		"before content, falls back": {streams(role(), fail(true)), streams(role(), content("b"), used(1, 0), done()), 200, "[DONE]\n\n", 1_000_000},
 		"refused, falls back":        {fails(500, true), streams(content("b"), used(1, 0), done()), 200, "[DONE]\n\n", 1_000_000},
+		"closed, unanswered":         {closed, fails(502, false), 502, "", 0},
+		"closed, falls back":         {closed, streams(content("b"), used(1, 0), done()), 200, "[DONE]\n\n", 1_000_000},
 		"after content":              {streams(content("1234"), fail(true)), streams(content("never")), 200, `"type":"overloaded_error"}}` + "\n\n", estimated(plainStream, 4)},
 		"after usage":                {streams(content("1234"), used(3, 1), fail(true)), nil, 200, `"type":"overloaded_error"}}` + "\n\n", 5_000_000},
 		"panics":                     {func(context.Context, chat.Call) (*chat.Response, error) { panic("boom") }, nil, 500, "", 0},

@@ -23,7 +23,8 @@ One program has every job. ` + "`layers COMMAND --help`" + ` says the same.
 // program is the command with all jobs below it, in the order of the manual.
 func program() *cobra.Command {
 	root := &cobra.Command{Use: "layers"}
-	root.AddCommand(up.NewCommand(), operator.NewCommand(), gateway.NewCommand(), cli.NewMigrateCommand(), cli.NewGrantCommand(), cli.NewLedgerCommand())
+	root.AddCommand(up.NewCommand(), operator.NewCommand(), gateway.NewCommand(), cli.NewMigrateCommand(), cli.NewGrantCommand(),
+		cli.NewKeysCommand(), cli.NewLedgerCommand())
 	return root
 }
 

@@ -61,7 +61,7 @@ func walk(path string, s apiextensionsv1.JSONSchemaProps, fields, rules *[]strin
 	for _, name := range names(s.Properties) {
 		at, p := path+"."+name, s.Properties[name]
 		*fields = append(*fields, row(at, p, slices.Contains(s.Required, name)))
-		if name == "conditions" { // Kubernetes' own type
+		if foreign[name] {
 			continue
 		}
 		walk(at, p, fields, rules)
@@ -70,6 +70,9 @@ func walk(path string, s apiextensionsv1.JSONSchemaProps, fields, rules *[]strin
 		}
 	}
 }
+
+// foreign are the fields of Kubernetes' own types whose insides would only fill the page.
+var foreign = map[string]bool{"conditions": true, "affinity": true, "topologySpreadConstraints": true}
 
 // row is one line of the table.
 func row(path string, s apiextensionsv1.JSONSchemaProps, required bool) string {

@@ -24,8 +24,8 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"operator", "gateway", "up", "migrate", "grant", "keys", "ledger", "version"} {
-		if !strings.Contains(help, "\n  "+name+" ") {
-			t.Errorf("the help does not name %q:\n%s", name, help)
+		if strings.Count(help, "\n  "+name+" ") != 1 {
+			t.Errorf("the help does not name %q once:\n%s", name, help)
 		}
 	}
 	if _, err := run("nonsense"); err == nil {

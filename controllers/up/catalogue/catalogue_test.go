@@ -112,7 +112,7 @@ func TestFirstVariable(t *testing.T) {
 		"b": {"AI_GATEWAY_API_KEY": "  ", "VERCEL_AI_GATEWAY_KEY": "b"},
 		"":  {},
 	} {
-		if got := p.key(func(name string) string { return env[name] }); got != want {
+		if got, unfit := p.key(func(name string) string { return env[name] }); got != want || len(unfit) > 0 {
 			t.Errorf("%v: %q", env, got)
 		}
 	}

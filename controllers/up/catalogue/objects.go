@@ -22,6 +22,8 @@ type Served struct {
 	Models  []v1alpha1.Model
 	// Unavailable are the models that no key of the environment opens.
 	Unavailable []Unavailable
+	// Unfit are the variables that are set to what cannot be a key, and are not used.
+	Unfit []string
 	// Titles names the providers that are served, for people.
 	Titles []string
 }
@@ -41,7 +43,9 @@ func Read(namespace string, getenv func(string) string, baseURLs map[string]stri
 	}
 	out := Served{Secrets: map[string]string{}}
 	for _, p := range Providers {
-		if key := p.key(getenv); key != "" && !p.Mute {
+		key, unfit := p.key(getenv)
+		out.Unfit = append(out.Unfit, unfit...)
+		if key != "" && !p.Mute {
 			out.Secrets[p.Name] = key
 			out.Titles = append(out.Titles, p.Title)
 			out.Providers = append(out.Providers, provider(namespace, p, baseURLs[p.Name]))

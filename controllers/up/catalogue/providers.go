@@ -44,12 +44,17 @@ func find(name string) Provider {
 	return Provider{}
 }
 
-// key is the value of the first variable that is set.
-func (p Provider) key(getenv func(string) string) string {
+// key is the value of the first variable that is set, and can be a key; unfit are those before it that cannot, such as a
+// placeholder with a character that no header can carry.
+func (p Provider) key(getenv func(string) string) (key string, unfit []string) {
 	for _, v := range p.Variables {
-		if value := strings.TrimSpace(getenv(v)); value != "" {
-			return value
+		value := strings.TrimSpace(getenv(v))
+		switch {
+		case strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }):
+			unfit = append(unfit, v)
+		case value != "":
+			return value, unfit
 		}
 	}
-	return ""
+	return "", unfit
 }

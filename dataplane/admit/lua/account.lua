@@ -1,16 +1,24 @@
 -- Ends holds, moves the copy of an account forward, never back, and the copies of what one of its keys has spent. Any
--- part may be empty; the same call again changes nothing.
+-- part may be empty; the same call again changes nothing. Back they go in one case: what was read just now is older than a
+-- copy that nobody has renewed for long, so the ledger was set back, or is another one.
 --
--- KEYS  1 copy of the account (hash b, v, e)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
+-- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
 -- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 epoch in which they were
---       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 how many spends; for each its
---       period, start, spent and the oldest start to keep; then request ids
+--       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 age of a copy, us, from which
+--       on it may go back   6 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
 local epoch = tonumber(ARGV[4])
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+
+local function back(at) return epoch > 0 and not young(at, now, ARGV[5]) end
 
 if ARGV[2] ~= '' then
-  local stored = redis.call('HMGET', KEYS[1], 'v', 'e')
-  if not stored[1] or tonumber(stored[1]) < tonumber(ARGV[2]) then
-    redis.call('HSET', KEYS[1], 'b', ARGV[1], 'v', ARGV[2])
+  local stored, version = redis.call('HMGET', KEYS[1], 'v', 'e', 'at'), tonumber(ARGV[2])
+  local was = tonumber(stored[1] or -1)
+  if was < version or (was > version and back(stored[3])) then
+    redis.call('HSET', KEYS[1], 'b', ARGV[1], 'v', ARGV[2], 'at', int(now))
+  elseif was == version then
+    redis.call('HSET', KEYS[1], 'at', int(now))
   end
   -- A copy that is newer than a row of this epoch is of this epoch too.
   redis.call('HSET', KEYS[1], 'e', int(math.max(epoch, tonumber(stored[2] or 0))))
@@ -28,13 +36,15 @@ local function spend(period, start, spent, oldest)
   local field = string.format('%s %s', period, start)
   local stored = redis.call('HGET', KEYS[5], field)
   if not stored then forget(period, tonumber(oldest)) end
-  local was, of = read_spent(stored)
-  redis.call('HSET', KEYS[5], field, write_spent(math.max(was, tonumber(spent)), math.max(epoch, of)))
+  local was, of, at = read_spent(stored)
+  spent = tonumber(spent)
+  if spent >= was or back(at) then was, at = spent, now end
+  redis.call('HSET', KEYS[5], field, write_spent(was, math.max(epoch, of), at))
   redis.call('PEXPIRE', KEYS[5], ARGV[3])
 end
 
-local last = 5 + 4 * tonumber(ARGV[5])
-for i = 6, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+local last = 6 + 4 * tonumber(ARGV[6])
+for i = 7, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 if #ARGV == last then return 0 end
 
 local sum = tonumber(redis.call('HGET', KEYS[2], SUM) or 0)

@@ -18,19 +18,24 @@ local key_sum = tonumber(sums[2] or 0) - h.amount + actual
 redis.call('HSET', KEYS[3], id, write_hold(int(actual), h.ends, '0', h.digest), SUM, int(tonumber(sums[1]) - h.amount + actual))
 set_key_sum(KEYS[3], h.digest, key_sum)
 
--- A bucket gets back what was estimated too much, and gives what was estimated too little, until it is empty.
+-- A bucket gets back what was estimated too much, and gives what was estimated too little, below empty, too: what comes back
+-- pays the debt before anything else passes, or requests that take more than was thought would pass the limit for ever. One
+-- minute's worth is the most that it owes beyond empty: whoever passed the limit waits a minute, as with a window of one.
+local MINUTE = 60000000
+
 local function correct(unit, limit, burst, estimated, used)
   local one_us, one_ps = interval(limit)
   local full_us, full_ps = times(burst, one_us, one_ps)
+  local most_us, most_ps = span(full_us + MINUTE, full_ps)
   local stored = redis.call('HMGET', KEYS[2], at_field(unit), more_field(unit))
   local us, ps = debt(stored[1], stored[2], now)
   local by_us, by_ps = times(math.abs(used - estimated), one_us, one_ps)
   if used < estimated then
     if longer(by_us, by_ps, us, ps) then by_us, by_ps = us, ps end
     us, ps = span(us - by_us, ps - by_ps)
-  elseif not longer(us, ps, full_us, full_ps) then -- it may owe more already, from a larger burst before
+  elseif not longer(us, ps, most_us, most_ps) then -- it may owe more already, from a larger burst before
     us, ps = span(us + by_us, ps + by_ps)
-    if longer(us, ps, full_us, full_ps) then us, ps = full_us, full_ps end
+    if longer(us, ps, most_us, most_ps) then us, ps = most_us, most_ps end
   end
   redis.call('HSET', KEYS[2], at_field(unit), int(now + us), more_field(unit), int(ps))
   local life = math.ceil((us + math.min(1, ps)) / 1000)

@@ -63,10 +63,16 @@ end
 -- (microseconds have 16 digits until the year 2286).
 local function slot(digest, ends, id) return string.format('%s %s %s', digest, ends, id) end
 
--- What a key has spent in a window, and the epoch in which that was read.
-local function write_spent(spent, epoch) return string.format('%.0f %.0f', spent, epoch) end
+-- What a key has spent in a window, the epoch in which that was read, and when it was written, us.
+local function write_spent(spent, epoch, at) return string.format('%.0f %.0f %.0f', spent, epoch, at) end
 
 local function read_spent(value)
-  local spent, epoch = string.match(value or '', '^([0-9]+) ([0-9]+)$')
-  return tonumber(spent or 0), tonumber(epoch or 0)
+  local spent, epoch, at = string.match(value or '', '^([0-9]+) ([0-9]+) ([0-9]+)$')
+  return tonumber(spent or 0), tonumber(epoch or 0), tonumber(at or 0)
+end
+
+-- Whether a copy of this time is not too old; one from the future is, after a clock was set back.
+local function young(at, now, age)
+  at = tonumber(at or 0)
+  return at <= now and now - at <= tonumber(age)
 end

@@ -102,6 +102,9 @@ func (f *createFlags) capAmount(ctx context.Context, l ledger.Ledger) (pricing.N
 	if err != nil {
 		return 0, fmt.Errorf("reading --cap: %w", err)
 	}
+	if amount == 0 { // in a row, 0 is no cap
+		return 0, errors.New("reading --cap: a cap of 0 lets the key call nothing that costs: leave --cap out for no cap")
+	}
 	return amount, nil
 }
 

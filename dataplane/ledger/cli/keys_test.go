@@ -97,7 +97,7 @@ func TestKeysCreate(t *testing.T) {
 		ID: k.ID, Digest: keys.Digest(plain), Prefix: keys.Prefix(plain), Name: "laptop", Account: "default/acme", Tier: "default/pro",
 		Policy: "team/prepaid", UserID: "u1", Scopes: []string{"Inference"}, Models: []string{"a", "b"}, CapAmount: 5_000_000_000,
 		CapPeriod: "Day", ExpiresAt: time.Date(2100, 1, 2, 0, 0, 0, 0, time.UTC).UnixMicro(),
-		State: ledger.KeyActive, Version: 1, Source: "cli", GatewayUID: "g1",
+		State: ledger.KeyActive, Version: k.Version, Source: "cli", GatewayUID: "g1",
 	}
 	if diff := cmp.Diff(want, k); diff != "" {
 		t.Error(diff)
@@ -120,6 +120,7 @@ func TestKeysCreateRefused(t *testing.T) {
 		"unknown period":   {"--account", "a", "--gateway-uid", "g", "--cap", "1", "--cap-period", "Week"},
 		"no amount":        {"--account", "a", "--gateway-uid", "g", "--cap", "much"},
 		"negative cap":     {"--account", "a", "--gateway-uid", "g", "--cap", "-1"},
+		"cap of nothing":   {"--account", "a", "--gateway-uid", "g", "--cap", "0.00"},
 		"over":             {"--account", "a", "--gateway-uid", "g", "--expires", "2020-01-01"},
 		"ends now":         {"--account", "a", "--gateway-uid", "g", "--expires", "0s"},
 		"no time":          {"--account", "a", "--gateway-uid", "g", "--expires", "tomorrow"},

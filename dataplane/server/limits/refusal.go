@@ -20,6 +20,10 @@ const (
 // retrySoon is when to come back where the script gives no time.
 const retrySoon = time.Second
 
+// retrySlot bounds when to come back for a slot. The script says when the first lease ends by itself, minutes away; its
+// request nearly always ends before, and clients sleep for as long as they are told.
+const retrySlot = 2 * time.Second
+
 // Subject is whom a refusal is about.
 type Subject struct {
 	// Tier is the key's; nil: none.
@@ -51,9 +55,11 @@ func RateLimited(d admit.Decision, s Subject) *chat.Error {
 	return e
 }
 
-// TooManyConcurrent is the 429 of a limit of requests at once. Nobody knows when one of them ends, so it says soon.
+// TooManyConcurrent is the 429 of a limit of requests at once. Nobody knows when one of them ends, so it says soon, or when
+// the first lease ends, if that is sooner.
 func TooManyConcurrent(d admit.Decision, s Subject) *chat.Error {
 	e := tooMany(d, s, "concurrency_limit_exceeded")
+	e.RetryAfter = min(e.RetryAfter, retrySlot)
 	e.Message = fmt.Sprintf("Rate limit exceeded: the tier '%s' allows %d requests of each API key at once. Please try again when one of them has finished.%s",
 		s.tier(), d.Refusal.Limit, s.upgrade())
 	return e

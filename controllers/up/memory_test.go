@@ -1,0 +1,144 @@
+package up
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/layers-dev/layers/dataplane/keys"
+)
+
+// childEnv makes the test binary run the job on a folder of manifests instead of the tests, so that its memory is its own.
+const childEnv = "LAYERS_TEST_UP_MANIFESTS"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		cmd := NewCommand()
+		cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--manifests", dir, "--data", filepath.Join(dir, "data"), "--log-level", "error"})
+		cmd.SetOut(os.Stdout)
+		if err := cmd.ExecuteContext(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// startChild runs the job as a process of its own and answers its API's address and its process.
+func startChild(t *testing.T, dir string) (api string, pid int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("it ended badly: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ready struct{ API string }
+	if err := json.Unmarshal(line, &ready); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return ready.API, cmd.Process.Pid
+}
+
+// highWater is the largest resident size that a process has had, in KiB.
+func highWater(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Skipf("no /proc here: %v", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var kib int
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			return kib
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}
+
+// letters are a body without end.
+type letters struct{}
+
+// Read implements io.Reader.
+func (letters) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}
+
+// TestMemory: two hundred bodies of 100 MiB at once, whose length nobody announced, do not make the process larger than
+// 200 MB, over HTTP/1.1 or as many connections of HTTP/2, and each gets an error in the client's protocol.
+func TestMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own")
+	}
+	api, pid := startChild(t, folder(t, manifest(t, provider(t), keys.Digest(plainKey))))
+	t.Logf("at rest: %d KiB", highWater(t, pid))
+	one, two := &http.Protocols{}, &http.Protocols{}
+	one.SetHTTP1(true)
+	two.SetUnencryptedHTTP2(true)
+	for _, protocols := range []*http.Protocols{one, two, two} {
+		var all sync.WaitGroup
+		for range 200 {
+			all.Go(func() { flood(t, api, &http.Transport{Protocols: protocols}) })
+		}
+		all.Wait()
+		kib := highWater(t, pid)
+		t.Logf("%v: at most %d KiB", protocols, kib)
+		if kib*1024 > 200_000_000 {
+			t.Errorf("the process took %d KiB", kib)
+		}
+	}
+}
+
+// flood sends a body of 100 MiB on a connection of its own, which must be refused.
+func flood(t *testing.T, api string, transport *http.Transport) {
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/v1/chat/completions", io.LimitReader(letters{}, 100<<20))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	r.Header.Set("Authorization", "Bearer "+plainKey)
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if refused := resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusRequestEntityTooLarge; err != nil || !refused || !bytes.HasPrefix(b, []byte(`{"error":{`)) {
+		t.Errorf("%d %v %.200s", resp.StatusCode, err, b)
+	}
+}
