@@ -99,6 +99,8 @@ func TestContents(t *testing.T) {
 			`[{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}},{"functionCall":{"name":"f","args":{}}}]},
 			{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"one"}}},{"functionResponse":{"name":"f","response":{"result":"two"}}}]},
 			{"role":"user","parts":[{"text":"and?"}]}]`},
+		"a model that shows files": {second25, []chat.Message{assistant(image(chat.Media{Type: "image/jpg", Base64: "AAAA"}))},
+			`[{"role":"model","parts":[{"inlineData":{"mimeType":"image/jpeg","data":"AAAA"}}]}]`},
 		"a custom tool's text is its input": {second25, []chat.Message{assistant(chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{Name: "sh", Arguments: `ls "<a>"`, Custom: true}})},
 			`[{"role":"model","parts":[{"functionCall":{"name":"sh","args":{"input":"ls \"<a>\""}}}]}]`},
 	} {
@@ -154,6 +156,8 @@ func TestThoughts(t *testing.T) {
 			`[{"text":"a"},{"functionCall":{"id":"1","name":"f","args":{}},"thoughtSignature":"s"},{"functionCall":{"id":"2","name":"f","args":{}}}]`, nil},
 		"or that of the call that it names": {[]chat.Part{calls("1", "f", "{}", "s1"), calls("2", "f", "{}", ""), thinks(chat.Thought{Signature: "s2", Format: g, ID: "2"})},
 			`[{"functionCall":{"id":"1","name":"f","args":{}},"thoughtSignature":"s1"},{"functionCall":{"id":"2","name":"f","args":{}},"thoughtSignature":"s2"}]`, nil},
+		"one that the call has is told once": {[]chat.Part{thinks(chat.Thought{Signature: "s", Format: g, ID: "1"}), calls("1", "f", "{}", "s"), said("a")},
+			`[{"functionCall":{"id":"1","name":"f","args":{}},"thoughtSignature":"s"},{"text":"a"}]`, nil},
 		"a call behind it takes it": {[]chat.Part{calls("1", "f", "{}", ""), thinks(chat.Thought{Signature: "s", Format: g})},
 			`[{"functionCall":{"id":"1","name":"f","args":{}},"thoughtSignature":"s"}]`, nil},
 	} {

@@ -147,7 +147,7 @@ func (o *told) add(p chat.Piece) error {
 // streamFrom reads a body as a stream, without HTTP.
 func streamFrom(body io.Reader) (told, error) {
 	a := transport.Replay(io.NopCloser(body), true)
-	s := &stream{answer: a, decoder: newDecoder(a, plan{perQuery: true}, &idSource{random: zeros{}})}
+	s := newStream(a, newDecoder(a, plan{perQuery: true}, &idSource{random: zeros{}}))
 	defer func() { _ = s.Close() }()
 	return collect(s)
 }

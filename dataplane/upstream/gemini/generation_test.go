@@ -39,8 +39,8 @@ func TestGeneration(t *testing.T) {
 		"JSON of a model without":     {"gemma-3-4b-it", false, chat.Prompt{Format: &chat.Format{}}, `{}`, []string{"response_format"}},
 		"what is not served": {third35, false, chat.Prompt{
 			LogitBias: json.RawMessage(`{"1":2}`), User: "u", Verbosity: "low", ParallelTools: new(bool), Tools: []chat.Tool{{Name: "f"}},
-			Others: []chat.Parameter{{Name: "store", Value: json.RawMessage("false")}, {Name: "x", Value: json.RawMessage("null")}, {Name: "metadata", Value: json.RawMessage("{}")}},
-		}, `{}`, []string{"logit_bias", "user", "verbosity", "parallel_tool_calls", "metadata"}},
+			Others: []chat.Parameter{{Name: "store", Value: json.RawMessage("false")}, {Name: "service_tier", Value: json.RawMessage(`"auto"`)}, {Name: "service_tier", Value: json.RawMessage(`"flex"`)}, {Name: "metadata", Value: json.RawMessage("{}")}},
+		}, `{}`, []string{"logit_bias", "user", "verbosity", "parallel_tool_calls", "service_tier", "metadata"}},
 		"what is served by itself": {third35, false, chat.Prompt{ParallelTools: yes(), Cache: "1h"}, `{}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

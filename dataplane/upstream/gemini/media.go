@@ -31,6 +31,9 @@ var types = map[string]string{
 // mediaType finds the type, which Gemini wants with every file: what the client said, what the bytes or the URL look like, or
 // the usual one.
 func mediaType(kind chat.PartKind, m *chat.Media) string {
+	if m.Type == "image/jpg" {
+		return "image/jpeg" // as browsers call it, and Gemini does not
+	}
 	if m.Type != "" && !strings.HasSuffix(m.Type, "/*") {
 		return m.Type
 	}

@@ -3,23 +3,33 @@ package gemini
 import "slices"
 
 // place gives signatures that came without a text to the parts that they belong to. Clients that keep reasoning apart send
-// them before the parts; a stream has them behind, on an empty text, where they stay.
+// them before the parts; a stream has them behind, on an empty text, where they stay. One that its part has already is told
+// once.
 func place(parts []part) []part {
+	gone := make([]bool, len(parts))
+	for i, p := range parts {
+		if !p.alone() {
+			continue
+		}
+		if slices.ContainsFunc(parts, func(q part) bool { return !q.alone() && q.ThoughtSignature == p.ThoughtSignature }) {
+			gone[i] = true
+		} else if owner := ownerOf(parts, i); owner >= 0 {
+			parts[owner].ThoughtSignature = p.ThoughtSignature
+			gone[i] = true
+		}
+	}
 	out := make([]part, 0, len(parts))
 	for i, p := range parts {
-		if p.FunctionCall == nil && !p.Thought && p.Text != nil && *p.Text == "" && p.ThoughtSignature != "" {
-			if owner := ownerOf(parts, i); owner >= 0 {
-				parts[owner].ThoughtSignature = p.ThoughtSignature
-				if owner < i {
-					// It is out already.
-					out[slices.IndexFunc(out, func(o part) bool { return o.FunctionCall != nil && o.FunctionCall == parts[owner].FunctionCall })] = parts[owner]
-				}
-				continue
-			}
+		if !gone[i] {
+			out = append(out, p)
 		}
-		out = append(out, p)
 	}
 	return out
+}
+
+// alone says that a part is a signature and nothing else.
+func (p part) alone() bool {
+	return p.Text != nil && *p.Text == "" && !p.Thought && p.ThoughtSignature != ""
 }
 
 // ownerOf finds the part that signature i belongs to: the call with its id, else the first call, else the next text; -1: it

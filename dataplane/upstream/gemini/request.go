@@ -131,17 +131,13 @@ func (b *builder) without() {
 		b.drops.parameter(paramParallel)
 	}
 	for _, other := range p.Others {
-		if !b.idle(other) {
+		if !slices.Contains(idle[other.Name], string(other.Value)) {
 			b.drops.parameter(other.Name)
 		}
 	}
 }
 
-// idle says that a parameter asks for what happens anyway.
-func (b *builder) idle(p chat.Parameter) bool {
-	v := string(p.Value)
-	if v == "null" {
-		return true
-	}
-	return v == "false" && slices.Contains([]string{"store", "background"}, p.Name)
+// idle has the values of parameters that ask for what happens anyway.
+var idle = map[string][]string{
+	"store": {"false"}, "background": {"false"}, "service_tier": {`"auto"`, `"default"`, `"standard"`}, "truncation": {`"disabled"`},
 }

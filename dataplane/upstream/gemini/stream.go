@@ -26,10 +26,14 @@ type stream struct {
 	told                  *pricing.Usage
 }
 
+func newStream(a *transport.Answer, d *decoder) *stream {
+	d.runs = true
+	return &stream{answer: a, decoder: d}
+}
+
 // Next returns the next event; see chat.Stream.
 func (s *stream) Next() (chat.Event, error) {
 	for {
-		s.decoder.runs = true
 		if s.ended {
 			return chat.Event{}, io.EOF
 		}
@@ -76,10 +80,11 @@ func bare(raw []byte) []byte {
 
 // replay is a stream whose chunks came in one piece.
 func replay(a *transport.Answer, d *decoder, chunks [][]byte) (*chat.Response, error) {
-	s := &stream{answer: a, decoder: d, waiting: chunks, whole: true}
 	if len(chunks) == 0 {
 		return nil, a.Bad(errors.New("an empty list instead of a stream"))
 	}
+	s := newStream(a, d)
+	s.waiting, s.whole = chunks, true
 	return &chat.Response{Header: http.Header{}, Events: s}, nil
 }
 

@@ -18,7 +18,7 @@ import (
 // replayed is a stream of body, without HTTP.
 func replayed(body string) *stream {
 	a := transport.Replay(io.NopCloser(strings.NewReader(body)), true)
-	return &stream{answer: a, decoder: newDecoder(a, plan{perQuery: true}, &idSource{random: zeros{}})}
+	return newStream(a, newDecoder(a, plan{perQuery: true}, &idSource{random: zeros{}}))
 }
 
 // All that a stream can hold, in the order that it came.

@@ -168,7 +168,8 @@ func (b *builder) jsonTool(c *callingConfig) (functionDeclaration, *callingConfi
 	return d, config
 }
 
-// searches says whether Google is searched, and names what of the client's wishes it has nothing for.
+// searches says whether Google is searched, and names what of the client's wishes it has nothing for. The model decides
+// when it searches: it cannot be forced. Beside functions or JSON mode the second generation answers with 400: those win.
 func (b *builder) searches(functions bool) bool {
 	s := b.prompt.Search
 	if s == nil {
@@ -177,7 +178,7 @@ func (b *builder) searches(functions bool) bool {
 	if b.prompt.ToolChoice.Mode == chat.ChooseNone && b.call.Request.Protocol != chat.Completions {
 		return false
 	}
-	if !b.facts.search || functions && !b.facts.mixed {
+	if !b.facts.search || !b.facts.mixed && (functions || b.prompt.Format != nil) {
 		b.drops.parameter(paramSearch)
 		return false
 	}

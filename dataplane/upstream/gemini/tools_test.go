@@ -65,6 +65,8 @@ func TestTools(t *testing.T) {
 		"search beside functions": {third35, chat.Prompt{Search: &chat.Search{}, Tools: []chat.Tool{{Name: "f"}}}, `[{"googleSearch":{}},{"functionDeclarations":[{"name":"f"}]}]`,
 			`{"includeServerSideToolInvocations":true}`, nil},
 		"search or functions":     {second25, chat.Prompt{Search: &chat.Search{}, Tools: []chat.Tool{{Name: "f"}}}, `[{"functionDeclarations":[{"name":"f"}]}]`, `null`, []string{"web_search_options"}},
+		"search or JSON":          {second25, chat.Prompt{Search: &chat.Search{}, Format: format}, `null`, `null`, []string{"web_search_options"}},
+		"search and JSON":         {third35, chat.Prompt{Search: &chat.Search{}, Format: format}, `[{"googleSearch":{}}]`, `null`, nil},
 		"no search at all":        {"gemma-3-4b-it", chat.Prompt{Search: &chat.Search{}}, `null`, `null`, []string{"web_search_options"}},
 		"JSON beside functions":   {third35, chat.Prompt{Tools: two, Format: format}, declared, `{"functionCallingConfig":{"mode":"VALIDATED"}}`, nil},
 		"JSON by a function":      {second25, chat.Prompt{Tools: two, Format: format}, withJSON, `{"functionCallingConfig":{"mode":"ANY"}}`, nil},

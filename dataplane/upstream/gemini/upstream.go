@@ -64,7 +64,7 @@ func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) 
 	}
 	d := newDecoder(a, built.plan, u.ids)
 	if a.Status == http.StatusOK && c.Request.Stream && !a.JSON() && !a.HTML() {
-		return &chat.Response{Header: http.Header{}, Dropped: built.dropped, Events: &stream{answer: a, decoder: d}}, nil
+		return &chat.Response{Header: http.Header{}, Dropped: built.dropped, Events: newStream(a, d)}, nil
 	}
 	defer func() { _ = a.Close() }() // what it had to say is read
 	if a.Status != http.StatusOK {
