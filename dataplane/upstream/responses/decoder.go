@@ -33,9 +33,10 @@ type Decoder struct {
 	// said, refused and thought say that there was text, a refusal, reasoning.
 	said, refused, thought bool
 	// run is the text since something else was said, in UTF-16 code units, and whole the text itself where the dialect
-	// looks for citations in it.
+	// looks for citations in it; cited says that it has annotations.
 	run   int64
 	whole []byte
+	cited bool
 	step  *Step
 }
 
@@ -121,9 +122,19 @@ func (d *Decoder) say(p chat.Piece) {
 		d.run += units(p.Text)
 	case chat.PieceCitation, chat.PieceSource, chat.PieceLogprobs, chat.PieceStart:
 	default:
-		d.run = 0
+		d.breakRun()
 	}
 	d.step.Pieces = append(d.step.Pieces, p)
+}
+
+// breakRun ends a run of text, and says the citations that the dialect finds in it.
+func (d *Decoder) breakRun() {
+	if len(d.whole) > 0 && !d.cited {
+		for _, c := range d.dialect.citations(string(d.whole), d.sources) {
+			d.step.Pieces = append(d.step.Pieces, chat.Piece{Kind: chat.PieceCitation, Citation: &c})
+		}
+	}
+	d.run, d.whole, d.cited = 0, nil, false
 }
 
 // units are the UTF-16 code units of a text.
@@ -263,6 +274,7 @@ func (d *Decoder) annotation(data []byte) {
 
 func (d *Decoder) cite(p *part, annotation []byte) {
 	p.annotations++
+	d.cited = true
 	if c := citation(annotation, p.base); c != nil {
 		d.say(chat.Piece{Kind: chat.PieceCitation, Citation: c})
 	}

@@ -111,9 +111,6 @@ func (d *Decoder) wholeThought(it *item, raw []byte) {
 func (d *Decoder) end(response []byte) {
 	d.start(response)
 	d.rest(response)
-	for _, c := range d.dialect.citations(string(d.whole), d.sources) {
-		d.say(chat.Piece{Kind: chat.PieceCitation, Citation: &c})
-	}
 	f := finish(response, d.calls > 0, d.refused && !d.said)
 	d.say(chat.Piece{Kind: chat.PieceFinish, Finish: &f})
 	if d.step.Usage = Usage(response); d.step.Usage != nil {

@@ -49,9 +49,9 @@ type (
 type InputOptions struct {
 	// Thoughts says that the models take back reasoning that they encrypted.
 	Thoughts bool
-	// Names gives the results of tools their tools' names, and calls their signatures: Perplexity's agent passes both on to
-	// models that want them, and takes texts alone as results. OpenAI knows neither.
-	Names bool
+	// Agent is for Perplexity's agent. It gives the results of tools their tools' names, and calls their signatures, which go
+	// on to models that want them; it takes texts alone as results and earlier answers, and wants every item's type.
+	Agent bool
 	// Documents says that files are taken.
 	Documents bool
 }
@@ -104,7 +104,7 @@ func (b *inputs) message(m *chat.Message) error {
 	var said, shown []contentPart
 	flush := func() {
 		if len(said) > 0 {
-			b.items = append(b.items, messageItem{Role: string(m.Role), Content: shortest(said, "input_text")})
+			b.items = append(b.items, b.messageItem(m.Role, shortest(said, "input_text")))
 		}
 		said = nil
 	}
@@ -131,6 +131,14 @@ func (b *inputs) message(m *chat.Message) error {
 	said = append(said, shown...)
 	flush()
 	return nil
+}
+
+func (b *inputs) messageItem(r chat.Role, content any) messageItem {
+	out := messageItem{Role: string(r), Content: content}
+	if b.options.Agent {
+		out.Type = "message"
+	}
+	return out
 }
 
 // shortest is the content as a string where it is one text, as most clients write it.
@@ -198,7 +206,7 @@ func (b *inputs) result(r *chat.Result) (rest []contentPart, err error) {
 			parts = append(parts, *part)
 		}
 	}
-	if b.options.Names {
+	if b.options.Agent {
 		out.Name = r.Name
 		parts, rest = onlyTexts(parts)
 	}

@@ -1,6 +1,8 @@
 package responses
 
 import (
+	"strings"
+
 	"github.com/layers-dev/layers/dataplane/chat"
 )
 
@@ -83,13 +85,27 @@ func (t *turn) say() {
 		return
 	}
 	t.flush()
-	t.items = append(t.items, messageItem{Role: string(chat.Assistant), Content: shortest(t.content, "output_text")})
+	content := shortest(t.content, "output_text")
+	if t.options.Agent {
+		content = words(t.content)
+	}
+	t.items = append(t.items, t.messageItem(chat.Assistant, content))
 	t.content = nil
+}
+
+// words are an answer's texts as one, as it was when it was answered.
+func words(parts []contentPart) string {
+	var all strings.Builder
+	for _, p := range parts {
+		all.WriteString(p.Text)
+		all.WriteString(p.Refusal)
+	}
+	return all.String()
 }
 
 func (t *turn) call(c *chat.ToolCall) callItem {
 	out := callItem{Type: "function_call", CallID: c.ID, Name: c.Name}
-	if t.options.Names {
+	if t.options.Agent {
 		out.Signature = c.Signature
 	}
 	arguments := c.Arguments
