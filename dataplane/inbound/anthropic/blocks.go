@@ -77,19 +77,21 @@ func (w *blockWriter) part(p *chat.Part) {
 	}
 }
 
+// text writes a text, behind the signature that it has of its own: clients look for the words in the last block.
 func (w *blockWriter) text(p *chat.Part) {
-	if p.Text != "" {
-		b := textBlock{Type: "text", Text: p.Text}
-		for i := range p.Citations {
-			if p.Citations[i].URL != "" {
-				b.Citations = append(b.Citations, citationOf(&p.Citations[i]))
-			}
-		}
-		w.add(b)
-	}
 	if p.Signature != "" {
-		w.add(thinkingBlock{Type: "thinking", Signature: textSignature(p.Signature)})
+		w.add(thinkingBlock{Type: "thinking", Signature: textSignature(p)})
 	}
+	if p.Text == "" {
+		return
+	}
+	b := textBlock{Type: "text", Text: p.Text}
+	for i := range p.Citations {
+		if p.Citations[i].URL != "" {
+			b.Citations = append(b.Citations, citationOf(&p.Citations[i]))
+		}
+	}
+	w.add(b)
 }
 
 func thoughtBlock(t *chat.Thought) any {

@@ -15,8 +15,8 @@ type turn struct {
 	// depth is 0 for a message's own blocks, more for those of a tool's result and of a document.
 	depth int
 	parts []chat.Part
-	// signature belongs to the next call.
-	signature string
+	// callSignature belongs to the next call, textSignature to the next text.
+	callSignature, textSignature string
 	// found is what searches of the provider's have found, in words, for a turn that says nothing else.
 	found []string
 }
@@ -116,7 +116,8 @@ func (t *turn) passed(string, map[string][]byte) error { return nil }
 func (t *turn) text(place string, m map[string][]byte) error {
 	s, err := text(place+".text", m["text"])
 	if err == nil && s != "" {
-		t.add(chat.Part{Kind: chat.PartText, Text: s, Citations: citations(m["citations"])})
+		t.add(chat.Part{Kind: chat.PartText, Text: s, Signature: t.textSignature, Citations: citations(m["citations"])})
+		t.textSignature = ""
 	}
 	return err
 }
@@ -152,9 +153,9 @@ func (t *turn) thinking(place string, m map[string][]byte) error {
 	case !ok && signature != "":
 		thought.Signature, thought.Format = signature, chat.FormatAnthropic
 	case c.kind == carryCall:
-		t.signature = c.value
+		t.callSignature = c.value
 	case c.kind == carryText:
-		t.signText(c)
+		t.textSignature = c.value
 	case c.kind == carrySignature:
 		thought.Signature, thought.Format, thought.ID = c.value, c.format, c.id
 	case c.kind == carryEncrypted:
@@ -164,15 +165,6 @@ func (t *turn) thinking(place string, m map[string][]byte) error {
 		t.add(chat.Part{Kind: chat.PartThought, Thought: &thought})
 	}
 	return nil
-}
-
-// signText gives a signature back to the text before it.
-func (t *turn) signText(c carrier) {
-	if n := len(t.parts); n > 0 && t.parts[n-1].Kind == chat.PartText {
-		t.parts[n-1].Signature = c.value
-		return
-	}
-	t.add(chat.Part{Kind: chat.PartThought, Thought: &chat.Thought{Signature: c.value, Format: c.format}})
 }
 
 func (t *turn) redacted(place string, m map[string][]byte) error {
@@ -197,8 +189,8 @@ func (t *turn) call(place string, m map[string][]byte) error {
 		return invalid(place+".input", "Input should be an object")
 	}
 	t.names[id] = name
-	t.add(chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: id, Name: name, Arguments: string(input), Signature: t.signature}})
-	t.signature = ""
+	t.add(chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: id, Name: name, Arguments: string(input), Signature: t.callSignature}})
+	t.callSignature = ""
 	return nil
 }
 

@@ -18,7 +18,7 @@ const (
 	// carrySignature is Thought.Signature, carryEncrypted Thought.Encrypted.
 	carrySignature = "signature"
 	carryEncrypted = "encrypted"
-	// carryCall is the Signature of the tool call that follows, carryText that of the text before; the block has no text.
+	// carryCall is the Signature of the tool call that follows, carryText that of the text that follows; the block is empty.
 	carryCall = "call"
 	carryText = "text"
 )
@@ -80,8 +80,13 @@ func callSignature(signature string) string {
 	return carrier{format: chat.FormatGemini, kind: carryCall, value: signature}.String()
 }
 
-func textSignature(signature string) string {
-	return carrier{format: chat.FormatGemini, kind: carryText, value: signature}.String()
+// textSignature does so for a text's own; where there is no text, it is a thought without words.
+func textSignature(p *chat.Part) string {
+	c := carrier{format: chat.FormatGemini, kind: carryText, value: p.Signature}
+	if p.Text == "" {
+		c.kind = carrySignature
+	}
+	return c.String()
 }
 
 // foreign says that a signature is none of Anthropic's: its API refuses the block.

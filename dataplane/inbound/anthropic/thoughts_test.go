@@ -62,16 +62,17 @@ func TestThoughtsOutOfPlace(t *testing.T) {
 	const call, text = `{"type":"tool_use","id":"a","name":"f","input":{}}`, `{"type":"text","text":"x"}`
 	x := textPart("x")
 	for in, want := range map[string][]chat.Part{
-		thinking("google-gemini-v1:text::s"):                                                           {thoughtPart(chat.Thought{Signature: "s", Format: chat.FormatGemini})},
-		call + "," + thinking("google-gemini-v1:text::s"):                                              {callPart(chat.ToolCall{ID: "a", Name: "f", Arguments: "{}"}), thoughtPart(chat.Thought{Signature: "s", Format: chat.FormatGemini})},
+		thinking("google-gemini-v1:text::s") + "," + text + "," + text:                                 {{Kind: chat.PartText, Text: "x", Signature: "s"}, x},
+		text + "," + thinking("google-gemini-v1:text::s"):                                              {x},
+		text + "," + thinking("google-gemini-v1:signature::s"):                                         {x, thoughtPart(chat.Thought{Signature: "s", Format: chat.FormatGemini})},
 		text + "," + thinking("google-gemini-v1:call::s"):                                              {x},
 		thinking("google-gemini-v1:call::s") + "," + text + "," + call:                                 {x, callPart(chat.ToolCall{ID: "a", Name: "f", Arguments: "{}", Signature: "s"})},
 		thinking("google-gemini-v1:call::s") + "," + thinking("google-gemini-v1:call::r") + "," + call: {callPart(chat.ToolCall{ID: "a", Name: "f", Arguments: "{}", Signature: "r"})},
 		`{"type":"thinking","thinking":"t","signature":"google-gemini-v1:call::s"},` + call:            {thoughtPart(chat.Thought{Text: "t"}), callPart(chat.ToolCall{ID: "a", Name: "f", Arguments: "{}", Signature: "s"})},
-		thinking("") + "," + text:                                                                      {x},
-		`{"type":"thinking","thinking":"t"},` + text:                                                   {thoughtPart(chat.Thought{Text: "t"}), x},
-		`{"type":"redacted_thinking","data":""},` + text:                                               {x},
-		`{"type":"thinking","thinking":"","signature":"E=="}`:                                          {thoughtPart(chat.Thought{Signature: "E==", Format: chat.FormatAnthropic})},
+		thinking("") + "," + text:                             {x},
+		`{"type":"thinking","thinking":"t"},` + text:          {thoughtPart(chat.Thought{Text: "t"}), x},
+		`{"type":"redacted_thinking","data":""},` + text:      {x},
+		`{"type":"thinking","thinking":"","signature":"E=="}`: {thoughtPart(chat.Thought{Signature: "E==", Format: chat.FormatAnthropic})},
 	} {
 		got, err := prompted(t, talk(`{"role":"user","content":"hi"},`+assistant(in)))
 		if err != nil {
