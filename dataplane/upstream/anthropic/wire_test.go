@@ -402,7 +402,7 @@ func compareSplits(t *testing.T, body []byte, read func(io.Reader) (collected, e
 	if d := cmp.Diff(want, slow, exported); d != "" || err != nil {
 		t.Fatal("a byte at a time:", d, err)
 	}
-	for i := 0; i < len(body); i += 1 + len(body)*len(body)/4_000_000 {
+	for i := 0; i < len(body); i += 1 + len(body)*len(body)/1_000_000 {
 		got, err := read(io.MultiReader(bytes.NewReader(body[:i]), bytes.NewReader(body[i:])))
 		if err != nil || !reflect.DeepEqual(want, got) {
 			t.Fatal("cut at", i, cmp.Diff(want, got, exported), err)
