@@ -318,7 +318,8 @@ func TestRecordedStreams(t *testing.T) {
 
 func failsLater(chunks []wireAnswer) bool { return chunks[len(chunks)-1].Error != nil }
 
-// compareSplits replays a stream a byte at a time, and cut in two at every offset.
+// compareSplits replays a stream a byte at a time, and cut in two at every offset; a long one where lines end and runes go on,
+// and at one in eleven of the other offsets.
 func compareSplits(t *testing.T, body []byte) {
 	want, err := streamFrom(bytes.NewReader(body))
 	if err != nil {
@@ -328,7 +329,11 @@ func compareSplits(t *testing.T, body []byte) {
 	if d := cmp.Diff(want, slow, every); d != "" || err != nil {
 		t.Fatal("a byte at a time:", d, err)
 	}
-	for i := range body {
+	const long = 3000
+	for i, c := range body {
+		if len(body) > long && i%11 != 0 && c != '\r' && c != '\n' && c < 0x80 {
+			continue
+		}
 		got, err := streamFrom(&cut{first: body[:i], rest: body[i:]})
 		if d := cmp.Diff(want, got, every); d != "" || err != nil {
 			t.Fatal("cut at", i, d, err)
