@@ -52,6 +52,11 @@ var answers = map[string]struct {
 		one(chat.FinishStop, textPart("x"), callPart(chat.ToolCall{ID: "functions.f:0", Name: "f"}), callPart(chat.ToolCall{Name: "g", Arguments: `{"big":12345678901234567890,"b":"<&>"}`}), callPart(chat.ToolCall{ID: "i", Name: "h", Arguments: `{"a":`})), chat.Total{},
 		head + `[{"type":"text","text":"x"},{"type":"tool_use","id":"functions_f_0","name":"f","input":{}},{"type":"tool_use","id":"toolu_1_1","name":"g","input":{"big":12345678901234567890,"b":"<&>"}},{"type":"tool_use","id":"i","name":"h","input":{"invalid_arguments":"{\"a\":"}}]` + tool,
 	},
+	"texts": {one(chat.FinishStop, textPart("x"), textPart("y"), thoughtPart(chat.Thought{Text: "t"}), textPart("z")), chat.Total{}, head + `[{"type":"text","text":"xy"},{"type":"thinking","thinking":"t","signature":""},{"type":"text","text":"z"}]` + end},
+	"kept apart": {
+		one(chat.FinishStop, textPart("w"), chat.Part{Kind: chat.PartText, Text: "x", Citations: []chat.Citation{{URL: "u"}}}, textPart("y")), chat.Total{},
+		head + `[{"type":"text","text":"w"},{"type":"text","text":"x","citations":[{"type":"web_search_result_location","cited_text":"","url":"u","title":null,"encrypted_index":""}]},{"type":"text","text":"y"}]` + end,
+	},
 	"cited": {
 		one(chat.FinishStop, chat.Part{Kind: chat.PartText, Text: "x", Citations: []chat.Citation{{URL: "https://a", Title: "A", Quote: "q", Start: 1, End: 2}, {URL: "https://b"}, {Title: "no page"}}}), chat.Total{},
 		head + `[{"type":"text","text":"x","citations":[{"type":"web_search_result_location","cited_text":"q","url":"https://a","title":"A","encrypted_index":""},{"type":"web_search_result_location","cited_text":"","url":"https://b","title":null,"encrypted_index":""}]}]` + end,

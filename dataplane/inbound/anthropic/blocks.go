@@ -57,6 +57,8 @@ type blockWriter struct {
 	// calls and searches count what has been written, for ids.
 	calls, searches int
 	refused         bool
+	// sealed says that the last text has a signature, which is for its words alone.
+	sealed bool
 }
 
 func (w *blockWriter) add(block any) { w.content = append(w.content, block) }
@@ -85,6 +87,9 @@ func (w *blockWriter) text(p *chat.Part) {
 	if p.Text == "" {
 		return
 	}
+	if w.goesOn(p) {
+		return
+	}
 	b := textBlock{Type: "text", Text: p.Text}
 	for i := range p.Citations {
 		if p.Citations[i].URL != "" {
@@ -92,6 +97,23 @@ func (w *blockWriter) text(p *chat.Part) {
 		}
 	}
 	w.add(b)
+	w.sealed = p.Signature != ""
+}
+
+// goesOn adds a text to the one before it: a provider's seams between texts mean nothing, and many clients read one text.
+// Citations keep a text apart.
+func (w *blockWriter) goesOn(p *chat.Part) bool {
+	n := len(w.content)
+	if n == 0 || len(p.Citations) > 0 || w.sealed {
+		return false
+	}
+	last, ok := w.content[n-1].(textBlock)
+	if !ok || len(last.Citations) > 0 {
+		return false
+	}
+	last.Text += p.Text
+	w.content[n-1] = last
+	return true
 }
 
 func thoughtBlock(t *chat.Thought) any {

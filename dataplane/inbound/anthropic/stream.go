@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -75,9 +76,6 @@ func (s *stream) release(dst []byte) []byte {
 
 func (s *stream) write(dst []byte, p *chat.Piece) []byte {
 	dst = s.start(dst, p)
-	if p.Kind != chat.PieceSource {
-		dst = s.flushResults(dst)
-	}
 	switch p.Kind {
 	case chat.PieceText, chat.PieceRefusal:
 		s.refused = s.refused || p.Kind == chat.PieceRefusal
@@ -129,9 +127,9 @@ func event(dst []byte, name string, v any) []byte {
 	return sse.Append(dst, name, data)
 }
 
-// openBlock closes what is open and opens a block, unless one of the kind is open that goes on.
+// openBlock closes what is open and opens a block, behind what a search has found meanwhile.
 func (s *stream) openBlock(dst []byte, kind chat.PieceKind, block any) []byte {
-	dst = s.closeBlock(dst)
+	dst = s.flushResults(s.closeBlock(dst))
 	s.open = kind
 	s.next++
 	return event(dst, "content_block_start", struct {
@@ -246,13 +244,15 @@ func (s *stream) more(dst []byte, text string) []byte {
 	return s.delta(dst, "input_json_delta", "partial_json", text)
 }
 
-// citation belongs to the open text; without one it is told as the result of a search.
+// citation belongs to the open text; without one it is told as the result of a search, if it is not yet.
 func (s *stream) citation(dst []byte, c *chat.Citation) []byte {
 	if c == nil || c.URL == "" {
 		return dst
 	}
 	if s.open != chat.PieceText {
-		s.results = append(s.results, chat.Source{URL: c.URL, Title: c.Title})
+		if !slices.ContainsFunc(s.results, func(r chat.Source) bool { return r.URL == c.URL }) {
+			s.results = append(s.results, chat.Source{URL: c.URL, Title: c.Title})
+		}
 		return dst
 	}
 	value, err := encode(citationOf(c))
@@ -262,7 +262,8 @@ func (s *stream) citation(dst []byte, c *chat.Citation) []byte {
 	return s.rawDelta(dst, "citations_delta", "citation", value)
 }
 
-// flushResults writes the results of a search once all are known.
+// flushResults writes the results of a search once all are known: when another block begins, or the answer ends. A text
+// that goes on is not cut by them.
 func (s *stream) flushResults(dst []byte) []byte {
 	if len(s.results) == 0 {
 		return dst
@@ -280,7 +281,7 @@ func (s *stream) End(dst []byte, t chat.Total) []byte {
 		dst = s.release(s.closeBlock(dst))
 	}
 	dst = s.start(dst, &chat.Piece{})
-	dst = s.closeBlock(s.flushResults(dst))
+	dst = s.flushResults(s.closeBlock(dst))
 	dst = event(dst, "message_delta", struct {
 		Type  string    `json:"type"`
 		Delta stopDelta `json:"delta"`
