@@ -198,7 +198,7 @@ func generation(t *testing.T, p *chat.Prompt, r object) {
 			p.Reasoning.Summary = "auto"
 		}
 		if n := integer(c["thinkingBudget"]); n != nil {
-			p.Reasoning.Budget, p.Reasoning.Off = *n, *n == 0
+			p.Reasoning.Budget, p.Reasoning.Off, p.Reasoning.Adaptive = max(*n, 0), *n == 0, *n < 0
 		}
 	}
 }

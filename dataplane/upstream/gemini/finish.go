@@ -10,7 +10,8 @@ import (
 var reasons = map[string]chat.FinishReason{
 	"STOP":       chat.FinishStop,
 	"MAX_TOKENS": chat.FinishLength,
-	// The limit of one request is reached, though maxOutputTokens is not (Gemini 4).
+	// The limit of one request is reached, though maxOutputTokens is not (Gemini 4). To go on is another request, which bills
+	// the prompt again: nothing is held for that, so the client decides.
 	"CONTINUATION":             chat.FinishLength,
 	"SAFETY":                   chat.FinishFilter,
 	"RECITATION":               chat.FinishFilter,

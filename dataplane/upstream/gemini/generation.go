@@ -100,6 +100,9 @@ type thinkingConfig struct {
 // effortBudgets are the budgets that Google's own compatibility layer gives to efforts.
 var effortBudgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 1 << 20, "max": 1 << 20}
 
+// adaptive is the budget that lets the model decide; some do not think without it.
+const adaptive = -1
+
 // effortRank orders efforts and levels.
 var effortRank = map[string]int{"none": 0, "minimal": 1, "low": 2, "medium": 3, "high": 4, "xhigh": 5, "max": 6}
 
@@ -155,6 +158,8 @@ func (b *builder) budget(r *chat.Reasoning, off bool) *int64 {
 	switch {
 	case off:
 		n = b.facts.budgets.off
+	case n == 0 && r.Adaptive:
+		n = adaptive
 	case n == 0:
 		return nil
 	default:
