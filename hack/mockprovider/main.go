@@ -1,4 +1,4 @@
-// Command mockprovider is a provider for tests that speaks OpenAI's API and does what the prompt says; see the package
+// Command mockprovider is a provider for tests that speaks OpenAI's, Anthropic's and Gemini's APIs and does what the prompt says; see the package
 // mockprovider below it.
 package main
 

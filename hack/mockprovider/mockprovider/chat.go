@@ -157,14 +157,16 @@ func openaiError(f failure) object {
 }
 
 func (chatDialect) usage(u Usage) object {
-	details := object{"cached_tokens": u.Cached}
+	details := object{"cached_tokens": u.Cached, "audio_tokens": 0}
 	if u.Written > 0 {
 		details["cache_write_tokens"] = u.Written
 	}
 	return object{
 		"prompt_tokens": u.Prompt, "completion_tokens": u.Completion, "total_tokens": u.Prompt + u.Completion,
-		"prompt_tokens_details":     details,
-		"completion_tokens_details": object{"reasoning_tokens": u.Reasoning},
+		"prompt_tokens_details": details,
+		"completion_tokens_details": object{
+			"reasoning_tokens": u.Reasoning, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
+		},
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"net/http"
 )
 
+// obfuscation hides a delta's length; libraries skip it.
+const obfuscation = "mockmock"
+
 // responsesDialect is OpenAI's Responses.
 type responsesDialect struct{}
 
@@ -87,7 +90,7 @@ func (d responsesDialect) final(e *exchange) object {
 func (responsesDialect) item(e *exchange, p part, status string) object {
 	switch p.kind {
 	case kindThought:
-		out := object{"id": "rs_mock_" + p.id + e.served.ID, "type": "reasoning", "summary": summary(e, p)}
+		out := object{"id": "rs_mock_" + p.id + e.served.ID, "type": "reasoning", "content": []any{}, "summary": summary(e, p)}
 		if e.in.Encrypted {
 			out["encrypted_content"] = sign("reasoning", "")
 		}
@@ -143,7 +146,7 @@ func (d responsesDialect) events(e *exchange) []event {
 			n.add("response.output_item.added", object{"output_index": i, "item": started}, false)
 			id := started["id"]
 			for _, piece := range pieces(p.arguments, 2) {
-				n.add("response.function_call_arguments.delta", object{"item_id": id, "output_index": i, "delta": piece}, true)
+				n.add("response.function_call_arguments.delta", object{"item_id": id, "output_index": i, "delta": piece, "obfuscation": obfuscation}, true)
 			}
 			n.add("response.function_call_arguments.done", object{"item_id": id, "output_index": i, "arguments": p.arguments}, false)
 		}
@@ -161,7 +164,7 @@ func (d responsesDialect) textEvents(e *exchange, n *numbered, i int, p part) {
 	}
 	n.add("response.content_part.added", at(object{"part": outputText("")}), false)
 	for _, piece := range pieces(p.text, e.script.chunks) {
-		n.add("response.output_text.delta", at(object{"delta": piece, "logprobs": []any{}}), true)
+		n.add("response.output_text.delta", at(object{"delta": piece, "logprobs": []any{}, "obfuscation": obfuscation}), true)
 	}
 	n.add("response.output_text.done", at(object{"text": p.text, "logprobs": []any{}}), false)
 	n.add("response.content_part.done", at(object{"part": outputText(p.text)}), false)
@@ -177,7 +180,7 @@ func (d responsesDialect) summaryEvents(e *exchange, n *numbered, i int, p part)
 	}
 	n.add("response.reasoning_summary_part.added", at(object{"part": object{"type": "summary_text", "text": ""}}), false)
 	for _, piece := range pieces(p.text, e.script.chunks) {
-		n.add("response.reasoning_summary_text.delta", at(object{"delta": piece}), true)
+		n.add("response.reasoning_summary_text.delta", at(object{"delta": piece, "obfuscation": obfuscation}), true)
 	}
 	n.add("response.reasoning_summary_text.done", at(object{"text": p.text}), false)
 	n.add("response.reasoning_summary_part.done", at(object{"part": object{"type": "summary_text", "text": p.text}}), false)
