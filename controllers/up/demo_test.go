@@ -11,7 +11,8 @@ import (
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// vendor is an upstream that answers with the credential and the model that it was asked with.
+// vendor is an upstream that speaks as each of the providers does, and answers with the path, the credential and the model
+// that it was asked with.
 func vendor(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,16 +21,32 @@ func vendor(t *testing.T) string {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		said, _ := json.Marshal(r.URL.Path + " " + r.Header.Get("Authorization") + " " + req.Model)
+		credential := r.Header.Get("Authorization") + r.Header.Get("X-Api-Key") + r.Header.Get("X-Goog-Api-Key")
+		said, _ := json.Marshal(r.URL.Path + " " + credential + " " + req.Model)
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":`+
-			string(said)+`}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`)
+		_, _ = io.WriteString(w, strings.Replace(answerAt(r.URL.Path), "SAID", string(said), 1))
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-// TestDemoWithRealUpstreams: each variable opens the models of its provider; the others say which they need.
+// answerAt is an answer in the shape that belongs to a path.
+func answerAt(path string) string {
+	switch {
+	case strings.HasSuffix(path, "/messages"):
+		return `{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":SAID}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}`
+	case strings.HasSuffix(path, ":generateContent"):
+		return `{"candidates":[{"content":{"role":"model","parts":[{"text":SAID}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1}}`
+	case strings.HasSuffix(path, "/responses"):
+		return `{"id":"r","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"i","role":"assistant","status":"completed","content":[{"type":"output_text","text":SAID,"annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1}}`
+	case strings.HasSuffix(path, "/embeddings"):
+		return `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":SAID,"usage":{"prompt_tokens":1,"total_tokens":1}}`
+	}
+	return `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":SAID}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`
+}
+
+// TestDemoWithRealUpstreams: each variable opens the models of its provider, which is asked in its own protocol; the others say
+// which they need.
 func TestDemoWithRealUpstreams(t *testing.T) {
 	url := vendor(t)
 	environment := map[string]string{
@@ -37,7 +54,7 @@ func TestDemoWithRealUpstreams(t *testing.T) {
 		"PERPLEXITY_API_KEY": "sk-p",
 	}
 	where := map[string]string{}
-	for _, name := range []string{"openai", "anthropic", "google", "morph", "vercel"} {
+	for _, name := range []string{"openai", "anthropic", "google", "perplexity", "morph", "vercel"} {
 		where[name] = url + "/" + name
 	}
 	start := func(t *testing.T, variables ...string) *process {
@@ -53,13 +70,16 @@ func TestDemoWithRealUpstreams(t *testing.T) {
 		return status, body
 	}
 	tests := map[string]struct{ variable, model, want string }{
-		"openai":          {"OPENAI_API_KEY", "openai/gpt-4o-mini", "/openai/chat/completions Bearer sk-o gpt-4o-mini"},
-		"its own name":    {"OPENAI_API_KEY", "gpt-4o-mini", "/openai/chat/completions Bearer sk-o gpt-4o-mini"},
-		"anthropic":       {"ANTHROPIC_API_KEY", "anthropic/claude-haiku-4.5", "/anthropic/chat/completions Bearer sk-a claude-haiku-4-5"},
-		"google":          {"GEMINI_API_KEY", "google/gemini-2.5-flash", "/google/chat/completions Bearer sk-g gemini-2.5-flash"},
-		"morph":           {"MORPH_API_KEY", "morph/morph-v3-fast", "/morph/chat/completions Bearer sk-m morph-v3-fast"},
-		"vercel":          {"VERCEL_AI_GATEWAY_KEY", "anthropic/claude-haiku-4.5", "/vercel/chat/completions Bearer sk-v anthropic/claude-haiku-4.5"},
-		"vercel for mute": {"VERCEL_AI_GATEWAY_KEY", "perplexity/sonar", "/vercel/chat/completions Bearer sk-v perplexity/sonar"},
+		"openai":             {"OPENAI_API_KEY", "openai/gpt-4o-mini", "/openai/chat/completions Bearer sk-o gpt-4o-mini"},
+		"its own name":       {"OPENAI_API_KEY", "gpt-4o-mini", "/openai/chat/completions Bearer sk-o gpt-4o-mini"},
+		"anthropic":          {"ANTHROPIC_API_KEY", "anthropic/claude-haiku-4.5", "/anthropic/v1/messages sk-a claude-haiku-4-5"},
+		"google":             {"GEMINI_API_KEY", "google/gemini-2.5-flash", "/google/models/gemini-2.5-flash:generateContent sk-g "},
+		"perplexity":         {"PERPLEXITY_API_KEY", "perplexity/sonar", "/perplexity/v1/responses Bearer sk-p perplexity/sonar"},
+		"an id of before":    {"PERPLEXITY_API_KEY", "sonar", "/perplexity/v1/responses Bearer sk-p perplexity/sonar"},
+		"morph":              {"MORPH_API_KEY", "morph/morph-v3-fast", "/morph/chat/completions Bearer sk-m morph-v3-fast"},
+		"vercel":             {"VERCEL_AI_GATEWAY_KEY", "anthropic/claude-haiku-4.5", "/vercel/chat/completions Bearer sk-v anthropic/claude-haiku-4.5"},
+		"vercel alone":       {"VERCEL_AI_GATEWAY_KEY", "openai/gpt-5.5-pro", "/vercel/chat/completions Bearer sk-v openai/gpt-5.5-pro"},
+		"vercel for another": {"VERCEL_AI_GATEWAY_KEY", "perplexity/sonar", "/vercel/chat/completions Bearer sk-v perplexity/sonar"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -75,13 +95,20 @@ func TestDemoWithRealUpstreams(t *testing.T) {
 			}
 		})
 	}
+	t.Run("embeddings", func(t *testing.T) {
+		p := start(t, "OPENAI_API_KEY")
+		status, _, body := p.postTo(t, "/v1/embeddings", `{"model":"text-embedding-3-small","input":["a","b"]}`)
+		if status != http.StatusOK || !strings.Contains(body, "/openai/embeddings Bearer sk-o text-embedding-3-small") {
+			t.Errorf("%d %s", status, body)
+		}
+	})
 	t.Run("without a key", func(t *testing.T) {
-		p := start(t, "PERPLEXITY_API_KEY") // which this build cannot use
+		p := start(t)
 		for model, wants := range map[string][]string{
-			"openai/gpt-4o-mini":   {"OPENAI_API_KEY, AI_GATEWAY_API_KEY or VERCEL_AI_GATEWAY_KEY"},
-			"gemini-pro-latest":    {"set GEMINI_API_KEY."},
-			"perplexity/sonar":     {"set AI_GATEWAY_API_KEY or VERCEL_AI_GATEWAY_KEY.", "cannot speak the API that Perplexity"},
-			"perplexity/sonar-pro": {"cannot be served.", "cannot speak the API that Perplexity"},
+			"openai/gpt-4o-mini": {"OPENAI_API_KEY, AI_GATEWAY_API_KEY or VERCEL_AI_GATEWAY_KEY"},
+			"gemini-pro-latest":  {"set GEMINI_API_KEY."},
+			"sonar-pro":          {"set PERPLEXITY_API_KEY."},
+			"openai/gpt-5.5-pro": {"set AI_GATEWAY_API_KEY or VERCEL_AI_GATEWAY_KEY.", "OpenAI itself has it on an endpoint that chat completions do not reach."},
 		} {
 			status, body := ask(t, p, model)
 			for _, want := range append(wants, "AI Gateway not configured", "gateway_not_configured") {

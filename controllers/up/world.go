@@ -143,7 +143,7 @@ func unavailable(m catalogue.Unavailable) snapshot.Model {
 		Limits: snapshot.Limits{ContextTokens: m.Context, MaxOutputTokens: m.Output},
 		Times:  snapshot.Timeout{ConnectSeconds: 1, FirstEventSeconds: 1, IdleSeconds: 1, TotalSeconds: 1},
 	}
-	for _, alias := range m.Aliases() {
+	for _, alias := range m.AllAliases() {
 		out.Aliases = append(out.Aliases, string(alias))
 	}
 	for _, c := range m.Can {

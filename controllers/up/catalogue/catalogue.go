@@ -1,5 +1,5 @@
-// Package catalogue is what `layers up` knows of real providers without being told by manifests: their models, where they
-// are, and which variables hold their keys. It makes objects of it as a folder of manifests would.
+// Package catalogue is what Layers knows of real providers without being told by manifests: their models and prices, and which
+// variables hold their keys. It makes objects of it: for `layers up`, and for config/models.
 package catalogue
 
 import (
@@ -27,22 +27,27 @@ type Model struct {
 	// ID is the provider's own, Vercel what Vercel AI Gateway calls it (empty: it does not have it).
 	ID     string `json:"id"`
 	Vercel string `json:"vercel,omitempty"`
-	// Direct is "No" where the provider has it only on an API that this build cannot speak.
+	// Aliases are further names that clients may send, besides the ID.
+	Aliases []v1alpha1.PublicName `json:"aliases,omitempty"`
+	// Direct is "No" where the provider has it only on an endpoint that chat completions do not reach.
 	Direct string `json:"direct,omitempty"`
-	// Context and Output are limits in tokens.
+	// Context and Output are limits in tokens. Above Step input tokens the provider asks more than USD; 0: it does not.
 	Context int64 `json:"context"`
 	Output  int64 `json:"output"`
-	// Can are its capabilities, USD its prices a million tokens.
+	Step    int64 `json:"step,omitempty"`
+	// Can are its capabilities, USD its prices.
 	Can []v1alpha1.Capability `json:"can"`
 	USD Price                 `json:"usd"`
 }
 
-// Price is a list price in USD a million tokens.
+// Price is a list price in USD a million tokens, Search in USD a thousand searches.
 type Price struct {
-	Input      v1alpha1.Decimal  `json:"input"`
-	Output     v1alpha1.Decimal  `json:"output"`
-	CacheRead  *v1alpha1.Decimal `json:"cacheRead,omitempty"`
-	CacheWrite *v1alpha1.Decimal `json:"cacheWrite,omitempty"`
+	Input        v1alpha1.Decimal  `json:"input"`
+	Output       v1alpha1.Decimal  `json:"output"`
+	CacheRead    *v1alpha1.Decimal `json:"cacheRead,omitempty"`
+	CacheWrite   *v1alpha1.Decimal `json:"cacheWrite,omitempty"`
+	CacheWrite1h *v1alpha1.Decimal `json:"cacheWrite1h,omitempty"`
+	Search       *v1alpha1.Decimal `json:"search,omitempty"`
 }
 
 // LeftOut is a model that the catalogue knows and does not have.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/manifests"
+	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 func nothing(string) string { return "" }
@@ -33,7 +34,7 @@ func TestObjects(t *testing.T) {
 	if err != nil || len(report.Problems)+len(report.Warnings) > 0 {
 		t.Fatalf("%v, %v", err, report)
 	}
-	if len(set.Models) < 55 || len(set.Providers) != 5 || len(served.Secrets) != 5 {
+	if len(set.Models) < 60 || len(set.Providers) != 6 || len(served.Secrets) != 6 || len(served.Unavailable) > 0 {
 		t.Errorf("%d models, %d providers, %d credentials", len(set.Models), len(set.Providers), len(served.Secrets))
 	}
 }
@@ -55,13 +56,13 @@ func TestNames(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, m := range f.Models {
-		for _, name := range append(m.Aliases(), m.Name) {
+		for _, name := range append(m.AllAliases(), m.Name) {
 			if seen[string(name)] {
 				t.Errorf("%s is there twice", name)
 			}
 			seen[string(name)] = true
 		}
-		if m.owner().Name == "" || m.ID == "" || m.USD.Input == "" || m.USD.Output == "" {
+		if m.owner().Name == "" || m.ID == "" || m.USD.Input == "" || m.USD.Output == "" || !m.direct() && m.Vercel == "" {
 			t.Errorf("%s is not complete", m.Name)
 		}
 		if m.Vercel != "" && m.Vercel != string(m.Name) {
@@ -72,6 +73,78 @@ func TestNames(t *testing.T) {
 		if seen[l.Name] || l.Because == "" {
 			t.Errorf("%s is left out and is there, or without a reason", l.Name)
 		}
+	}
+}
+
+// TestPrices: what can be used has a price, in the proportions that the providers document.
+func TestPrices(t *testing.T) {
+	f, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	searches, long := 0, 0
+	for _, m := range f.Models {
+		if can := slices.Contains(m.Can, v1alpha1.CapabilityWebSearch); can != (m.USD.Search != nil) {
+			t.Errorf("%s searches: %v, for %v", m.Name, can, m.USD.Search)
+		} else if can {
+			searches++
+		}
+		if can := slices.Contains(m.Can, v1alpha1.CapabilityPromptCache); can != (m.USD.CacheRead != nil) {
+			t.Errorf("%s caches: %v, for %v", m.Name, can, m.USD.CacheRead)
+		}
+		if (m.owner().Name == "anthropic") != (m.USD.CacheWrite1h != nil) {
+			t.Errorf("%s has a cache of an hour for %v", m.Name, m.USD.CacheWrite1h)
+		}
+		if m.USD.CacheWrite1h == nil {
+			continue
+		}
+		long++
+		input, write, hour := nano(t, m.USD.Input), nano(t, *m.USD.CacheWrite), nano(t, *m.USD.CacheWrite1h)
+		if 4*write != 5*input || hour != 2*input {
+			t.Errorf("%s: cache writes for %s and %s, input for %s", m.Name, *m.USD.CacheWrite, *m.USD.CacheWrite1h, m.USD.Input)
+		}
+	}
+	if searches < 40 || long < 15 {
+		t.Errorf("%d models search, %d have a cache of an hour", searches, long)
+	}
+}
+
+func nano(t *testing.T, price v1alpha1.Decimal) pricing.Nano {
+	t.Helper()
+	n, err := pricing.ParseUSDPerMillion(string(price))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestGroups: each model is in its provider's group, served there first and through Vercel AI Gateway second, and by it alone
+// where its provider cannot be asked.
+func TestGroups(t *testing.T) {
+	groups, err := Groups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, left := 0, 0
+	for _, g := range groups {
+		left += len(g.LeftOut)
+		for _, e := range g.Models {
+			models++
+			own, direct := e.Model.Spec.Backends, e.Model.Spec.PublicName != "openai/gpt-5.5-pro"
+			if !strings.HasPrefix(e.Model.Name, g.Provider.Name+".") || e.Model.Namespace != "" || (len(own) == 1) != direct || !direct && e.Vercel == nil {
+				t.Errorf("%s in the group of %s: backends %+v, %+v", e.Model.Name, g.Provider.Name, own, e.Vercel)
+			}
+			if direct && own[0].ProviderRef.Name != g.Provider.Name || e.Vercel != nil && (e.Vercel.ProviderRef.Name != vercel || *e.Vercel.Priority != 1) {
+				t.Errorf("%s is served by %+v and %+v", e.Model.Name, own, e.Vercel)
+			}
+		}
+	}
+	if last := groups[len(groups)-1]; models != len(f.Models) || left != len(f.LeftOut) || last.Provider.Name != vercel || len(last.Models) > 0 {
+		t.Errorf("%d models and %d left out, the last group is %s", models, left, last.Provider.Name)
 	}
 }
 

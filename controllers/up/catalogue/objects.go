@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +44,7 @@ func Read(namespace string, getenv func(string) string, baseURLs map[string]stri
 	for _, p := range Providers {
 		key, unfit := p.key(getenv)
 		out.Unfit = append(out.Unfit, unfit...)
-		if key != "" && !p.Mute {
+		if key != "" {
 			out.Secrets[p.Name] = key
 			out.Titles = append(out.Titles, p.Title)
 			out.Providers = append(out.Providers, provider(namespace, p, baseURLs[p.Name]))
@@ -67,7 +66,7 @@ func provider(namespace string, p Provider, baseURL string) v1alpha1.Provider {
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Provider"},
 		ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: namespace},
 	}
-	out.Spec.Type, out.Spec.BaseURL = p.Type, cmp.Or(baseURL, p.BaseURL)
+	out.Spec.Type, out.Spec.BaseURL = p.Type, baseURL
 	out.Spec.Auth = &v1alpha1.ProviderAuth{SecretRef: v1alpha1.SecretKeyRef{Name: p.Name, Key: SecretKey}}
 	return out
 }
@@ -78,15 +77,17 @@ func (m Model) owner() Provider {
 	return find(name)
 }
 
-// direct says whether this build can ask the model's own provider for it.
-func (m Model) direct() bool { return !m.owner().Mute && m.Direct != "No" }
+// direct says whether the model's own provider can be asked for it.
+func (m Model) direct() bool { return m.Direct != "No" }
 
-// Aliases are what clients that know the provider alone send: its own id, unless that says nothing by itself.
-func (m Model) Aliases() []v1alpha1.PublicName {
-	if m.ID == "auto" {
-		return nil
+// AllAliases are what clients may send besides the name. Those that know the provider alone send its own id, unless that
+// says nothing by itself.
+func (m Model) AllAliases() []v1alpha1.PublicName {
+	id := v1alpha1.PublicName(m.ID)
+	if id == "auto" || id == m.Name {
+		return m.Aliases
 	}
-	return []v1alpha1.PublicName{v1alpha1.PublicName(m.ID)}
+	return append([]v1alpha1.PublicName{id}, m.Aliases...)
 }
 
 // backends are the provider's own first, then Vercel AI Gateway, as far as there are keys.
@@ -113,10 +114,7 @@ func (m Model) why() string {
 	}
 	note := ""
 	if !m.direct() {
-		note = fmt.Sprintf(" This build cannot speak the API that %s has it on.", m.owner().Title)
-	}
-	if len(variables) == 0 {
-		return fmt.Sprintf("the model '%s' cannot be served.%s", m.Name, note)
+		note = fmt.Sprintf(" %s itself has it on an endpoint that chat completions do not reach.", m.owner().Title)
 	}
 	return fmt.Sprintf("for the model '%s' set %s.%s", m.Name, or(variables), note)
 }
@@ -135,11 +133,12 @@ func object(namespace string, m Model, backends []v1alpha1.ModelBackend) v1alpha
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Model"},
 		ObjectMeta: metav1.ObjectMeta{Name: objectName(m.Name), Namespace: namespace},
 	}
-	out.Spec.PublicName, out.Spec.Aliases, out.Spec.Capabilities, out.Spec.Backends = m.Name, m.Aliases(), slices.Clone(m.Can), backends
+	out.Spec.PublicName, out.Spec.Aliases, out.Spec.Capabilities, out.Spec.Backends = m.Name, m.AllAliases(), slices.Clone(m.Can), backends
 	out.Spec.Limits = v1alpha1.ModelLimits{ContextTokens: m.Context, MaxOutputTokens: m.Output}
 	out.Spec.Pricing = &v1alpha1.ModelPricing{
 		InputPerMillion: m.USD.Input, OutputPerMillion: m.USD.Output,
-		CacheReadPerMillion: m.USD.CacheRead, CacheWritePerMillion: m.USD.CacheWrite,
+		CacheReadPerMillion: m.USD.CacheRead, CacheWritePerMillion: m.USD.CacheWrite, CacheWrite1hPerMillion: m.USD.CacheWrite1h,
+		SearchPerThousand: m.USD.Search,
 	}
 	return out
 }

@@ -13,25 +13,19 @@ type Provider struct {
 	// Variables hold its key; the first that is set counts.
 	Variables []string
 	Type      v1alpha1.ProviderType
-	// BaseURL is empty where the type has a default, or where this build cannot speak the provider's API.
-	BaseURL string
-	// Mute says that this build cannot speak the provider's API.
-	Mute bool
 }
 
 // vercel is the Provider that has models of the others.
 const vercel = "vercel"
 
-// Providers by the first part of their models' names, and Vercel AI Gateway, which has models of all. Anthropic and Gemini
-// are asked on the OpenAI-compatible endpoints that they document: docs.claude.com/en/api/openai-sdk and
-// ai.google.dev/gemini-api/docs/openai. Perplexity has none since its chat completions ended in September 2026.
+// Providers by the first part of their models' names, and Vercel AI Gateway, which has models of all.
 var Providers = []Provider{
 	{Name: "openai", Title: "OpenAI", Variables: []string{"OPENAI_API_KEY"}, Type: v1alpha1.ProviderOpenAI},
-	{Name: "anthropic", Title: "Anthropic", Variables: []string{"ANTHROPIC_API_KEY"}, Type: v1alpha1.ProviderOpenAICompatible, BaseURL: "https://api.anthropic.com/v1"},
-	{Name: "google", Title: "Google", Variables: []string{"GEMINI_API_KEY"}, Type: v1alpha1.ProviderOpenAICompatible, BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai"},
-	{Name: "perplexity", Title: "Perplexity", Variables: []string{"PERPLEXITY_API_KEY"}, Mute: true},
-	{Name: "morph", Title: "Morph", Variables: []string{"MORPH_API_KEY"}, Type: v1alpha1.ProviderOpenAICompatible, BaseURL: "https://api.morphllm.com/v1"},
-	{Name: vercel, Title: "Vercel AI Gateway", Variables: []string{"AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_KEY"}, Type: v1alpha1.ProviderOpenAICompatible, BaseURL: "https://ai-gateway.vercel.sh/v1"},
+	{Name: "anthropic", Title: "Anthropic", Variables: []string{"ANTHROPIC_API_KEY"}, Type: v1alpha1.ProviderAnthropic},
+	{Name: "google", Title: "Google", Variables: []string{"GEMINI_API_KEY"}, Type: v1alpha1.ProviderGemini},
+	{Name: "perplexity", Title: "Perplexity", Variables: []string{"PERPLEXITY_API_KEY"}, Type: v1alpha1.ProviderPerplexity},
+	{Name: "morph", Title: "Morph", Variables: []string{"MORPH_API_KEY"}, Type: v1alpha1.ProviderMorph},
+	{Name: vercel, Title: "Vercel AI Gateway", Variables: []string{"AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_KEY"}, Type: v1alpha1.ProviderVercelAIGateway},
 }
 
 // find answers a provider by its name; the zero Provider: there is none.
