@@ -23,6 +23,9 @@ type tally struct {
 	outputBytes int64
 	content     bool
 	upstreamID  string
+	// sinceReport is the part of outputBytes that came after the last usage report; whole says that the answer came to its end.
+	sinceReport int64
+	whole       bool
 }
 
 // bill is what a tally costs.
@@ -45,6 +48,12 @@ func (e *exchange) bill() bill {
 	switch {
 	case e.tally.usage != nil:
 		b.usage = *e.tally.usage
+		if !e.tally.whole && e.tally.sinceReport > 0 {
+			// Anthropic reports a token of output when an answer begins; where it breaks off, nobody tells the rest.
+			if out := e.estimate().Output; out > b.usage.Output {
+				b.usage.Output, b.evidence = out, ledger.EvidenceEstimated
+			}
+		}
 	case e.tally.content:
 		b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
 	}

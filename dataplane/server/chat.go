@@ -29,11 +29,13 @@ type exchange struct {
 	req      *chat.Request
 	target   *snapshot.Model
 	backends []snapshot.Backend // those of the target that serve the protocol
-	price    *pricing.Price     // nil in demo mode
-	worst    pricing.Nano       // what it may cost at most; 0 without a price
-	inBound  int64              // input tokens, at most
-	outBound int64              // output tokens of all choices, at most
-	guess    limits.Estimate
+	// translates says that one of them does by translating.
+	translates bool
+	price      *pricing.Price // nil in demo mode
+	worst      pricing.Nano   // what it may cost at most; 0 without a price
+	inBound    int64          // input tokens, at most
+	outBound   int64          // output tokens of all choices, at most
+	guess      limits.Estimate
 
 	tally tally
 	ended bool
@@ -195,6 +197,10 @@ func (e *exchange) tokens() bool {
 	if req.MaxOutputTokens > 0 {
 		out = req.MaxOutputTokens
 	}
+	if e.translates && slices.Contains(req.Needs, "Thinking") {
+		// Where an effort becomes a budget, the adapter makes room for it beside the answer.
+		out = min(limit.MaxOutputTokens, out+effortBudget)
+	}
 	choices := max(req.Choices, 1)
 	if out > math.MaxInt64-req.ExtraOutputTokens || out+req.ExtraOutputTokens > math.MaxInt64/choices {
 		return false
@@ -203,6 +209,9 @@ func (e *exchange) tokens() bool {
 	e.outBound = (out + req.ExtraOutputTokens) * choices
 	return true
 }
+
+// effortBudget is the largest budget, in tokens, that an adapter makes of an effort (upstream/anthropic, upstream/gemini).
+const effortBudget = 24576
 
 // capabilityParam is the field of a request that asks for a capability.
 var capabilityParam = map[string]string{

@@ -12,20 +12,19 @@ import (
 // fit keeps the backends that can serve the client's protocol. Where one of them has to be translated for, what cannot be
 // translated is refused here, before anything is held.
 func (e *exchange) fit() error {
-	translates := false
 	for _, b := range e.target.Backends {
 		switch e.fitOf(b) {
 		case chat.Unfit:
 			continue
 		case chat.Translates:
-			translates = true
+			e.translates = true
 		}
 		e.backends = append(e.backends, b)
 	}
 	if len(e.backends) == 0 && e.req.Protocol != chat.CountTokens {
 		return errRequest("unsupported_endpoint", "model", "The model '"+e.target.PublicName+"' is not served at "+clip(e.r.URL.Path, 128)+".")
 	}
-	if translates && e.req.Translate != nil {
+	if e.translates && e.req.Translate != nil {
 		if _, err := e.req.Translate(); err != nil {
 			return err
 		}

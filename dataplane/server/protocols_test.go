@@ -232,3 +232,18 @@ func TestRetriesOfOneBackend(t *testing.T) {
 		}
 	}
 }
+
+// A stream that breaks off after a report at its beginning is charged for what came since, too.
+func TestBrokenOffAfterItsReport(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, usd)
+	early := event(`{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":1}}`, func(e *chat.Event) { e.Usage = &pricing.Usage{Input: 20, Output: 1} })
+	w.serve(streams(early, content("1234567890123456"), event("", func(e *chat.Event) { e.Err = &chat.Error{Status: 502, Message: "broken"} })))
+	if got := w.chat(plainStream); !strings.Contains(got.body, "broken") {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	eventually(t, "the right charge", func() bool { return usd-w.balance() == 20*1_000_000+4*2_000_000 })
+	w.serve(streams(early, content("1234567890123456"), done()))
+	w.chat(plainStream)
+	eventually(t, "a whole answer's report is believed", func() bool { return usd-w.balance() == 2*20*1_000_000+(4+1)*2_000_000 })
+}

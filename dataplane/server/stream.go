@@ -59,6 +59,7 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 			out.beat()
 		case st := <-p.steps:
 			if ended(st.err) {
+				e.tally.whole = true
 				e.end(http.StatusOK)
 				out.pass()
 				if out.writer != nil {
@@ -111,6 +112,7 @@ func (e *exchange) take(out *outlet, st step) error {
 		return nil
 	}
 	if ev.Done {
+		e.tally.whole = true
 		e.end(http.StatusOK)
 	}
 	if !e.tally.content && !ev.Done && out.holdBack(ev) {
@@ -165,7 +167,9 @@ func (e *exchange) count(ev chat.Event) {
 	}
 	if ev.Usage != nil {
 		usage := *ev.Usage
-		e.tally.usage = &usage
+		e.tally.usage, e.tally.sinceReport = &usage, 0
+	} else {
+		e.tally.sinceReport += ev.OutputBytes
 	}
 	e.tally.outputBytes += ev.OutputBytes
 	if ev.Content && !e.tally.content {
