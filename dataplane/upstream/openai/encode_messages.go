@@ -237,6 +237,8 @@ func (e *encoding) callObject(c *chat.ToolCall, in *messageObject) callObject {
 		out.Extra, _ = responses.JSON(map[string]any{"google": map[string]string{"thought_signature": c.Signature}}) // strings always encode
 	case e.thoughts() == chat.FormatGemini:
 		in.Details = append(in.Details, detailValue{Type: detailEncrypted, Data: c.Signature, ID: c.ID, Format: chat.FormatGemini, Index: len(in.Details)})
+	default:
+		e.drops.Rule(responses.ParamThoughts)
 	}
 	return out
 }

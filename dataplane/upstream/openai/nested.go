@@ -19,39 +19,40 @@ var (
 	signed = []string{"reasoning_details", "thinking_blocks"}
 )
 
-// nested takes the extras out of messages and tools. Nothing is copied where there are none.
+// nested takes the extras out of messages and tools for OpenAI's API, and for every upstream what the gateway's ids carry.
+// Nothing is copied where there are none.
 func (r *rewriting) nested() {
-	r.each("messages", messageExtras, func(name string) shape {
-		switch name {
-		case "content":
-			return shape{strip: partExtras}
-		case "tool_calls":
-			return shape{strip: callExtras}
-		}
-		return shape{}
-	})
-	r.each("tools", partExtras, func(name string) shape {
-		if name == "function" {
-			return shape{strip: partExtras}
-		}
-		return shape{}
-	})
+	message, part, call := shape{change: bareIDs}, shape{}, shape{change: bareIDs}
+	if official(r.call) {
+		message.strip, part.strip, call.strip = messageExtras, partExtras, callExtras
+		function := shape{strip: partExtras}
+		r.each("tools", shape{strip: partExtras, inner: map[string]shape{"function": function}}, partExtras)
+	}
+	message.inner = map[string]shape{"content": part, "tool_calls": call}
+	r.each("messages", message, slices.Concat(message.strip, part.strip, call.strip))
 }
 
-// shape says what is taken out of a value: out of the object that it is, or out of each object in the array that it is.
+// shape says what is changed in a value: in the object that it is, or in each object of the array that it is.
 type shape struct {
-	strip []string
-	inner func(name string) shape
+	// strip are members that are left out, change gives others another value, and inner has the shapes of those that are
+	// objects or arrays themselves.
+	strip  []string
+	change func(name string, value []byte) []byte
+	inner  map[string]shape
 }
 
-// each takes extras out of the objects in a member of the request that is an array.
-func (r *rewriting) each(name string, strip []string, inner func(string) shape) {
+// each changes the objects in a member of the request that is an array, where it mentions one of the names, or an id of ours.
+func (r *rewriting) each(name string, as shape, names []string) {
 	m, ok := r.fields.Get(name)
-	if !ok || !r.mentions(r.body[m.ValueStart:m.ValueEnd], slices.Concat(strip, partExtras, callExtras)) {
+	if !ok {
+		return
+	}
+	raw := r.body[m.ValueStart:m.ValueEnd]
+	if !mentions(raw, names) && (as.change == nil || bytes.IndexByte(raw, carryMark) < 0) {
 		return
 	}
 	s := stripping{}
-	out := s.value(r.body[m.ValueStart:m.ValueEnd], shape{strip: strip, inner: inner})
+	out := s.value(raw, as)
 	if !s.changed {
 		return
 	}
@@ -64,7 +65,7 @@ func (r *rewriting) each(name string, strip []string, inner func(string) shape) 
 }
 
 // mentions says that one of the names is in a text, be it as a name.
-func (r *rewriting) mentions(raw []byte, names []string) bool {
+func mentions(raw []byte, names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return bytes.Contains(raw, []byte(`"`+n+`"`)) })
 }
 
@@ -75,7 +76,7 @@ type stripping struct {
 }
 
 func (s *stripping) value(raw []byte, as shape) []byte {
-	if len(raw) == 0 || as.strip == nil && as.inner == nil {
+	if len(raw) == 0 {
 		return raw
 	}
 	switch raw[0] {
@@ -107,8 +108,13 @@ func (s *stripping) object(raw []byte, as shape) []byte {
 			}
 			continue
 		}
-		if as.inner != nil {
-			value = s.value(value, as.inner(name))
+		if inner, ok := as.inner[name]; ok {
+			value = s.value(value, inner)
+		}
+		if as.change != nil {
+			if other := as.change(name, value); other != nil {
+				s.changed, value = true, other
+			}
 		}
 		if len(out) > 1 {
 			out = append(out, ',')

@@ -39,6 +39,9 @@ func rewrite(c chat.Call) (body [][]byte, dropped []string, err error) {
 	if official(c) {
 		r.forOpenAI()
 	}
+	if c.Request.Protocol != chat.Responses && c.Request.Protocol != chat.Embeddings {
+		r.nested()
+	}
 	r.removals()
 	slices.SortStableFunc(r.edits, func(a, b jsonscan.Edit) int { return a.Start - b.Start })
 	if c.Strict && len(r.dropped) > 0 {
@@ -141,7 +144,6 @@ func (r *rewriting) forOpenAI() {
 		r.foreign()
 		r.sampling(r.reasoning(), "temperature", "top_p", "logprobs", "top_logprobs")
 		r.fixed()
-		r.nested()
 	}
 }
 
@@ -160,8 +162,9 @@ func (r *rewriting) reasoning() string {
 		effort = other
 		r.replace("reasoning_effort", jsonscan.Quote(other))
 		r.leaveOut("reasoning")
+	} else {
+		r.drop("reasoning")
 	}
-	r.drop("reasoning")
 	if !r.model.reasons && effort != "" {
 		r.drop("reasoning_effort")
 	}

@@ -107,6 +107,8 @@ func (t *turn) call(c *chat.ToolCall) callItem {
 	out := callItem{Type: "function_call", CallID: c.ID, Name: c.Name}
 	if t.options.Agent {
 		out.Signature = c.Signature
+	} else if c.Signature != "" {
+		t.drops.Rule(ParamThoughts)
 	}
 	arguments := c.Arguments
 	if c.Custom {

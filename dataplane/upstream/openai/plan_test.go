@@ -1,0 +1,98 @@
+package openai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+func TestWhereCallsGo(t *testing.T) {
+	const body = `{"model":"public"}`
+	for name, c := range map[string]struct {
+		kind     snapshot.ProviderType
+		protocol chat.Protocol
+		model    string
+		search   bool
+		path     string
+		holds    string // in the body
+	}{
+		"chat":                         {openaiType, chat.Completions, "gpt-5", false, "/chat/completions", `{"model":"gpt-5"}`},
+		"chat, searches":               {openaiType, chat.Completions, "gpt-4o", true, "/responses", `"tools":[{"type":"web_search"}]`},
+		"chat, searches by itself":     {openaiType, chat.Completions, "gpt-4o-search-preview", true, "/chat/completions", `{"model":"gpt-4o-search-preview"}`},
+		"chat, searches, compatible":   {compatible, chat.Completions, "gpt-4o", true, "/chat/completions", `{"model":"gpt-4o"}`},
+		"chat, searches, Vercel":       {vercel, chat.Completions, "openai/gpt-5", true, "/responses", `"web_search"`},
+		"chat, searches, Vercel's own": {vercel, chat.Completions, "perplexity/sonar", true, "/chat/completions", `{"model":"perplexity/sonar"}`},
+		"Messages, reasons":            {openaiType, chat.Messages, "gpt-5", false, "/responses", `"reasoning.encrypted_content"`},
+		"Messages":                     {openaiType, chat.Messages, "gpt-4o", false, "/chat/completions", `"messages":[{"role":"user","content":"hi"}]`},
+		"Messages, searches":           {openaiType, chat.Messages, "gpt-4o", true, "/responses", `"web_search"`},
+		"Messages, searches by itself": {openaiType, chat.Messages, "gpt-4o-search-preview", true, "/chat/completions", `"web_search_options":{}`},
+		"Messages, Vercel":             {vercel, chat.Messages, "anthropic/claude-opus-5", false, "/chat/completions", `"messages"`},
+		"Messages, Morph":              {morph, chat.Messages, "morph-v3-fast", false, "/chat/completions", `"messages"`},
+		"Responses":                    {openaiType, chat.Responses, "gpt-5", false, "/responses", `{"model":"gpt-5"}`},
+		"Responses, Vercel":            {vercel, chat.Responses, "openai/gpt-5", false, "/responses", `{"model":"openai/gpt-5"}`},
+		"Responses, compatible":        {compatible, chat.Responses, "m", false, "/chat/completions", `"messages"`},
+		"embeddings":                   {morph, chat.Embeddings, "e", false, "/embeddings", `{"model":"e"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var path string
+			var sent bytes.Buffer
+			base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				path = r.URL.Path
+				_, _ = sent.ReadFrom(r.Body)
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(`{"id":"x","status":"completed","output":[],"choices":[],"data":[]}`))
+			})
+			cc := call(t, base, body, false)
+			cc.Provider.Type, cc.Request.Protocol, cc.Model = c.kind, c.protocol, c.model
+			p := &chat.Prompt{Choices: 1, Messages: []chat.Message{say(chat.User, saying("hi"))}}
+			if c.search {
+				p.Search, cc.Request.Searches = &chat.Search{}, 1
+			}
+			cc.Request.Translate = func() (*chat.Prompt, error) { return p, nil }
+			got, err := newUpstream(t).Do(context.Background(), cc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if path != c.path || !strings.Contains(sent.String(), c.holds) {
+				t.Errorf("%s %s", path, sent.String())
+			}
+			if passed := strings.HasPrefix(c.holds, "{"); passed != (got.Body != nil) || passed == (got.Answer != nil) {
+				t.Errorf("body %s, answer %v", got.Body, got.Answer)
+			}
+		})
+	}
+}
+
+func TestDroppedIsTold(t *testing.T) {
+	base := answer(t, 200, "application/json", `{"choices":[]}`)
+	c := call(t, base, `{"model":"public","temperature":0,"stop":["x"]}`, false)
+	c.Provider.Type, c.Model = openaiType, "gpt-5"
+	got, err := newUpstream(t).Do(context.Background(), c)
+	if err != nil || !slices.Equal(got.Dropped, []string{"temperature", "stop"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestNoTranslation(t *testing.T) {
+	fail := errors.New("no")
+	for name, translate := range map[string]func() (*chat.Prompt, error){
+		"none":    nil,
+		"bad":     func() (*chat.Prompt, error) { return nil, fail },
+		"refused": func() (*chat.Prompt, error) { return nil, &chat.Error{Status: 400, Message: "x"} },
+		"n":       func() (*chat.Prompt, error) { return &chat.Prompt{Choices: 2}, nil },
+	} {
+		c := call(t, "http://127.0.0.1:1", `{}`, false)
+		c.Provider.Type, c.Request.Protocol, c.Model, c.Request.Translate = openaiType, chat.Messages, "gpt-5", translate
+		_, err := newUpstream(t).Do(context.Background(), c)
+		if e := chatError(t, err); e.Status != 400 {
+			t.Errorf("%s: got %+v", name, e)
+		}
+	}
+}
