@@ -171,20 +171,6 @@ func TestParseRefusesByName(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(body(`"stream":true,"stream_options":{}`)))
-	f.Add([]byte(withContent(`[{"type":"image_url"}]`)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, e := Parse("", b)
-		if (r == nil) == (e == nil) {
-			t.Fatal("neither or both")
-		}
-		if e == nil && (r.Model == "" || r.Choices < 1 || r.MaxOutputTokens < 0) {
-			t.Fatalf("%+v", r)
-		}
-	})
-}
-
 func BenchmarkParse(b *testing.B) {
 	in := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some words of text ", 500) + `"}],"stream":true}`)
 	b.SetBytes(int64(len(in)))
