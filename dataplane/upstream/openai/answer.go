@@ -32,6 +32,7 @@ func usage(raw []byte) *pricing.Usage {
 		// whose recorded cost is that of the sum.
 		u.Output += reasoning
 	}
+	u.Searches = reportedSearches(raw)
 	u.CacheRead = min(read, prompt)
 	u.CacheWrite = min(write, prompt-u.CacheRead)
 	u.Input = prompt - u.CacheRead - u.CacheWrite

@@ -107,7 +107,7 @@ func collect(s chat.Stream) (collected, error) {
 
 // streamFrom reads a body as a stream of chat completions, without HTTP.
 func streamFrom(t testing.TB, body io.Reader) (collected, error) {
-	return replay(t, body, func(a *transport.Answer) chat.Stream { return newStream(a) })
+	return replay(t, body, reading{}.stream)
 }
 
 // replay reads a body as a stream, without HTTP.

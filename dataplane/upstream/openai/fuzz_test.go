@@ -25,7 +25,7 @@ func FuzzTranslatedStream(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		read := func(r io.Reader) (viewed, error) {
-			return viewStream(t, newTranslation(transport.Replay(io.NopCloser(r), true)))
+			return viewStream(t, reading{translate: true}.stream(transport.Replay(io.NopCloser(r), true)))
 		}
 		whole, err := read(bytes.NewReader(body))
 		cutInTwo, err2 := read(&cut{first: body[:len(body)/2], rest: body[len(body)/2:]})

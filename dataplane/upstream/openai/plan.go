@@ -43,6 +43,9 @@ func searchesElsewhere(c chat.Call) bool {
 	return (f.official || f.router && f.creator == "openai") && !f.model.searches()
 }
 
+// searchesAlways says that OpenAI's model searches for every answer.
+func searchesAlways(c chat.Call) bool { return official(c) && modelOf(c.Model).searches() }
+
 // translate says a call in the words of Responses, where only they can say it, or of chat completions.
 func translate(c chat.Call) (*exchange, error) {
 	if c.Request.Translate == nil {
@@ -59,10 +62,8 @@ func translate(c chat.Call) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &exchange{
-		path: completionsPath, body: [][]byte{body}, dropped: drops.All(), unary: translated,
-		stream: func(a *transport.Answer) chat.Stream { return newTranslation(a) },
-	}, nil
+	r := reading{translate: true, searches: searchesAlways(c)}
+	return &exchange{path: completionsPath, body: [][]byte{body}, dropped: drops.All(), unary: r.unary, stream: r.stream}, nil
 }
 
 // thinks says that OpenAI's model reasons: only Responses tell what it thought, take it back, and take tools and an effort at
@@ -101,10 +102,8 @@ func passCompletions(c chat.Call) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &exchange{
-		path: completionsPath, body: body, dropped: dropped, unary: unary,
-		stream: func(a *transport.Answer) chat.Stream { return newStream(a) },
-	}, nil
+	r := reading{searches: searchesAlways(c)}
+	return &exchange{path: completionsPath, body: body, dropped: dropped, unary: r.unary, stream: r.stream}, nil
 }
 
 func passResponses(c chat.Call) (*exchange, error) {

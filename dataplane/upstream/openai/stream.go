@@ -17,18 +17,21 @@ type stream struct {
 	done   bool
 	// chunks translates; nil: the bytes pass.
 	chunks *chunks
+	// searches is how often the web was searched so far.
+	searches int64
 	// finished has the choices seen, by index, and whether their finish_reason came.
 	finished map[int64]bool
 }
 
-func newStream(a *transport.Answer) *stream {
-	return &stream{answer: a, finished: map[int64]bool{}}
-}
-
-// newTranslation yields pieces.
-func newTranslation(a *transport.Answer) *stream {
-	s := newStream(a)
-	s.chunks = newChunks()
+// stream reads an answer as it comes.
+func (r reading) stream(a *transport.Answer) chat.Stream {
+	s := &stream{answer: a, finished: map[int64]bool{}}
+	if r.translate {
+		s.chunks = newChunks()
+	}
+	if r.searches {
+		s.searches = 1
+	}
 	return s
 }
 
@@ -115,13 +118,25 @@ func (s *stream) chunk(out *chat.Event, fields jsonscan.Object) {
 			case "delta":
 				out.OutputBytes += contentBytes(value)
 				out.Content = out.Content || hasContent(value)
+				s.searches = max(s.searches, billableSearches(value))
 			}
 		}
 		s.finished[index] = s.finished[index] || finished
 	}
 	out.Content = out.Content || out.OutputBytes > 0
+	searched(out.Usage, s.searches)
 	out.UsageOnly = out.Usage != nil && !some
 	if s.chunks != nil {
-		out.Pieces, out.UsageOnly = s.chunks.read(bytes.TrimSpace(out.Data), out.Usage), false
+		s.translate(out)
+	}
+}
+
+// translate puts pieces in place of a chunk.
+func (s *stream) translate(out *chat.Event) {
+	out.Pieces, out.UsageOnly = s.chunks.read(bytes.TrimSpace(out.Data), out.Usage), false
+	out.Content, out.OutputBytes = false, 0
+	for i := range out.Pieces {
+		out.Content = out.Content || out.Pieces[i].Content()
+		out.OutputBytes += out.Pieces[i].OutputBytes()
 	}
 }

@@ -9,13 +9,17 @@ import (
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
-// unary reads an answer of chat completions whole, as it is.
-func unary(a *transport.Answer) (*chat.Response, error) { return whole(a, false) }
+// reading says how an answer of chat completions is read.
+type reading struct {
+	// translate gives an answer in no protocol's words; otherwise the bytes pass.
+	translate bool
+	// searches says that the model searches the web for every answer, which its usage does not tell: OpenAI's
+	// *-search-preview, billed by the call.
+	searches bool
+}
 
-// translated reads an answer of chat completions whole, as an answer in no protocol's words.
-func translated(a *transport.Answer) (*chat.Response, error) { return whole(a, true) }
-
-func whole(a *transport.Answer, translate bool) (*chat.Response, error) {
+// unary reads an answer whole.
+func (r reading) unary(a *transport.Answer) (*chat.Response, error) {
 	body, err := a.Whole()
 	if err != nil {
 		return nil, err
@@ -34,9 +38,14 @@ func whole(a *transport.Answer, translate bool) (*chat.Response, error) {
 	out := &chat.Response{Body: body, Usage: usage(fields.Value(body, "usage"))}
 	out.UpstreamID, _ = jsonscan.String(fields.Value(body, "id"))
 	for choice := range jsonscan.Elements(choices) {
-		out.OutputBytes += contentBytes(jsonscan.Field(choice, "message"))
+		message := jsonscan.Field(choice, "message")
+		out.OutputBytes += contentBytes(message)
+		searched(out.Usage, billableSearches(message))
 	}
-	if translate {
+	if r.searches {
+		searched(out.Usage, 1)
+	}
+	if r.translate {
 		out.Body, out.Answer = nil, answerOf(bytes.TrimSpace(body)) // some put white space before it while they wait
 	}
 	return out, nil

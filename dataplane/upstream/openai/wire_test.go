@@ -87,6 +87,9 @@ func recordedUsage(t *testing.T, r recording) *pricing.Usage {
 					Reasoning int64 `json:"reasoning_tokens"`
 				} `json:"completion_tokens_details"`
 				Created int64 `json:"cache_creation_input_tokens"`
+				Tools   struct {
+					Searches int64 `json:"web_search_requests"`
+				} `json:"server_tool_use_details"`
 			}
 		}
 		if err := json.Unmarshal(text, &v); err != nil {
@@ -98,7 +101,7 @@ func recordedUsage(t *testing.T, r recording) *pricing.Usage {
 				// Vercel's Gemini: its recorded cost shows that both are billed.
 				u.C += u.Out.Reasoning
 			}
-			last = &pricing.Usage{Input: u.P - u.Details.Read - write, CacheRead: u.Details.Read, CacheWrite: write, Output: u.C, Reasoning: u.Out.Reasoning}
+			last = &pricing.Usage{Input: u.P - u.Details.Read - write, CacheRead: u.Details.Read, CacheWrite: write, Output: u.C, Reasoning: u.Out.Reasoning, Searches: u.Tools.Searches}
 		}
 	}
 	return last
@@ -176,7 +179,7 @@ func TestRecordedStreams(t *testing.T) {
 			if !thoughtOnly && (got.content == 0 || got.outputBytes == 0) {
 				t.Errorf("%d events with content, %d bytes", got.content, got.outputBytes)
 			}
-			compareSplits(t, r.body, got, func(a *transport.Answer) chat.Stream { return newStream(a) })
+			compareSplits(t, r.body, got, reading{}.stream)
 		})
 	}
 }

@@ -154,7 +154,9 @@ func TestRecordedTranslatedUnary(t *testing.T) {
 }
 
 func TestRecordedTranslatedStreams(t *testing.T) {
-	open := func(body io.Reader) chat.Stream { return newTranslation(transport.Replay(io.NopCloser(body), true)) }
+	open := func(body io.Reader) chat.Stream {
+		return reading{translate: true}.stream(transport.Replay(io.NopCloser(body), true))
+	}
 	for _, r := range chatRecordings(t) {
 		if !r.Stream || isError(r) {
 			continue
