@@ -70,17 +70,3 @@ func TestWithCost(t *testing.T) {
 		}
 	}
 }
-
-func TestModels(t *testing.T) {
-	m := ModelInfo{ID: "openai/gpt-5", Created: 7, OwnedBy: "layers"}
-	const object = `{"id":"openai/gpt-5","object":"model","created":7,"owned_by":"layers"}`
-	if got := string(ModelObject(m)); got != object {
-		t.Errorf("got %s", got)
-	}
-	if got, want := string(ModelList([]ModelInfo{m, m})), `{"object":"list","data":[`+object+`,`+object+`]}`; got != want {
-		t.Errorf("got %s", got)
-	}
-	if got := string(ModelList(nil)); got != `{"object":"list","data":[]}` {
-		t.Errorf("got %s", got)
-	}
-}
