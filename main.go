@@ -16,6 +16,7 @@ import (
 	"github.com/layers-dev/layers/controllers/up"
 	"github.com/layers-dev/layers/dataplane/gateway"
 	"github.com/layers-dev/layers/dataplane/ledger/cli"
+	"github.com/layers-dev/layers/dataplane/verify"
 )
 
 func main() {
@@ -45,6 +46,7 @@ func newCommand() *cobra.Command {
 		cli.NewGrantCommand(),
 		cli.NewKeysCommand(),
 		cli.NewLedgerCommand(),
+		verify.NewCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -11,6 +11,7 @@ import (
 	"github.com/layers-dev/layers/controllers/up"
 	"github.com/layers-dev/layers/dataplane/gateway"
 	"github.com/layers-dev/layers/dataplane/ledger/cli"
+	"github.com/layers-dev/layers/dataplane/verify"
 )
 
 const commandsHead = `# Commands
@@ -24,7 +25,7 @@ One program has every job. ` + "`layers COMMAND --help`" + ` says the same.
 func program() *cobra.Command {
 	root := &cobra.Command{Use: "layers"}
 	root.AddCommand(up.NewCommand(), operator.NewCommand(), gateway.NewCommand(), cli.NewMigrateCommand(), cli.NewGrantCommand(),
-		cli.NewKeysCommand(), cli.NewLedgerCommand())
+		cli.NewKeysCommand(), cli.NewLedgerCommand(), verify.NewCommand())
 	return root
 }
 
