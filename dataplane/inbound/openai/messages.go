@@ -145,6 +145,7 @@ func (p *parser) uncarry(raw []byte) {
 		return
 	}
 	p.request.InputBytes += int64(size)
+	// raw is a slice of the body, and shares its end.
 	start := cap(p.request.Body) - cap(raw)
 	p.edits = append(p.edits, jsonscan.Edit{Start: start, End: start + len(raw), Text: jsonscan.Quote(bare)})
 }
