@@ -43,12 +43,16 @@ test: ## run all tests with the race detector; gets Redis, PostgreSQL, etcd and 
 	go run ./hack/testenv/ensure
 	export KUBEBUILDER_ASSETS=$$(go run ./hack/envtest/ensure) && CGO_ENABLED=1 go test -race $(TEST)
 
+.PHONY: fuzz
+fuzz: ## run each fuzz target of what reads foreign bytes for FUZZTIME (60s)
+	hack/fuzz
+
 .PHONY: lint
 lint: ## run the linters
 	$(TOOL) golangci-lint run
 
 .PHONY: generate
-generate: generate-api generate-chart generate-docs ## write everything that is generated
+generate: generate-api generate-models generate-chart generate-docs ## write everything that is generated
 
 .PHONY: generate-api
 generate-api:
@@ -56,8 +60,12 @@ generate-api:
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=layers-operator paths=./controllers/... output:rbac:dir=config/rbac
 
+.PHONY: generate-models
+generate-models: generate-api
+	go run ./hack/models
+
 .PHONY: generate-chart
-generate-chart: generate-api
+generate-chart: generate-api generate-models
 	go run ./hack/chart
 	for values in $(GOLDEN)/*.values.yaml; do \
 	  $(HELM) template layers $(CHART) --namespace layers-system --values "$$values" >"$${values%.values.yaml}.golden.yaml"; \
@@ -72,7 +80,7 @@ verify: generate ## write everything that is generated, check everything that ca
 	go mod verify
 	go mod tidy -diff
 	$(HELM) lint --strict $(CHART)
-	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples; do "$$kubectl" kustomize config/$$dir >/dev/null; done
+	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples models models-vercel; do "$$kubectl" kustomize config/$$dir >/dev/null; done
 	$(MAKE) lint
 	git diff --exit-code
 	@untracked=$$(git ls-files --others --exclude-standard); \
