@@ -21,7 +21,7 @@ func embeddings(a *transport.Answer) (*chat.Response, error) {
 		return nil, a.Bad(err)
 	}
 	if raw := fields.Value(body, "error"); !jsonscan.IsNull(raw) {
-		return nil, a.InBody(transport.ReadReport(body, fields))
+		return nil, a.InBody(report(body, fields))
 	}
 	data := fields.Value(body, "data")
 	if len(data) == 0 || data[0] != '[' {

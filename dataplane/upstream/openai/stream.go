@@ -91,7 +91,7 @@ func (s *stream) event(e sse.Event, first bool) (chat.Event, error) {
 		return chat.Event{}, s.answer.Bad(err)
 	}
 	if raw := fields.Value(e.Data, "error"); !jsonscan.IsNull(raw) || e.Name == "error" {
-		out.Err = s.answer.InBody(transport.ReadReport(e.Data, fields))
+		out.Err = s.answer.InBody(report(e.Data, fields))
 		if first {
 			return chat.Event{}, out.Err
 		}

@@ -29,7 +29,7 @@ func (r reading) unary(a *transport.Answer) (*chat.Response, error) {
 		return nil, a.Bad(err)
 	}
 	if raw := fields.Value(body, "error"); !jsonscan.IsNull(raw) {
-		return nil, a.InBody(transport.ReadReport(body, fields))
+		return nil, a.InBody(report(body, fields))
 	}
 	choices := fields.Value(body, "choices")
 	if len(choices) == 0 || choices[0] != '[' {
@@ -49,14 +49,4 @@ func (r reading) unary(a *transport.Answer) (*chat.Response, error) {
 		out.Body, out.Answer = nil, answerOf(bytes.TrimSpace(body)) // some put white space before it while they wait
 	}
 	return out, nil
-}
-
-// refusal reads an answer that is not 200.
-func refusal(a *transport.Answer) *chat.Error {
-	var r transport.Report
-	body := a.Refused()
-	if fields, err := jsonscan.Scan(body); err == nil {
-		r = transport.ReadReport(body, fields)
-	}
-	return a.Refusal(a.Status, r)
 }
