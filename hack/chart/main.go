@@ -1,5 +1,5 @@
-// Command chart writes what charts/layers holds of other files: the CRDs and the operator's roles as templates, and
-// values.schema.json from the comments of values.yaml. `make generate` runs it after controller-gen.
+// Command chart writes what charts/layers holds of other files: the CRDs, the operator's roles and the providers' models as
+// templates, and values.schema.json from the comments of values.yaml. `make generate` runs it after controller-gen.
 package main
 
 import (
@@ -20,6 +20,9 @@ func main() {
 func run(root string) error {
 	chart := filepath.Join(root, "charts", "layers")
 	if err := writeCRDs(filepath.Join(root, "config", "crd", "bases"), filepath.Join(chart, "templates")); err != nil {
+		return err
+	}
+	if err := writeModels(filepath.Join(root, "config"), filepath.Join(chart, "templates")); err != nil {
 		return err
 	}
 	err := rewrite(filepath.Join(root, "config", "rbac", "role.yaml"), filepath.Join(chart, "templates", "role.yaml"), roleTemplate)

@@ -20,6 +20,18 @@ app.kubernetes.io/component: operator
 
 {{- define "layers.labels" -}}
 {{ include "layers.selectorLabels" . }}
+{{ include "layers.releaseLabels" . }}
+{{- end -}}
+
+{{- /* of what is no part of the operator */ -}}
+{{- define "layers.modelLabels" -}}
+app.kubernetes.io/name: {{ include "layers.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: models
+{{ include "layers.releaseLabels" . }}
+{{- end -}}
+
+{{- define "layers.releaseLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
