@@ -65,6 +65,10 @@ var answers = map[string]struct {
 		&chat.Answer{Sources: []chat.Source{{URL: "https://a", Title: "A", Date: "2026-01-02"}, {URL: "https://b"}}, Choices: []chat.Choice{{Parts: []chat.Part{textPart("x")}, Finish: chat.Finish{Reason: chat.FinishStop}}}}, chat.Total{},
 		head + `[{"type":"server_tool_use","id":"srvtoolu_layers_1_0","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"srvtoolu_layers_1_0","content":[{"type":"web_search_result","title":"A","url":"https://a","encrypted_content":"","page_age":"2026-01-02"},{"type":"web_search_result","title":"","url":"https://b","encrypted_content":"","page_age":null}]},{"type":"text","text":"x"}]` + end,
 	},
+	"refused, with a call": {
+		one(chat.FinishStop, chat.Part{Kind: chat.PartRefusal, Text: "no"}, callPart(chat.ToolCall{ID: "c", Name: "f"})), chat.Total{},
+		head + `[{"type":"text","text":"no"},{"type":"tool_use","id":"c","name":"f","input":{}}]` + tool,
+	},
 	"refused": {
 		&chat.Answer{Choices: []chat.Choice{{Parts: []chat.Part{{Kind: chat.PartRefusal, Text: "no"}}, Finish: chat.Finish{Reason: chat.FinishStop}}}}, chat.Total{},
 		head + `[{"type":"text","text":"no"}],"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":null,"explanation":null},` + free,

@@ -68,7 +68,7 @@ var textual = map[string]bool{
 
 // block looks at one block, or at the source of one.
 func (p *parser) block(param string, raw []byte) error {
-	known := false
+	typed := false
 	for name, value := range jsonscan.Members(raw) {
 		if !strings.EqualFold(name, "type") {
 			continue
@@ -80,14 +80,10 @@ func (p *parser) block(param string, raw []byte) error {
 		case "container_upload", "mcp_tool_listing", "mcp_toolset_reference", "mcp_tool_reference":
 			return unsupported(param, "'%s' with a block '%s': %s", param, kind, hosted)
 		}
-		known = textual[kind]
-		if !known {
-			p.request.Opaque = true
-		}
+		typed = true
+		p.request.Opaque = p.request.Opaque || !textual[kind]
 	}
-	if !known {
-		p.request.Opaque = true
-	}
+	p.request.Opaque = p.request.Opaque || !typed
 	return p.inside(param, raw)
 }
 

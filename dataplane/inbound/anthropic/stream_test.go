@@ -142,6 +142,29 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// What waits for a call is told as soon as the call's arguments are whole, not at the end.
+func TestStreamWaitsNoLonger(t *testing.T) {
+	w := Messages{}.Stream(&chat.Request{ID: "req_1", Model: "m"})
+	for i, step := range []struct {
+		in         chat.Piece
+		has, hasnt string
+	}{
+		{callPiece(0, chat.ToolCall{ID: "a", Name: "f"}), `"id":"a"`, ""},
+		{callPiece(1, chat.ToolCall{ID: "b", Name: "g"}), "", "event"},
+		{argsPiece(1, `{"b"`), "", "event"},
+		{argsPiece(0, `{"a":`), `{\"a\":`, `"id":"b"`},
+		{argsPiece(0, `1}`), `"id":"b"`, "text_delta"},
+		{textPiece("x"), "", "event"},
+		{argsPiece(1, `:2}`), `"text":"x"`, ""},
+		{textPiece("y"), `"text":"y"`, "content_block_start"},
+	} {
+		got := string(w.Write(nil, &step.in))
+		if !strings.Contains(got, step.has) || step.hasnt != "" && strings.Contains(got, step.hasnt) {
+			t.Errorf("step %d: %q", i, got)
+		}
+	}
+}
+
 // Arguments that were cut short stay so: what waited behind them is told all the same.
 func TestStreamCutCall(t *testing.T) {
 	out := string(written([]chat.Piece{callPiece(0, chat.ToolCall{ID: "a", Name: "f"}), argsPiece(0, `{"a":"b`), textPiece("x"), finishPiece(chat.FinishLength)}, chat.Total{}))
