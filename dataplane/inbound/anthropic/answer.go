@@ -39,6 +39,7 @@ type usage struct {
 	Output        int64           `json:"output_tokens"`
 	OutputDetails *outputDetails  `json:"output_tokens_details,omitempty"`
 	Server        *serverToolUse  `json:"server_tool_use,omitempty"`
+	Tier          string          `json:"service_tier,omitempty"`
 	Cost          json.RawMessage `json:"cost,omitempty"`
 }
 
@@ -75,8 +76,15 @@ func usageOf(t chat.Total) usage {
 func newMessage(r *chat.Request, id string) message {
 	return message{
 		ID: messageID(r, id), Type: "message", Role: "assistant", Model: r.Model, Content: []any{},
-		Usage: usageOf(chat.Total{Usage: pricing.Usage{}}),
+		Usage: wholeUsage(chat.Total{Usage: pricing.Usage{}}),
 	}
+}
+
+// wholeUsage is a message's; a message_delta tells no tier. Only the standard one is served.
+func wholeUsage(t chat.Total) usage {
+	u := usageOf(t)
+	u.Tier = "standard"
+	return u
 }
 
 // messageID is the provider's id where it looks like one of Anthropic's, or made of the request's.
@@ -90,7 +98,7 @@ func messageID(r *chat.Request, id string) string {
 // Answer writes a translated message. Only the first choice is told: the protocol has no other.
 func (Messages) Answer(r *chat.Request, a *chat.Answer, t chat.Total) ([]byte, error) {
 	m := newMessage(r, a.ID)
-	m.Usage = usageOf(t)
+	m.Usage = wholeUsage(t)
 	w := blockWriter{request: r}
 	w.sources(a.Sources)
 	var finish chat.Finish

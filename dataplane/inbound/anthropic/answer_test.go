@@ -22,7 +22,7 @@ func callPart(c chat.ToolCall) chat.Part { return chat.Part{Kind: chat.PartCall,
 
 const (
 	head = `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":`
-	free = `"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":0}}`
+	free = `"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":0,"service_tier":"standard"}}`
 	end  = `,"stop_reason":"end_turn","stop_sequence":null,` + free
 	tool = `,"stop_reason":"tool_use","stop_sequence":null,` + free
 )
@@ -38,7 +38,7 @@ var answers = map[string]struct {
 	"usage": {
 		one(chat.FinishStop, textPart("x")),
 		chat.Total{Usage: pricing.Usage{Input: 1, CacheRead: 2, CacheWrite: 3, CacheWrite1h: 4, Output: 5, Reasoning: 6, Searches: 7}, CostUSD: "0.00001"},
-		head + `[{"type":"text","text":"x"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"cache_creation_input_tokens":7,"cache_read_input_tokens":2,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},"output_tokens":5,"output_tokens_details":{"thinking_tokens":6},"server_tool_use":{"web_search_requests":7},"cost":0.00001}}`,
+		head + `[{"type":"text","text":"x"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"cache_creation_input_tokens":7,"cache_read_input_tokens":2,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},"output_tokens":5,"output_tokens_details":{"thinking_tokens":6},"server_tool_use":{"web_search_requests":7},"service_tier":"standard","cost":0.00001}}`,
 	},
 	"its own id": {&chat.Answer{ID: "msg_01abc"}, chat.Total{}, `{"id":"msg_01abc","type":"message","role":"assistant","model":"m","content":[]` + end},
 	"a thought":  {one(chat.FinishStop, thoughtPart(chat.Thought{Text: "hm"}), textPart("x")), chat.Total{}, head + `[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"x"}]` + end},

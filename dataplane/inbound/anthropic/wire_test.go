@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,17 @@ type recording struct {
 	request, response []byte
 }
 
+// recorded are the exchanges on messages.
 func recorded(t *testing.T) []recording {
+	t.Helper()
+	out := recordedAPIs(t, "messages", "count_tokens")
+	if len(out) < 60 {
+		t.Fatalf("only %d recordings", len(out))
+	}
+	return out
+}
+
+func recordedAPIs(t *testing.T, apis ...string) []recording {
 	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join(recordings, "manifest.json"))
 	if err != nil {
@@ -48,14 +59,11 @@ func recorded(t *testing.T) []recording {
 		return b
 	}
 	for _, r := range all {
-		if r.Provider != "anthropic" || r.API != "messages" && r.API != "count_tokens" {
+		if r.Provider != "anthropic" || !slices.Contains(apis, r.API) {
 			continue
 		}
 		r.request, r.response = read(r.Files.Request), read(r.Files.Response)
 		out = append(out, r)
-	}
-	if len(out) < 60 {
-		t.Fatalf("only %d recordings", len(out))
 	}
 	return out
 }
