@@ -278,7 +278,7 @@ func (e *encoding) others() {
 	}
 	for _, o := range e.p.Others {
 		switch to := known[o.Name]; {
-		case o.Name == "store", o.Name == "include", o.Name == "truncation":
+		case o.Name == "include", o.Name == "truncation":
 		case to == nil:
 			e.drops.Parameter(o.Name)
 		default:

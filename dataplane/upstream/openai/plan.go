@@ -2,6 +2,7 @@ package openai
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -55,7 +56,7 @@ func translate(c chat.Call) (*exchange, error) {
 	if err != nil {
 		return nil, asError(err)
 	}
-	if p.Search != nil && searchesElsewhere(c) || official(c) && thinks(c) {
+	if p.Search != nil && searchesElsewhere(c) || official(c) && (thinks(c) || linksDocuments(p)) {
 		return throughResponses(c, p)
 	}
 	body, drops, err := encode(c, p)
@@ -73,7 +74,37 @@ func thinks(c chat.Call) bool {
 	return m.reasons && !m.searches()
 }
 
+// linksDocuments says that there is a document by URL, which OpenAI fetches for Responses alone.
+func linksDocuments(p *chat.Prompt) bool {
+	link := func(part chat.Part) bool { return part.Kind == chat.PartDocument && part.Media.URL != "" }
+	for i := range p.Messages {
+		for _, part := range p.Messages[i].Parts {
+			if link(part) || part.Kind == chat.PartResult && slices.ContainsFunc(part.Result.Parts, link) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// summaryParam is what OpenAI refuses to organizations that it has not verified.
+const summaryParam = "reasoning.summary"
+
+// throughResponses asks Responses. Where reasoning would be nice to read, and is not given, the answer comes without.
 func throughResponses(c chat.Call, p *chat.Prompt) (*exchange, error) {
+	x, err := asResponses(c, p)
+	if err != nil || p.Reasoning == nil || p.Reasoning.Off || p.Reasoning.Summary == "omitted" {
+		return x, err
+	}
+	quiet, silent := *p, *p.Reasoning
+	silent.Summary = "omitted"
+	quiet.Reasoning = &silent
+	x.refusable = summaryParam
+	x.otherwise, err = asResponses(c, &quiet)
+	return x, err
+}
+
+func asResponses(c chat.Call, p *chat.Prompt) (*exchange, error) {
 	m := modelOf(c.Model)
 	body, drops, err := responses.Encode(c, p, responses.Model{ID: c.Model, Reasons: m.reasons, Effort: m.effort, Samples: m.samples})
 	if err != nil {

@@ -96,3 +96,62 @@ func TestNoTranslation(t *testing.T) {
 		}
 	}
 }
+
+// OpenAI gives summaries of reasoning to verified organizations alone: others get the answer without.
+func TestSummariesThatAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		param string
+		asks  int
+	}{"the summary": {"reasoning.summary", 2}, "another": {"reasoning.effort", 1}} {
+		t.Run(name, func(t *testing.T) {
+			var bodies []string
+			base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				var b bytes.Buffer
+				_, _ = b.ReadFrom(r.Body)
+				bodies = append(bodies, b.String())
+				w.Header().Set("Content-Type", "application/json")
+				if len(bodies) == 1 {
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = w.Write([]byte(`{"error":{"message":"must be verified","type":"invalid_request_error","param":"` + c.param + `","code":"unsupported_value"}}`))
+					return
+				}
+				_, _ = w.Write([]byte(`{"status":"completed","output":[]}`))
+			})
+			cc := messagesCall(t, base, false)
+			cc.Provider.Type, cc.Model = openaiType, "gpt-5"
+			p, _ := cc.Request.Translate()
+			p.Reasoning = &chat.Reasoning{Budget: 1024}
+			cc.Request.Translate = func() (*chat.Prompt, error) { return p, nil }
+			_, err := newUpstream(t).Do(context.Background(), cc)
+			if len(bodies) != c.asks || (err == nil) != (c.asks == 2) || !strings.Contains(bodies[0], `"summary":"auto"`) || strings.Contains(bodies[len(bodies)-1], "summary") != (c.asks == 1) {
+				t.Errorf("%q, %v", bodies, err)
+			}
+			if p.Reasoning.Summary != "" {
+				t.Error("the prompt was changed")
+			}
+		})
+	}
+}
+
+func TestDocumentsByURL(t *testing.T) {
+	doc := chat.Part{Kind: chat.PartDocument, Media: &chat.Media{URL: "https://d"}}
+	for name, c := range map[string]struct {
+		kind snapshot.ProviderType
+		part chat.Part
+		path string
+	}{
+		"the user's": {openaiType, doc, "/responses"}, "a tool's": {openaiType, result("c", doc), "/responses"},
+		"with bytes": {openaiType, chat.Part{Kind: chat.PartDocument, Media: &chat.Media{Base64: "AA"}}, "/chat/completions"},
+		"Vercel":     {vercel, doc, "/chat/completions"},
+	} {
+		cc := messagesCall(t, "http://x", false)
+		cc.Provider.Type, cc.Model = c.kind, "gpt-4o"
+		cc.Request.Translate = func() (*chat.Prompt, error) {
+			return &chat.Prompt{Choices: 1, Messages: []chat.Message{say(chat.User, c.part)}}, nil
+		}
+		x, err := plan(cc)
+		if err != nil || x.path != c.path {
+			t.Errorf("%s: %+v, %v", name, x, err)
+		}
+	}
+}

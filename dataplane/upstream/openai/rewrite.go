@@ -32,7 +32,7 @@ func rewrite(c chat.Call) (body [][]byte, dropped []string, err error) {
 	if m, ok := r.fields.Get("model"); ok {
 		r.edits = append(r.edits, m.Replace(jsonscan.Quote(c.Model)))
 	}
-	r.leaveOut("cache") // the gateway's shorthand; these upstreams cache by themselves
+	r.cache()
 	if c.Request.Stream && c.Request.Protocol != chat.Responses && c.Request.Protocol != chat.Embeddings {
 		r.edits = append(r.edits, wantUsage(r.body, r.fields))
 	}
@@ -48,6 +48,17 @@ func rewrite(c chat.Call) (body [][]byte, dropped []string, err error) {
 		return nil, nil, responses.Unsupported(r.dropped[0])
 	}
 	return jsonscan.Pieces(r.body, r.edits...), append(r.dropped, r.noted...), nil
+}
+
+// cache takes out the gateway's shorthand. These upstreams cache by themselves, but for Vercel with models that want marks,
+// which it sets where it is told to.
+func (r *rewriting) cache() {
+	raw := string(r.value("cache"))
+	r.leaveOut("cache")
+	if raw != "" && raw != "false" && flavourOf(r.call).marks() && r.value("providerOptions") == nil {
+		r.leaveOut("providerOptions")
+		r.edits = append(r.edits, r.fields.Prepend("providerOptions", autoCaching))
+	}
 }
 
 // value is a member's raw value; nil: there is none, or it is null.

@@ -87,6 +87,23 @@ func TestRewriteForOthers(t *testing.T) {
 	}
 }
 
+// Vercel marks the prompt's cache itself where it is told to, for models that want marks.
+func TestCacheShorthandForVercel(t *testing.T) {
+	for model, want := range map[string]string{
+		"anthropic/claude-opus-5": `{"providerOptions":{"gateway":{"caching":"auto"}},"model":"anthropic/claude-opus-5"}`,
+		"openai/gpt-5":            `{"model":"openai/gpt-5"}`,
+	} {
+		for _, value := range []string{"true", `"1h"`} {
+			if d := cmp.Diff(want, rewritten(t, passing(t, snapshot.VercelAIGateway, chat.Completions, model, `{"cache":`+value+`,"model":"p"}`))); d != "" {
+				t.Error(d)
+			}
+		}
+	}
+	if got := rewritten(t, passing(t, snapshot.VercelAIGateway, chat.Completions, "anthropic/x", `{"model":"p","cache":false}`)); got != `{"model":"anthropic/x"}` {
+		t.Error(got)
+	}
+}
+
 // Morph's apply models read their one message to the byte.
 func TestApplyModelsToTheByte(t *testing.T) {
 	const in = "{\"model\":\"p\",\"messages\":[{\"role\":\"user\",\"content\":\"<instruction>a</instruction>\\n<code> \\t\\u003c</code>\\n<update>\\n\\n</update>\"}] }\n"

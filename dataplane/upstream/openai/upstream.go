@@ -29,8 +29,12 @@ type exchange struct {
 	body [][]byte
 	// dropped are the parameters that the upstream has nothing for.
 	dropped []string
-	unary   func(*transport.Answer) (*chat.Response, error)
-	stream  func(*transport.Answer) chat.Stream
+	// otherwise is the exchange to try where the upstream refuses the parameter refusable, which the client can do without;
+	// nil: there is none.
+	otherwise *exchange
+	refusable string
+	unary     func(*transport.Answer) (*chat.Response, error)
+	stream    func(*transport.Answer) chat.Stream
 }
 
 // Do sends the call; see chat.Upstream.
@@ -39,6 +43,16 @@ func (u *Upstream) Do(ctx context.Context, c chat.Call) (*chat.Response, error) 
 	if err != nil {
 		return nil, err
 	}
+	out, err := u.exchange(ctx, c, x)
+	var e *chat.Error
+	if x.otherwise != nil && errors.As(err, &e) && e.Param == x.refusable {
+		return u.exchange(ctx, c, x.otherwise)
+	}
+	return out, err
+}
+
+// exchange sends a request and reads the answer.
+func (u *Upstream) exchange(ctx context.Context, c chat.Call, x *exchange) (*chat.Response, error) {
 	a, err := u.client.Do(ctx, c, transport.Request{URL: baseURL(c.Provider) + x.path, Header: header(c), Body: x.body})
 	if err != nil {
 		return nil, err

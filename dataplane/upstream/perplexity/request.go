@@ -169,7 +169,7 @@ func (r *request) rest(p *chat.Prompt, d *responses.Drops) {
 	}
 	for _, o := range p.Others {
 		switch {
-		case o.Name == "store", o.Name == "include", filters[o.Name]:
+		case o.Name == "include", filters[o.Name]:
 		case o.Name == "language_preference":
 			r.Language, _ = jsonscan.String(o.Value)
 		default:

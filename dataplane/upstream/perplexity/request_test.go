@@ -49,7 +49,7 @@ func TestRequests(t *testing.T) {
 		"what it has not": {"openai/x", chat.Prompt{
 			Stop: []string{"x"}, Seed: new(int64), PresencePenalty: "1", Logprobs: true, User: "u", Verbosity: "low", Tools: tools[:1], ParallelTools: new(bool),
 			Others: []chat.Parameter{{Name: "metadata", Value: json.RawMessage(`{}`)}, {Name: "store", Value: json.RawMessage(`true`)}},
-		}, `{"model":"openai/x","tools":[` + f + `]}`, []string{"stop", "seed", "presence_penalty", "parallel_tool_calls", "logprobs", "user", "verbosity", "metadata"}},
+		}, `{"model":"openai/x","tools":[` + f + `]}`, []string{"stop", "seed", "presence_penalty", "parallel_tool_calls", "logprobs", "user", "verbosity", "metadata", "store"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := c.prompt

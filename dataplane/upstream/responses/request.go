@@ -237,7 +237,7 @@ func (r *request) others(p *chat.Prompt, d *Drops) {
 	for _, o := range p.Others {
 		to := known[o.Name]
 		switch {
-		case o.Name == "store", o.Name == "include":
+		case o.Name == "include":
 		case to == nil, d.Protocol == chat.Messages: // Anthropic's words mean something else
 			d.Parameter(o.Name)
 		default:

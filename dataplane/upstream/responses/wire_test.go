@@ -3,6 +3,7 @@ package responses
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -141,7 +142,7 @@ func TestRecordedStreams(t *testing.T) {
 			}
 			if r.Capability == "stream_error" {
 				var e *chat.Error
-				if e, _ = err.(*chat.Error); e == nil || e.Code != "insufficient_quota" { //nolint:errorlint // Next returns it bare
+				if !errors.As(err, &e) || e.Code != "insufficient_quota" {
 					t.Errorf("got %v", err)
 				}
 				return
