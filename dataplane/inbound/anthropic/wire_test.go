@@ -21,6 +21,7 @@ const recordings = "../../../../shared/wire"
 type recording struct {
 	ID, Provider, API string
 	Status            int
+	Stream            bool
 	Files             struct {
 		Request  string `json:"request_body"`
 		Response string `json:"response_body"`
@@ -38,7 +39,15 @@ func recorded(t *testing.T) []recording {
 	return out
 }
 
+// recordedAPIs are Anthropic's exchanges on some of its APIs.
 func recordedAPIs(t *testing.T, apis ...string) []recording {
+	t.Helper()
+	return slices.DeleteFunc(allRecorded(t), func(r recording) bool {
+		return r.Provider != "anthropic" || !slices.Contains(apis, r.API)
+	})
+}
+
+func allRecorded(t *testing.T) []recording {
 	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join(recordings, "manifest.json"))
 	if err != nil {
@@ -59,9 +68,6 @@ func recordedAPIs(t *testing.T, apis ...string) []recording {
 		return b
 	}
 	for _, r := range all {
-		if r.Provider != "anthropic" || !slices.Contains(apis, r.API) {
-			continue
-		}
 		r.request, r.response = read(r.Files.Request), read(r.Files.Response)
 		out = append(out, r)
 	}
