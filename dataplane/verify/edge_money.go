@@ -17,6 +17,7 @@ import (
 func moneyChecks() []edge {
 	out := []edge{
 		{name: "estimate", run: estimate},
+		{name: "prices as listed", run: prices},
 		{name: "balance", run: balance},
 		{name: "rate limits", run: rateLimits},
 	}
@@ -70,6 +71,52 @@ func estimate(ctx context.Context, g *gateway) error {
 		return wrong("a request that would be admitted: later checks need it", "%s", got.body)
 	}
 	return nil
+}
+
+// prices holds the list to what an estimate counts with.
+func prices(ctx context.Context, g *gateway) error {
+	if g.model.id == "" {
+		return skip{noModel}
+	}
+	var list struct {
+		Data []struct {
+			ID     string
+			Prices *struct{ Input, Output json.Number } `json:"pricing_per_million"`
+		}
+	}
+	if _, err := g.read(ctx, modelsPath, &list); err != nil {
+		return err
+	}
+	p := client.Completions{}
+	got, err := g.post(ctx, estimatePath, pong(p, g.model.id))
+	if err != nil {
+		return err
+	}
+	var e struct {
+		Price *struct {
+			Input  string `json:"input_usd_per_million"`
+			Output string `json:"output_usd_per_million"`
+		}
+	}
+	if err := first(got.good(p, "application/json"), unmarshal(got.body, &e)); err != nil {
+		return err
+	}
+	for _, m := range list.Data {
+		switch {
+		case m.ID != g.model.id:
+		case e.Price == nil && m.Prices == nil:
+			return skip{"nothing is charged, and no price is listed"}
+		case e.Price == nil || m.Prices == nil || !same(m.Prices.Input, e.Price.Input) || !same(m.Prices.Output, e.Price.Output):
+			return wrong("the prices in the list and in an estimate to be the same", "%+v and %+v", m.Prices, e.Price)
+		}
+	}
+	return nil
+}
+
+// same compares two decimals, which may be written in two ways.
+func same(a json.Number, b string) bool {
+	x, y := decimal(string(a)), decimal(b)
+	return x != nil && y != nil && x.Cmp(y) == 0
 }
 
 // free says why there is nothing to charge; nil: there is.
