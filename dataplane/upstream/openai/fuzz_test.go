@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,6 +62,29 @@ func FuzzAnswer(f *testing.F) {
 					t.Fatalf("an empty part: %+v", p)
 				}
 			}
+		}
+	})
+}
+
+// FuzzPassedStream: the client gets what came, however it is cut, and no panic.
+func FuzzPassedStream(f *testing.F) {
+	f.Add([]byte("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"))
+	f.Add([]byte(": x\r\n\r\ndata: {\"choices\":[],\r\ndata: \"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		whole, err := streamFrom(t, bytes.NewReader(body))
+		halves, err2 := streamFrom(t, &cut{first: body[:len(body)/2], rest: body[len(body)/2:]})
+		if (err == nil) != (err2 == nil) || whole.raw != halves.raw || whole.outputBytes != halves.outputBytes || whole.content != halves.content {
+			t.Fatalf("%+v, %v; %+v, %v", whole, err, halves, err2)
+		}
+	})
+}
+
+// FuzzBareID: an id is itself or a beginning of itself.
+func FuzzBareID(f *testing.F) {
+	f.Add("call_1~q1YqVrJSqlCqBQA")
+	f.Fuzz(func(t *testing.T, id string) {
+		if bare := bareID(id); !strings.HasPrefix(id, bare) || id != "" && bare == "" {
+			t.Fatalf("%q of %q", bare, id)
 		}
 	})
 }
