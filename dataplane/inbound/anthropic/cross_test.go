@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/upstream/gemini"
 	"github.com/layers-dev/layers/dataplane/upstream/openai"
@@ -227,7 +226,7 @@ func served(t *testing.T, p provider, r recording, stream bool) (map[string]any,
 			out = w.Write(out, &ev.Pieces[i])
 		}
 		if ev.Usage != nil {
-			total.Usage = pricing.Usage(*ev.Usage)
+			total.Usage = *ev.Usage
 		}
 	}
 }

@@ -3,13 +3,13 @@ package anthropic
 import (
 	"encoding/json"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 func TestError(t *testing.T) {
@@ -124,12 +124,17 @@ func TestWithCost(t *testing.T) {
 
 func TestModels(t *testing.T) {
 	m := ModelInfo{ID: "anthropic/claude", Created: 1780000000}
-	const object = `{"type":"model","id":"anthropic/claude","display_name":"anthropic/claude","created_at":"2026-05-28T20:26:40Z","max_input_tokens":null,"max_tokens":null}`
+	const object = `{"type":"model","id":"anthropic/claude","display_name":"anthropic/claude","created_at":"2026-05-28T20:26:40Z","max_input_tokens":null,"max_tokens":null,"capabilities":null}`
 	if d := cmp.Diff(object, string(ModelObject(m))); d != "" {
 		t.Error(d)
 	}
-	n := ModelInfo{ID: "m", DisplayName: "<M>", MaxInputTokens: 5, MaxTokens: 6, Extra: json.RawMessage(`{"pricing":{"input":"1"}}`)}
-	const other = `{"type":"model","id":"m","display_name":"<M>","created_at":"1970-01-01T00:00:00Z","max_input_tokens":5,"max_tokens":6,"pricing":{"input":"1"}}`
+	n := ModelInfo{ID: "m", DisplayName: "<M>", MaxInputTokens: 5, MaxTokens: 6, Capabilities: []string{"Text", "Vision", "Thinking"}}
+	const other = `{"type":"model","id":"m","display_name":"<M>","created_at":"1970-01-01T00:00:00Z","max_input_tokens":5,"max_tokens":6,"capabilities":{` +
+		`"batch":{"supported":false},"citations":{"supported":false},"code_execution":{"supported":false},` +
+		`"context_management":{"supported":false,"clear_thinking_20251015":null,"clear_tool_uses_20250919":null,"compact_20260112":null},` +
+		`"effort":{"supported":true,"low":{"supported":true},"medium":{"supported":true},"high":{"supported":true},"xhigh":null,"max":{"supported":false}},` +
+		`"image_input":{"supported":true},"pdf_input":{"supported":true},"server_tools":{"supported":false,"code_execution":{"supported":false},"web_search":{"supported":false}},"structured_outputs":{"supported":false},` +
+		`"thinking":{"supported":true,"types":{"enabled":{"supported":true},"adaptive":{"supported":true}}}}}`
 	want := `{"data":[` + object + `,` + other + `],"first_id":"anthropic/claude","has_more":false,"last_id":"m"}`
 	if d := cmp.Diff(want, string(ModelList([]ModelInfo{m, n}))); d != "" {
 		t.Error(d)
@@ -137,7 +142,17 @@ func TestModels(t *testing.T) {
 	if got := string(ModelList(nil)); got != `{"data":[],"first_id":null,"has_more":false,"last_id":null}` {
 		t.Error(got)
 	}
-	if got := string(ModelObject(ModelInfo{Extra: json.RawMessage(`{}`)})); strings.Contains(got, ",}") || !json.Valid([]byte(got)) {
-		t.Error(got)
+}
+
+func TestInfo(t *testing.T) {
+	m := &snapshot.Model{PublicName: "a/b", Created: 7, Capabilities: []string{"JSON", "WebSearch"}}
+	m.Limits.ContextTokens, m.Limits.MaxOutputTokens = 8, 9
+	got := Info(m)
+	if d := cmp.Diff(ModelInfo{ID: "a/b", Created: 7, MaxInputTokens: 8, MaxTokens: 9, Capabilities: []string{"JSON", "WebSearch"}}, got); d != "" {
+		t.Error(d)
+	}
+	c := capabilitiesOf(got.Capabilities)
+	if !c.Structured.Supported || !c.ServerTools.WebSearch.Supported || c.Image.Supported || c.Effort.Supported {
+		t.Errorf("%+v", c)
 	}
 }
