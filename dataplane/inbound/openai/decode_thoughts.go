@@ -120,8 +120,9 @@ func (t *thoughts) place(all []chat.Thought) {
 	where := make([]int, len(all))
 	next := -1
 	for i := len(all) - 1; i >= 0; i-- {
-		if at := t.carriedAt(&all[i]); at >= 0 {
-			next = at
+		if at, text := t.carriedAt(&all[i]); at >= 0 {
+			// Clients that do not join the pieces of a stream keep the last: the signature without its text.
+			next, all[i].Text = at, text
 		}
 		where[i] = next
 	}
@@ -136,19 +137,19 @@ func (t *thoughts) place(all []chat.Thought) {
 	}
 }
 
-// carriedAt is the call whose id carries the thought; -1: none.
-func (t *thoughts) carriedAt(thought *chat.Thought) int {
+// carriedAt is the call whose id carries the thought, and the text that was signed; -1: none.
+func (t *thoughts) carriedAt(thought *chat.Thought) (at int, text string) {
 	if !signed(thought) {
-		return -1
+		return -1, ""
 	}
 	for i := range t.calls {
 		for _, c := range t.calls[i].carried.Thoughts {
 			if c.Signature == thought.Signature && c.Encrypted == thought.Encrypted {
-				return i
+				return i, c.Text
 			}
 		}
 	}
-	return -1
+	return -1, ""
 }
 
 // sign gives Gemini's signatures from the details to the calls or the text that they belong to: to the call that the id

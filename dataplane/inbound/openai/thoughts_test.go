@@ -74,6 +74,7 @@ func TestDecodeSignedCalls(t *testing.T) {
 		"ids and text":              {first, second, "", `"content":"t",`, []chat.Part{thought(th), text("t"), sig("a", "ga"), thought(th2), sig("b", "gb")}},
 		"details win":               {first, second, "", `"reasoning_details":[{"type":"reasoning.text","text":"other","signature":"s2","format":"anthropic-claude-v1"}],`, []chat.Part{thought(chat.Thought{Text: "other", Signature: "s2", Format: chat.FormatAnthropic}), sig("a", "ga"), sig("b", "gb")}},
 		"details in their places":   {first, second, "", `"reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"sig","format":"anthropic-claude-v1"},{"type":"reasoning.encrypted","data":"enc","id":"rs_2","format":"openai-responses-v1"}],`, []chat.Part{thought(th), sig("a", "ga"), thought(th2), sig("b", "gb")}},
+		"the last piece of a text":  {first, "b", "", `"reasoning_content":"m","reasoning_details":[{"type":"reasoning.text","signature":"sig","format":"anthropic-claude-v1"}],`, []chat.Part{thought(th), sig("a", "ga"), sig("b", "")}},
 		"Google's wins":             {first, "b", "," + google, "", []chat.Part{thought(th), sig("a", "x"), sig("b", "")}},
 		"Vercel's":                  {"a", "b", "", `"reasoning_details":[{"type":"reasoning.encrypted","data":"g","format":"google-gemini-v1","index":0}],`, []chat.Part{sig("a", "g"), sig("b", "")}},
 		"OpenRouter's":              {"a", "b", "", `"reasoning_details":[{"type":"reasoning.encrypted","data":"g","id":"b","format":"google-gemini-v1","index":0}],`, []chat.Part{sig("a", ""), sig("b", "g")}},

@@ -53,18 +53,36 @@ func carriedIn(encrypted string) (carried, bool) {
 	return c, err == nil && json.Unmarshal(raw, &c) == nil
 }
 
+// thoughtPrefix begins the ids of all reasoning items. Ours are "rs_ANSWER_NUMBER", OpenAI's have one underscore.
+const thoughtPrefix = "rs_"
+
+// ourThought says whether an item is a thought that an upstream of the protocol did not give: what carries another maker's,
+// or a reference to it. References to OpenAI's own pass: it may have stored them.
+func ourThought(item []byte) bool {
+	text := func(name string) string {
+		s, _ := jsonscan.String(jsonscan.Field(item, name))
+		return s
+	}
+	switch text("type") {
+	case "reasoning":
+		return strings.HasPrefix(text("encrypted_content"), carryPrefix)
+	case "item_reference":
+		id := text("id")
+		return strings.HasPrefix(id, thoughtPrefix) && strings.Count(id, "_") > 1
+	}
+	return false
+}
+
 // uncarry takes items that are ours out of the body that an upstream of the protocol gets.
 func uncarry(r *chat.Request) error {
-	if !bytes.Contains(r.Body, []byte(carryPrefix)) {
+	if !bytes.Contains(r.Body, []byte(carryPrefix)) && !bytes.Contains(r.Body, []byte("item_reference")) {
 		return nil
 	}
 	m, _ := r.Fields.Get("input")
 	var kept [][]byte
 	dropped := false
 	for item := range jsonscan.Elements(r.Body[m.ValueStart:m.ValueEnd]) {
-		kind, _ := jsonscan.String(jsonscan.Field(item, "type"))
-		encrypted, _ := jsonscan.String(jsonscan.Field(item, "encrypted_content"))
-		if kind == "reasoning" && strings.HasPrefix(encrypted, carryPrefix) {
+		if ourThought(item) {
 			dropped = true
 			continue
 		}

@@ -66,6 +66,11 @@ func (d *decoder) item(it item) error {
 		d.thought(it)
 	case "web_search_call", "search_results":
 		// What a search found is told again by the answer behind it; another provider's search cannot be replayed.
+	case "item_reference":
+		// The AI SDK sends thoughts so unless it is told not to store: such a thought is lost, the conversation goes on.
+		if !strings.HasPrefix(it.ID, thoughtPrefix) {
+			return refuse("input", "unsupported_parameter", "Unsupported parameter: 'input' with an item_reference: %s.", stateless)
+		}
 	default:
 		return refuse("input", "unsupported_value", "Unsupported value: 'input' with an item of the type '%s': the model of this request has no such item.", clip(it.Type))
 	}

@@ -98,10 +98,6 @@ func (p *parser) input(raw []byte) error {
 func (p *parser) item(raw []byte) error {
 	for name, value := range jsonscan.Members(raw) {
 		switch {
-		case strings.EqualFold(name, "type"):
-			if kind, _ := jsonscan.String(value); kind == "item_reference" {
-				return refuse("input", "unsupported_parameter", "Unsupported parameter: 'input' with an item_reference: %s.", stateless)
-			}
 		case strings.EqualFold(name, "content"), strings.EqualFold(name, "output"):
 			for part := range jsonscan.Elements(value) {
 				if err := p.part(part); err != nil {

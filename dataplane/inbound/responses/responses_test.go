@@ -42,7 +42,6 @@ func TestRefused(t *testing.T) {
 		`{"model":"m","input":"x","prompt":{"id":"p"}}`:                                                  "unsupported_parameter prompt",
 		`{"model":"m","input":"x","background":true}`:                                                    "unsupported_value background",
 		`{"model":"m","input":"x","service_tier":"priority"}`:                                            "unsupported_value service_tier",
-		`{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}`:                                 "unsupported_parameter input",
 		`{"model":"m","input":[{"role":"user","content":[{"type":"input_audio"}]}]}`:                     "unsupported_parameter input",
 		`{"model":"m","input":"x","tools":[{"type":"file_search"}]}`:                                     "unsupported_parameter tools",
 		`{"model":"m","input":"x","tools":[{"type":"function","type":"code_interpreter","name":"f"}]}`:   "duplicate_parameter tools",
@@ -149,6 +148,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"model":"m","input":[{"type":"function_call_output","call_id":"x","output":"1"}]}`:                                   "input",
 		`{"model":"m","input":[{"type":"function_call","call_id":"x","name":"f","arguments":"{"}]}`:                            "input",
 		`{"model":"m","input":[{"type":"function_call","name":"f"}]}`:                                                          "input",
+		`{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}`:                                                       "input",
 		`{"model":"m","input":[{"type":"computer_call"}]}`:                                                                     "input",
 		`{"model":"m","input":[{"role":"robot","content":"x"}]}`:                                                               "input",
 		`{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"ftp://x"}]}]}`:                     "input",
@@ -167,6 +167,23 @@ func TestDecodeRefuses(t *testing.T) {
 		if !errors.As(err, &e) || e.Param != param || e.Status != 400 {
 			t.Errorf("%s: %v", body, err)
 		}
+	}
+}
+
+// References to thoughts are left out of prompts; upstreams of the protocol get those that they can have stored themselves.
+func TestReferences(t *testing.T) {
+	const call = `{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}`
+	r := request(t, `{"model":"m","input":[{"type":"item_reference","id":"rs_0a_1"},{"id":"rs_0b","type":"item_reference"},{"type":"item_reference","id":"msg_1_2"},`+call+`]}`)
+	if diff := cmp.Diff(`{"model":"m","input":[{"id":"rs_0b","type":"item_reference"},{"type":"item_reference","id":"msg_1_2"},`+call+`]}`, string(r.Body)); diff != "" {
+		t.Error(diff)
+	}
+	p, err := request(t, `{"model":"m","input":[{"type":"item_reference","id":"rs_0a_1"},`+call+`]}`).Translate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []chat.Part{{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c", Name: "f", Arguments: "{}"}}}
+	if diff := cmp.Diff(want, p.Messages[0].Parts); diff != "" {
+		t.Error(diff)
 	}
 }
 
