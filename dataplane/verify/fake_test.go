@@ -44,7 +44,9 @@ type fake struct {
 	// breakKey lets this key in.
 	breakKey string
 	demo     bool
-	now      func() time.Time
+	// forgetful says that thoughts need not come back: OpenAI's chat completions have no place for them.
+	forgetful bool
+	now       func() time.Time
 }
 
 func newFake() *fake {
@@ -142,7 +144,7 @@ func (f *fake) admit(w *recorder, r *http.Request) *chat.Error {
 
 const fakeList = `{"id":"` + fakeModel + `","object":"model","created":1,"owned_by":"acme","capabilities":["Text","Streaming","Vision","Tools","JSON","Thinking","WebSearch","PromptCache"],"pricing_per_million":{"input":1,"output":10}},` +
 	`{"id":"` + fakeVector + `","object":"model","created":1,"owned_by":"acme"},{"id":"acme/later","object":"model","created":1,"owned_by":"acme"},` +
-	`{"id":"` + fakePlain + `","object":"model","created":1,"owned_by":"acme","capabilities":["Text"]}`
+	`{"id":"` + fakePlain + `","object":"model","created":1,"owned_by":"acme","capabilities":["Text"],"pricing_per_million":{"input":1.0,"output":10}}`
 
 // rest is all that calls no model.
 func (f *fake) rest(w *recorder, r *http.Request) {

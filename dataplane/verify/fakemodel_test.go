@@ -21,7 +21,7 @@ func (f *fake) think(req *chat.Request, p *chat.Prompt) (*chat.Answer, pricing.U
 	}
 	u := pricing.Usage{Input: 12, Output: 7}
 	if p.Reasoning != nil && !p.Reasoning.Off {
-		if forgot(p) {
+		if forgot(p) && !f.forgetful {
 			return nil, u, &chat.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "thoughts must come back with the results of tools"}
 		}
 		thought := chat.Part{Kind: chat.PartThought, Thought: &chat.Thought{Text: "Let me see.", Signature: "c2lnbmVk", Format: chat.FormatAnthropic}}
@@ -76,6 +76,8 @@ func (f *fake) reply(p *chat.Prompt) ([]chat.Part, chat.FinishReason) {
 	case p.Format != nil && p.Format.Schema != nil:
 		return say(`{"city":"Lisbon","founded":-1200,"coast":true}`)
 	case p.Format != nil:
+		return say(`{"city":"Lisbon"}`)
+	case strings.Contains(p.Messages[len(p.Messages)-1].Parts[0].Text, "a JSON object"): // of a protocol that cannot ask for one
 		return say(`{"city":"Lisbon"}`)
 	case p.Search != nil:
 		cited := []chat.Citation{{URL: "https://go.dev/doc", Title: "Go", Start: 0, End: 2}}

@@ -63,7 +63,9 @@ func Gateway(ctx context.Context, o Options) (Report, error) {
 		todo, skipped := jobs(g.target, m, client.All())
 		report.add(g.target.run(ctx, todo)...)
 		report.add(skipped...)
-		report.add(g.each(ctx, undeclared(m), g.edge)...)
+		if len(o.Capabilities) == 0 { // else the gateway was not asked what the model has
+			report.add(g.each(ctx, undeclared(m), g.edge)...)
+		}
 	}
 	return report, ctx.Err()
 }
