@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/url"
@@ -62,7 +63,8 @@ const thinkLimit = 8192
 func thoughtful(ctx context.Context, p *probe, a client.Ask) (*client.Answer, error) {
 	a.Think, a.Limit = true, thinkLimit
 	got, err := p.say(ctx, a)
-	if _, isMismatch := err.(*client.Mismatch); isMismatch && p.p.Name() == messages { //nolint:errorlint // it comes as it is
+	var refused *client.Mismatch
+	if errors.As(err, &refused) && p.p.Name() == messages {
 		a.Adaptive = true
 		if again, err := p.say(ctx, a); err == nil {
 			return again, nil

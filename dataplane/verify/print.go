@@ -68,11 +68,11 @@ func (r Report) writeReasons(w io.Writer) error {
 }
 
 // where is what was asked.
-func (c Result) where() string {
-	if c.Protocol == "" {
-		return c.Subject
+func (r Result) where() string {
+	if r.Protocol == "" {
+		return r.Subject
 	}
-	return c.Subject + " " + c.Protocol
+	return r.Subject + " " + r.Protocol
 }
 
 // line keeps what others wrote from being anything but text on one line.

@@ -1,13 +1,18 @@
 package verify
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+	"github.com/layers-dev/layers/dataplane/verify/client"
 )
 
 // upstreamOptions ask one provider at an address, with a key in its variable.
@@ -86,152 +91,128 @@ func TestUpstreams(t *testing.T) {
 	}
 }
 
-// geminiAsk is what the fake reads of a request.
-type geminiAsk struct {
-	Contents []struct {
-		Parts []map[string]json.RawMessage `json:"parts"`
-	} `json:"contents"`
-	Tools []struct {
-		Functions []struct{ Name string } `json:"functionDeclarations"`
-		Search    json.RawMessage         `json:"googleSearch"`
-	} `json:"tools"`
-	ToolConfig struct {
-		Calling struct {
-			Mode    string   `json:"mode"`
-			Allowed []string `json:"allowedFunctionNames"`
-		} `json:"functionCallingConfig"`
-	} `json:"toolConfig"`
-	Config struct {
-		Limit    int64           `json:"maxOutputTokens"`
-		Type     string          `json:"responseMimeType"`
-		Thinking json.RawMessage `json:"thinkingConfig"`
-	} `json:"generationConfig"`
-}
-
-// has says whether any part has a member.
-func (a *geminiAsk) has(member string) bool {
-	for _, c := range a.Contents {
-		for _, p := range c.Parts {
-			if p[member] != nil {
-				return true
+// TestUpstreamFaults: what is wrong at a provider, or would be charged wrong, is found through the adapters.
+func TestUpstreamFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		provider string
+		put      func(*fake)
+		finds    string
+	}{
+		"no answer to a call":    {"anthropic", callsWith(func(c *chat.ToolCall) { c.Name = "other" }), "forced tool"},
+		"any key":                {"anthropic", func(f *fake) { f.breakKey = "layers-verify-bad-key" }, "refused key"},
+		"any model":              {"openai", statusOf(404, 500), "unknown model"},
+		"no cache":               {"anthropic", used(func(_ *chat.Prompt, u *pricing.Usage) { u.CacheRead = 0 }), "prompt cache"},
+		"no vectors":             {"openai", replaced("[0.5,-0.25]}]", "[]}]"), "vectors"},
+		"streams that break off": {"anthropic", cut, "text, streamed"},
+		"other words":            {"vercel", says("no"), "JSON schema, streamed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake()
+			test.put(f)
+			s := httptest.NewServer(f)
+			t.Cleanup(s.Close)
+			base := s.URL
+			if test.provider != "anthropic" {
+				base += "/v1"
 			}
-		}
+			if r := askProvider(t, upstreamOptions(t, test.provider, base)); !found(r)[test.finds] {
+				t.Errorf("%q does not find it: %+v", test.finds, failed(r))
+			}
+		})
 	}
-	return false
 }
 
-// said are the parts of the answer, why it ended, and its grounding.
-func (a *geminiAsk) said() (parts []string, finish, more string) {
-	text := func(s string) string { return fmt.Sprintf(`{"text":%q}`, s) }
-	if a.Config.Thinking != nil && strings.Contains(string(a.Config.Thinking), "includeThoughts") {
-		parts = append(parts, `{"text":"Let me see.","thought":true}`)
-	}
-	call := func(name, city string) string {
-		args := fmt.Sprintf(`{"city":%q}`, city)
-		if name == now.Name {
-			args = "{}"
+// TestHeard: an adapter that hears no usage, or another one than the client, charges wrong.
+func TestHeard(t *testing.T) {
+	a := &client.Answer{Usage: &client.Usage{Input: 10, CacheRead: 4, Output: 5}}
+	for text, good := range map[string]bool{
+		"": true, `{"input":6,"cache_read":4,"output":5}`: true, `null`: false, `{"input":10,"output":5}`: false, `{"input":6,"cache_read":4,"output":6}`: false, `{`: false,
+	} {
+		r := reply{header: http.Header{usageHeader: {text}}}
+		if err := r.heardSame(a); (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
 		}
-		return fmt.Sprintf(`{"functionCall":{"name":%q,"args":%s},"thoughtSignature":"c2ln"}`, name, args)
 	}
-	switch {
-	case a.Config.Limit == shortest:
-		return append(parts, text("1 2 3")), "MAX_TOKENS", ""
-	case a.has("functionResponse"):
-		return append(parts, text("It is 41.7 degrees.")), "STOP", ""
-	case len(a.Tools) > 0 && len(a.Tools[0].Functions) > 0:
-		name := a.Tools[0].Functions[0].Name
-		if allowed := a.ToolConfig.Calling.Allowed; len(allowed) > 0 {
-			return append(parts, call(allowed[0], "Lisbon")), "STOP", ""
-		}
-		return append(parts, call(name, "Lisbon"), call(name, "Oslo")), "STOP", ""
-	case len(a.Tools) > 0:
-		return append(parts, text("Go 1.26.")), "STOP", `,"groundingMetadata":{"webSearchQueries":["go"],"groundingChunks":[{"web":{"uri":"https://go.dev/doc","title":"go.dev"}}],` +
-			`"groundingSupports":[{"segment":{"startIndex":0,"endIndex":8,"text":"Go 1.26."},"groundingChunkIndices":[0]}]}`
-	case a.Config.Type != "":
-		return append(parts, text(`{"city":"Lisbon","founded":-1200,"coast":true}`)), "STOP", ""
-	case a.has("inlineData"):
-		return append(parts, text("Red.")), "STOP", ""
-	case len(parts) > 0:
-		return append(parts, text("24")), "STOP", ""
+	if err := (&reply{header: http.Header{usageHeader: {"null"}}}).heardSame(nil); err != nil {
+		t.Error(err)
 	}
-	return append(parts, text("pong")), "STOP", ""
 }
 
-// fakeGemini answers as generateContent does, the prompt cache left out: what it hits cannot be asked for there.
-func fakeGemini(w http.ResponseWriter, r *http.Request) {
-	refuse := func(status int, word, reason string) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, `{"error":{"code":%d,"message":"Refused.","status":%q,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":%q}]}}`, status, word, reason)
+// TestChosen: which providers are asked, and with which models.
+func TestChosen(t *testing.T) {
+	o := Options{Providers: []string{"gemini"}, Models: []string{"gemini-2.5-flash", "gemini-x"}}.withDefaults()
+	p, err := chosenProviders(o)
+	if err != nil || len(p) != 1 {
+		t.Fatal(p, err)
 	}
-	var ask geminiAsk
-	body, _ := io.ReadAll(r.Body)
-	switch {
-	case r.Header.Get("X-Goog-Api-Key") != fakeKey:
-		refuse(http.StatusBadRequest, "INVALID_ARGUMENT", "API_KEY_INVALID")
-		return
-	case !strings.Contains(r.URL.Path, "/models/gemini-2.5-flash:"):
-		refuse(http.StatusNotFound, "NOT_FOUND", "")
-		return
-	case json.Unmarshal(body, &ask) != nil:
-		refuse(http.StatusBadRequest, "INVALID_ARGUMENT", "")
-		return
+	models := p[0].models(o)
+	if len(models) != 2 || !models[0].has(canThink) || models[0].can == nil || models[1].can != nil {
+		t.Errorf("%+v", models)
 	}
-	parts, finish, more := ask.said()
-	answer := fmt.Sprintf(`{"candidates":[{"content":{"role":"model","parts":[%s]},"finishReason":%q,"index":0%s}],`+
-		`"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":5,"thoughtsTokenCount":3,"totalTokenCount":20},"modelVersion":"gemini-2.5-flash","responseId":"r1"}`,
-		strings.Join(parts, ","), finish, more)
-	if strings.HasSuffix(r.URL.Path, ":streamGenerateContent") {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: "+answer+"\r\n\r\n")
-		return
+	o.Capabilities = []string{canTools}
+	if models := p[0].models(o); models[0].has(canThink) || !models[1].has(canTools) {
+		t.Errorf("%+v", models)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, answer)
+	if _, err := chosenProviders(Options{Models: []string{"m"}}); err == nil {
+		t.Error("a model of no provider is taken")
+	}
+	if all, err := chosenProviders(Options{}); err != nil || len(all) != len(providers) {
+		t.Errorf("%v, %v", all, err)
+	}
 }
 
-// fakePerplexity answers as the Agent API does: with what it found, and a text that cites it by number.
-func fakePerplexity(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	if r.Header.Get("Authorization") != "Bearer "+fakeKey {
-		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = io.WriteString(w, `{"error":{"message":"Invalid API key","type":"invalid_api_key","code":401}}`)
-		return
+// TestDirect: what is no good never reaches the provider, and what breaks off is told as the server tells it.
+func TestDirect(t *testing.T) {
+	up := &broken{}
+	d := newDirect(up, snapshot.Provider{Type: snapshot.OpenAI}, fakeOptions(newFake()).withDefaults())
+	ask := func(path, body string) (*http.Response, string) {
+		t.Helper()
+		r, err := d.RoundTrip(httptest.NewRequest(http.MethodPost, "http://x"+path, strings.NewReader(body)))
+		if err != nil {
+			return nil, err.Error()
+		}
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, string(text)
 	}
-	body, _ := io.ReadAll(r.Body)
-	var ask struct {
-		Model  string `json:"model"`
-		Limit  int64  `json:"max_output_tokens"`
-		Stream bool   `json:"stream"`
+	const stream = `{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}`
+	if r, body := ask("/v1/chat/completions", `{"model":7}`); r.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"error"`) || up.asked {
+		t.Errorf("%v %s", r, body)
 	}
-	if json.Unmarshal(body, &ask) != nil || ask.Model != "perplexity/sonar" {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"error":{"message":"model is not supported","type":"invalid_request","code":400}}`)
-		return
+	if r, body := ask("/v1/chat/completions", stream); r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "gone") {
+		t.Errorf("before content: %v %s", r, body)
 	}
-	state, reason, text := "completed", "null", "pong, as of Go 1.26 [1]"
-	if ask.Limit == shortest {
-		state, reason, text = "incomplete", `{"reason":"max_output_tokens"}`, "1 2 3"
+	up.pieces = []chat.Piece{{Kind: chat.PieceStart, ID: "x", Model: "m"}, {Kind: chat.PieceText, Text: "Hi"}}
+	if r, body := ask("/v1/chat/completions", stream); r.StatusCode != http.StatusOK || !strings.Contains(body, `"Hi"`) || !strings.Contains(body, "gone") || strings.Contains(body, "[DONE]") {
+		t.Errorf("after content: %v %s", r, body)
 	}
-	search := `{"type":"search_results","queries":["go"],"results":[{"id":1,"title":"Go","url":"https://go.dev/doc","snippet":"Go","date":"2026-02-01","last_updated":"2026-02-01","source":"web"}]}`
-	message := fmt.Sprintf(`{"id":"msg_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":%q,"annotations":[]}]}`, text)
-	whole := fmt.Sprintf(`{"id":"resp_1","object":"response","created_at":1790000000,"status":%q,"incomplete_details":%s,"model":"perplexity/sonar","output":[%s,%s],`+
-		`"usage":{"input_tokens":12,"output_tokens":7,"total_tokens":19,"cost":{"currency":"USD","total_cost":0.005}}}`, state, reason, search, message)
-	if !ask.Stream {
-		_, _ = io.WriteString(w, whole)
-		return
+	if _, body := ask("/v1/other", "{}"); !strings.Contains(body, "there is no /v1/other") {
+		t.Error(body)
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	event := func(name, members string) {
-		_, _ = fmt.Fprintf(w, "event: %s\ndata: {\"type\":%q,%s}\n\n", name, name, members)
-	}
-	begun := strings.Replace(strings.Replace(whole, `"status":"`+state+`"`, `"status":"in_progress"`, 1), search+","+message, "", 1)
-	event("response.created", `"sequence_number":0,"response":`+begun)
-	event("response.output_item.added", `"sequence_number":1,"output_index":0,"item":{"type":"function_call","id":"fc_1","call_id":"c","name":"search_web","arguments":""}`)
-	event("response.output_item.done", `"sequence_number":3,"output_index":0,"item":`+search)
-	event("response.output_item.added", `"sequence_number":4,"output_index":1,"item":{"id":"msg_1","type":"message","status":"in_progress","role":"assistant","content":null}`)
-	event("response.output_text.delta", fmt.Sprintf(`"sequence_number":5,"item_id":"msg_1","output_index":1,"content_index":0,"delta":%q`, text))
-	event("response.output_text.done", fmt.Sprintf(`"sequence_number":6,"item_id":"msg_1","output_index":1,"content_index":0,"text":%q`, text))
-	event("response.output_item.done", `"sequence_number":7,"output_index":1,"item":`+message)
-	event("response."+state, `"sequence_number":8,"response":`+whole)
 }
+
+// broken streams its pieces and then fails.
+type broken struct {
+	asked  bool
+	pieces []chat.Piece
+	n      int
+}
+
+func (b *broken) Fit(*snapshot.Provider, chat.Protocol) chat.Fit { return chat.Translates }
+
+func (b *broken) Do(context.Context, chat.Call) (*chat.Response, error) {
+	b.asked, b.n = true, 0
+	return &chat.Response{Events: b}, nil
+}
+
+func (b *broken) Next() (chat.Event, error) {
+	if b.n == len(b.pieces) {
+		return chat.Event{}, &chat.Error{Status: http.StatusServiceUnavailable, Type: "server_error", Message: "The provider is gone."}
+	}
+	b.n++
+	return chat.Event{Pieces: b.pieces[b.n-1 : b.n], Content: b.pieces[b.n-1].Content()}, nil
+}
+
+func (b *broken) Close() error { return nil }

@@ -5,6 +5,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -146,13 +147,15 @@ func (r Result) judged(err error, key string) Result {
 		}
 		return client.Clip(text)
 	}
-	switch e := err.(type) { //nolint:errorlint // checks return these as they are
-	case nil:
+	var skipped skip
+	var m *client.Mismatch
+	switch {
+	case err == nil:
 		r.Outcome = Passed
-	case skip:
-		r.Outcome, r.Reason = Skipped, hide(e.why)
-	case *client.Mismatch:
-		r.Outcome, r.Expected, r.Got = Failed, hide(e.Want), hide(e.Got)
+	case errors.As(err, &skipped):
+		r.Outcome, r.Reason = Skipped, hide(skipped.why)
+	case errors.As(err, &m):
+		r.Outcome, r.Expected, r.Got = Failed, hide(m.Want), hide(m.Got)
 	default:
 		r.Outcome, r.Expected, r.Got = Failed, "an answer", hide(err.Error())
 	}
