@@ -21,12 +21,17 @@ type target struct {
 	baseURL, key, model string
 	// toolPrompt makes the model call the tool that it is offered.
 	toolPrompt string
+	// provider is the mock's address, models those that each speak to another of its APIs; empty: there is none.
+	provider string
+	models   []string
+	mock     *mockprovider.Provider
 }
 
 // environment is what the scripts read.
 func (g target) environment() []string {
 	return append(os.Environ(),
-		"LAYERS_BASE_URL="+g.baseURL, "LAYERS_KEY="+g.key, "LAYERS_MODEL="+g.model, "LAYERS_TOOL_PROMPT="+g.toolPrompt)
+		"LAYERS_BASE_URL="+g.baseURL, "LAYERS_KEY="+g.key, "LAYERS_MODEL="+g.model, "LAYERS_TOOL_PROMPT="+g.toolPrompt,
+		"LAYERS_PROVIDER="+g.provider, "LAYERS_MODELS="+strings.Join(g.models, " "))
 }
 
 // manifests declare one model at a provider, and one metered key.
@@ -57,12 +62,54 @@ metadata: {name: acme}
 spec: {account: acme, creditPolicyRef: {name: trial}, key: {generate: {secretName: acme}}}
 `
 
-// live starts `layers up --manifests` in front of the mock provider.
+// maker declares a provider of a type that speaks to the mock, and a model at it.
+const maker = `---
+apiVersion: v1
+kind: Secret
+metadata: {name: %[1]s}
+stringData: {key: provider-key}
+---
+apiVersion: layers.dev/v1alpha1
+kind: Provider
+metadata: {name: %[1]s}
+spec: {type: %[2]s, baseURL: %[3]q, auth: {secretRef: {name: %[1]s, key: key}}}
+---
+apiVersion: layers.dev/v1alpha1
+kind: Model
+metadata: {name: %[1]s}
+spec:
+  publicName: example/%[1]s
+  capabilities: [Text, Streaming, Vision, Tools, JSON, Thinking, PromptCache, WebSearch]
+  backends: [{name: only, providerRef: {name: %[1]s}, model: %[4]s}]
+  pricing: {inputPerMillion: "0.25", outputPerMillion: "2", cacheReadPerMillion: "0.1", cacheWritePerMillion: "0.3", searchPerThousand: "10"}
+  limits: {contextTokens: 200000, maxOutputTokens: 32000}
+`
+
+// embedder is a model for embeddings.
+const embedder = `---
+apiVersion: layers.dev/v1alpha1
+kind: Model
+metadata: {name: embed}
+spec:
+  publicName: example/embed
+  capabilities: [Text]
+  backends: [{name: only, providerRef: {name: openai}, model: text-embedding-3-small}]
+  pricing: {inputPerMillion: "0.02", outputPerMillion: "0"}
+  limits: {contextTokens: 8192, maxOutputTokens: 1}
+`
+
+// live starts `layers up --manifests` in front of the mock provider: one model by OpenAI's chat completions without a
+// key, and one at each maker's API.
 func live(t *testing.T) target {
 	t.Helper()
-	_, provider := mockprovider.Start(t)
+	mock, provider := mockprovider.Start(t)
+	root := strings.TrimSuffix(provider, "/v1")
 	folder, data := t.TempDir(), t.TempDir()
-	text := fmt.Sprintf(manifests, provider)
+	text := fmt.Sprintf(manifests, provider) +
+		fmt.Sprintf(maker, "openai", "OpenAI", provider, "gpt-5.6-sol") +
+		fmt.Sprintf(maker, "anthropic", "Anthropic", root, "claude-sonnet-4-5") +
+		fmt.Sprintf(maker, "claude", "Anthropic", root, "claude-opus-5") +
+		fmt.Sprintf(maker, "gemini", "Gemini", root+"/v1beta", "gemini-3.5-flash") + embedder
 	if err := os.WriteFile(filepath.Join(folder, "objects.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +118,10 @@ func live(t *testing.T) target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return target{baseURL: base, key: strings.TrimSpace(string(key)), model: "example/small", toolPrompt: "mock:tool"}
+	return target{
+		baseURL: base, key: strings.TrimSpace(string(key)), model: "example/small", toolPrompt: "mock:tool", provider: root, mock: mock,
+		models: []string{"example/openai", "example/anthropic", "example/claude", "example/gemini"},
+	}
 }
 
 // demo starts `layers up` as it is.
@@ -80,6 +130,23 @@ func demo(t *testing.T) target {
 	return target{
 		baseURL: start(t, up.Options{}), key: "lyr_live_demo", model: "layers/demo",
 		toolPrompt: "What is the weather in Lisbon?",
+	}
+}
+
+// maxTold bounds what of a log is told, in lines.
+const maxTold = 20
+
+// tell looks through the log: nothing that the libraries do is an error of the gateway. The end of a failed test's is told.
+func tell(t *testing.T, log string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	for _, line := range lines {
+		if strings.Contains(line, "level=ERROR") {
+			t.Errorf("the gateway says: %s", line)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the end of its log:\n%s", strings.Join(lines[max(0, len(lines)-maxTold):], "\n"))
 	}
 }
 
@@ -109,8 +176,8 @@ func start(t *testing.T, o up.Options) string {
 		case <-time.After(time.Minute):
 			t.Error("layers up does not end")
 		}
-		if b, err := os.ReadFile(logs.Name()); err == nil && t.Failed() {
-			t.Logf("its log:\n%s", b)
+		if b, err := os.ReadFile(logs.Name()); err == nil {
+			tell(t, string(b))
 		}
 		logs.Close()
 	})

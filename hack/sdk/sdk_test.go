@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,16 +29,15 @@ ok malformed body
 `
 
 func TestNode(t *testing.T) {
-	node := program(t, "node")
-	script := nodeScript(t)
-	eachTarget(t, func(t *testing.T, g target) { run(t, g, nil, node, script) })
+	node, scripts := nodeScripts(t)
+	eachTarget(t, func(t *testing.T, g target) { run(t, g, wantChecks, nil, node, filepath.Join(scripts, "check.mjs")) })
 }
 
 func TestPython(t *testing.T) {
 	python := program(t, "python3")
 	library := pythonLibrary(t, python)
 	eachTarget(t, func(t *testing.T, g target) {
-		run(t, g, []string{"PYTHONPATH=" + library}, python, filepath.Join("python", "check.py"))
+		run(t, g, wantChecks, []string{"PYTHONPATH=" + library}, python, filepath.Join("python", "check.py"))
 	})
 }
 
@@ -60,7 +60,7 @@ func program(t *testing.T, name string) string {
 }
 
 // run runs a script against a gateway and compares the checks that it says have passed.
-func run(t *testing.T, g target, env []string, name string, args ...string) {
+func run(t *testing.T, g target, want string, env []string, name string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -68,13 +68,16 @@ func run(t *testing.T, g target, env []string, name string, args ...string) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.Stderr = append(g.environment(), env...), &problems
 	out, err := cmd.Output()
-	if diff := cmp.Diff(wantChecks, string(out)); diff != "" || err != nil {
+	if diff := cmp.Diff(want, string(out)); diff != "" || err != nil {
 		t.Errorf("%s: %v\nchecks (-want +got):\n%s%s", filepath.Base(name), err, diff, problems.String())
 	}
 }
 
-// nodeScript answers the script's path beside the library that the lock file pins.
-func nodeScript(t *testing.T) string {
+// nodeMajor is the version of Node that the libraries want.
+const nodeMajor = 22
+
+// nodeScripts answers the Node to use and the folder of the scripts, beside the libraries that the lock file pins.
+func nodeScripts(t *testing.T) (node, scripts string) {
 	t.Helper()
 	npm := program(t, "npm")
 	dir := install(t, "node", []string{"package.json", "package-lock.json"}, func(dir string) *exec.Cmd {
@@ -82,16 +85,45 @@ func nodeScript(t *testing.T) string {
 		cmd.Dir = dir
 		return cmd
 	})
-	b, err := os.ReadFile(filepath.Join("node", "check.mjs"))
+	names, err := filepath.Glob(filepath.Join("node", "*.mjs"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%d scripts, %v", len(names), err)
+	}
+	// A folder of its own: another version of the tests may run from the same cache.
+	scripts, err = os.MkdirTemp(dir, "scripts-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A name of its own: another version of the tests may run from the same cache.
-	script := filepath.Join(dir, digest(b)+".mjs")
-	if err := os.WriteFile(script, b, 0o600); err != nil {
+	t.Cleanup(func() { os.RemoveAll(scripts) })
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(scripts, filepath.Base(name)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodeProgram(t, dir), scripts
+}
+
+// nodeProgram is the machine's Node, or, if it is too old, the one that is installed with the libraries.
+func nodeProgram(t *testing.T, dir string) string {
+	t.Helper()
+	node := program(t, "node")
+	out, err := exec.CommandContext(t.Context(), node, "--version").Output()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return script
+	var major int
+	if _, err := fmt.Sscanf(string(out), "v%d", &major); err == nil && major >= nodeMajor {
+		return node
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "node_modules", "node-*", "bin", "node"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("node is %s, want %d or newer, and %d are installed with the libraries", strings.TrimSpace(string(out)), nodeMajor, len(found))
+	}
+	return found[0]
 }
 
 // pythonLibrary answers the folder with the libraries that the requirements pin.

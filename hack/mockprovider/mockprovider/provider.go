@@ -60,6 +60,8 @@ type Served struct {
 	Path   string `json:"path"`
 	Model  string `json:"model"`
 	Stream bool   `json:"stream"`
+	// Prompt is the text of the last message, the script.
+	Prompt string `json:"prompt"`
 	// Status is what was answered.
 	Status int `json:"status"`
 	// Usage is what was billed; nil: nothing, because the answer was an error.
@@ -199,7 +201,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request, d dialect) {
 		e.fail(*f)
 		return
 	}
-	e.served.Model, e.served.Stream, e.served.Thoughts = e.in.Model, e.in.Stream, e.in.Thoughts
+	e.served.Model, e.served.Stream, e.served.Prompt, e.served.Thoughts = e.in.Model, e.in.Stream, e.in.Prompt, e.in.Thoughts
 	if e.script, err = parseScript(e.in.Prompt); err != nil {
 		e.fail(failure{status: http.StatusBadRequest, code: "mock_script", message: err.Error()})
 		return

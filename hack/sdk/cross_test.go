@@ -1,0 +1,59 @@
+package sdk
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// makers are the names of the models that speak to each maker's API.
+var makers = []string{"openai", "anthropic", "claude", "gemini"}
+
+// passed are the lines of checks that have passed with each of some models.
+func passed(names []string, models ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		only := models
+		if before, after, ok := strings.Cut(name, ": "); ok {
+			name, only = before, strings.Fields(after)
+		}
+		for _, m := range only {
+			b.WriteString("ok " + name + " " + m + "\n")
+		}
+	}
+	return b.String()
+}
+
+// crossChecks are the checks of each script; those with ": " are for some models only.
+var crossChecks = map[string][]string{
+	"openai": {
+		"chat", "usage", "stream", "tools", "tools streamed", "parse", "thoughts", "thoughts lost", "thoughts streamed", "abort", "abort before", "busy", "retry",
+		"error in a stream", "responses", "responses stream", "responses tools", "responses parse", "responses thoughts", "responses abort", "responses retry",
+		"embeddings: openai",
+	},
+	"anthropic": {
+		"chat", "usage", "stream", "tools", "no arguments", "tool runner", "parse", "thoughts", "redacted thoughts: anthropic claude", "count tokens", "models",
+		"abort", "busy", "retry", "error in a stream", "invalid key",
+	},
+	"ai": aiChecks(),
+}
+
+func aiChecks() (out []string) {
+	for _, how := range []string{"compatible", "responses", "chat", "anthropic"} {
+		for _, what := range []string{"chat", "stream", "tools", "parse", "thoughts", "abort", "retry", "busy"} {
+			out = append(out, how+" "+what)
+		}
+	}
+	return out
+}
+
+// TestNodeCross runs each library for Node against a model at each maker's API.
+func TestNodeCross(t *testing.T) {
+	node, scripts := nodeScripts(t)
+	g := live(t)
+	for name, checks := range crossChecks {
+		t.Run(name, func(t *testing.T) {
+			run(t, g, passed(checks, makers...), nil, node, filepath.Join(scripts, name+".mjs"))
+		})
+	}
+}
