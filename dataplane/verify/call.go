@@ -67,6 +67,10 @@ func (t *target) send(ctx context.Context, method, path string, header http.Head
 	if err != nil {
 		return nil, noAnswer(ctx, fmt.Errorf("reading the answer: %w", err))
 	}
+	if len(t.key) >= minKey {
+		// Nothing that is told of an answer can then have it, not even a part of it.
+		got = bytes.ReplaceAll(got, []byte(t.key), []byte(hiddenKey))
+	}
 	return &reply{resp.StatusCode, resp.Header, got}, nil
 }
 
@@ -77,8 +81,18 @@ func noAnswer(ctx context.Context, err error) error {
 	return &client.Mismatch{Want: "an answer", Got: err.Error()}
 }
 
-// retries bounds how often a request is sent again that met a limit or an overload.
-const retries = 3
+// A key that an answer repeats, and how long it has to be to be told from a word, in bytes.
+const (
+	hiddenKey = "[key]"
+	minKey    = 8
+)
+
+// retries bounds how often a request is sent again that met a limit or an overload, and soonest how soon: checks that run at
+// once may meet a limit together again and again.
+const (
+	retries = 20
+	soonest = time.Second
+)
 
 // patient is send, coming back when a limit or an overload says so.
 func (t *target) patient(ctx context.Context, method, path string, header http.Header, body []byte) (*reply, error) {
@@ -106,7 +120,7 @@ func comeBack(r *reply) (time.Duration, bool) {
 		return 0, false
 	}
 	seconds, err := strconv.ParseInt(r.header.Get("Retry-After"), 10, 32)
-	return time.Duration(seconds) * time.Second, err == nil && seconds >= 0
+	return max(soonest, time.Duration(seconds)*time.Second), err == nil && seconds >= 0
 }
 
 // codeNotConfigured is of a model that is listed and has no provider yet.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,8 @@ func TestPatience(t *testing.T) {
 	}{
 		"once":           {[]int{429, 200}, limited, "", time.Minute, []time.Duration{3e9}, 200},
 		"overloaded":     {[]int{503, 529, 200}, limited, "", time.Minute, []time.Duration{3e9, 3e9}, 200},
-		"too often":      {[]int{429, 429, 429, 429, 200}, limited, "", time.Minute, []time.Duration{3e9, 3e9, 3e9}, 429},
+		"too often":      {slices.Repeat([]int{429}, retries+2), limited, "", time.Minute, slices.Repeat([]time.Duration{3e9}, retries), 429},
+		"at once":        {[]int{429, 200}, http.Header{"Retry-After": {"0"}}, "", time.Minute, []time.Duration{soonest}, 200},
 		"too long":       {[]int{429, 200}, limited, "", time.Second, nil, 429},
 		"no time told":   {[]int{429, 200}, nil, "", time.Minute, nil, 429},
 		"not a number":   {[]int{429, 200}, http.Header{"Retry-After": {"soon"}}, "", time.Minute, nil, 429},
@@ -172,5 +174,21 @@ func TestParallel(t *testing.T) {
 	}
 	if most.Load() > 3 {
 		t.Errorf("%d at once", most.Load())
+	}
+}
+
+// TestKeyIsHidden: an answer that repeats the key is read without it, wherever it would be cut.
+func TestKeyIsHidden(t *testing.T) {
+	for n := range 400 {
+		target, _ := at(func(*http.Request) (*http.Response, error) {
+			return respond(http.StatusTeapot, nil, strings.Repeat("x", n)+fakeKey), nil
+		})
+		r := target.judge(t.Context(), Result{}, func(ctx context.Context) error {
+			got, err := target.post(ctx, "/x", nil)
+			return first(err, got.good(client.Completions{}, "application/json"))
+		})
+		if r.Outcome != Failed || strings.Contains(r.Got, fakeKey[:10]) {
+			t.Fatalf("%d: %+v", n, r)
+		}
 	}
 }

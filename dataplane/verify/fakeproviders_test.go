@@ -79,7 +79,7 @@ func (a *geminiAsk) said() (parts []string, finish, more string) {
 	return append(parts, text("pong")), "STOP", ""
 }
 
-// fakeGemini answers as generateContent does, the prompt cache left out: what it hits cannot be asked for there.
+// fakeGemini answers as generateContent does.
 func fakeGemini(w http.ResponseWriter, r *http.Request) {
 	refuse := func(status int, word, reason string) {
 		w.Header().Set("Content-Type", "application/json")

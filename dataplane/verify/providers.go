@@ -18,14 +18,15 @@ type provider struct {
 	vectors string
 }
 
-// providers in the order of the report. Their models are small ones of the catalogue that have most capabilities.
+// providers in the order of the report. Their models are small ones of the catalogue that have most capabilities. Gemini's
+// caches by itself and promises no hit, and Vercel's searches where the provider behind it does.
 var providers = []provider{
 	{"openai", snapshot.OpenAI, []string{"OPENAI_API_KEY"},
 		model{"gpt-5-mini", []string{canText, canStream, canSee, canTools, canJSON, canThink, canSearch, canCache}}, "text-embedding-3-small"},
 	{"anthropic", snapshot.Anthropic, []string{"ANTHROPIC_API_KEY"},
 		model{"claude-haiku-4-5", []string{canText, canStream, canSee, canTools, canJSON, canThink, canSearch, canCache}}, ""},
 	{"gemini", snapshot.Gemini, []string{"GEMINI_API_KEY"},
-		model{"gemini-2.5-flash", []string{canText, canStream, canSee, canTools, canJSON, canThink, canSearch, canCache}}, ""},
+		model{"gemini-2.5-flash", []string{canText, canStream, canSee, canTools, canJSON, canThink, canSearch}}, ""},
 	{"perplexity", snapshot.Perplexity, []string{"PERPLEXITY_API_KEY"},
 		model{"perplexity/sonar", []string{canText, canStream, canSearch}}, ""},
 	{"morph", snapshot.Morph, []string{"MORPH_API_KEY"},

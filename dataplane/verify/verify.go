@@ -142,8 +142,8 @@ func (s skip) Error() string { return s.why }
 // judged fills in what came of a check; key is taken out of every text.
 func (r Result) judged(err error, key string) Result {
 	hide := func(text string) string {
-		if key != "" {
-			text = strings.ReplaceAll(text, key, "[key]")
+		if len(key) >= minKey {
+			text = strings.ReplaceAll(text, key, hiddenKey)
 		}
 		return client.Clip(text)
 	}
