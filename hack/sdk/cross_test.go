@@ -38,6 +38,17 @@ var crossChecks = map[string][]string{
 	"ai": aiChecks(),
 }
 
+// pythonChecks are the checks of each script for Python.
+var pythonChecks = map[string][]string{
+	"openai": {
+		"chat", "stream", "tools", "parse", "thoughts", "abort", "busy", "retry", "error in a stream",
+		"responses", "responses stream", "responses parse", "responses thoughts",
+	},
+	"anthropic": {
+		"chat", "stream", "tools", "tool runner", "parse", "thoughts", "count tokens", "abort", "busy", "retry", "error in a stream", "list of models",
+	},
+}
+
 func aiChecks() (out []string) {
 	for _, how := range []string{"compatible", "responses", "chat", "anthropic"} {
 		for _, what := range []string{"chat", "stream", "tools", "parse", "thoughts", "abort", "retry", "busy"} {
@@ -54,6 +65,19 @@ func TestNodeCross(t *testing.T) {
 	for name, checks := range crossChecks {
 		t.Run(name, func(t *testing.T) {
 			run(t, g, passed(checks, makers...), nil, node, filepath.Join(scripts, name+".mjs"))
+		})
+	}
+}
+
+// TestPythonCross runs each library for Python against a model at each maker's API.
+func TestPythonCross(t *testing.T) {
+	python := program(t, "python3")
+	library := pythonLibrary(t, python)
+	for name, checks := range pythonChecks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := []string{"PYTHONPATH=" + library, "PYTHONDONTWRITEBYTECODE=1"}
+			run(t, live(t), passed(checks, makers...), env, python, filepath.Join("python", name+"_check.py"))
 		})
 	}
 }
