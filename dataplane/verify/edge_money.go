@@ -71,8 +71,11 @@ func estimate(ctx context.Context, g *gateway) error {
 
 // prices holds the list to what an estimate counts with.
 func prices(ctx context.Context, g *gateway) error {
-	if g.model.id == "" {
+	switch {
+	case g.model.id == "":
 		return skip{noModel}
+	case g.demo:
+		return skip{inDemo}
 	}
 	var list struct {
 		Data []struct {
@@ -115,13 +118,16 @@ func same(a json.Number, b string) bool {
 	return x != nil && y != nil && x.Cmp(y) == 0
 }
 
+// inDemo is why amounts are not looked at.
+const inDemo = "demo mode charges nothing"
+
 // free says why there is nothing to charge; nil: there is.
 func (g *gateway) free() error {
 	switch {
 	case g.model.id == "":
 		return skip{noModel}
 	case g.demo:
-		return skip{"demo mode charges nothing"}
+		return skip{inDemo}
 	case g.unmetered:
 		return skip{"the key's credit policy charges nothing"}
 	}

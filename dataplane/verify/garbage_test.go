@@ -23,8 +23,8 @@ var garbage = []string{
 // TestGarbage: whatever a gateway answers, the suite ends, and nothing of it counts as right.
 func TestGarbage(t *testing.T) {
 	for _, body := range garbage {
-		for _, status := range []int{200, 400, 401, 404, 500, 503} {
-			for _, media := range []string{"application/json", "text/event-stream", ""} {
+		for _, status := range []int{200, 401, 503} {
+			for _, media := range []string{"application/json", "text/event-stream"} {
 				f := newFake()
 				f.breakReply = func(_ *http.Request, w *recorder) {
 					w.status = status
