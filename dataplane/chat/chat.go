@@ -47,8 +47,8 @@ type Request struct {
 	// Body is what the client sent; Fields are its top-level members, for rewriting it in place.
 	Body   []byte
 	Fields jsonscan.Object
-	// Dropped names what Parse has taken out of Body and Header that an upstream of the same protocol shall not have. One that
-	// passes the request on repeats it in Response.Dropped.
+	// Dropped names what Parse has taken out of Body and Header that an upstream of the same protocol shall not have. The
+	// client is told where the body passes.
 	Dropped []string
 	// Translate reads Body for an upstream of another protocol, once, and is safe for concurrent use (sync.OnceValues). nil: the
 	// protocol cannot be translated. The Prompt is shared: nobody changes it. An error is a *Error with status 400.

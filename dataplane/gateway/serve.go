@@ -30,6 +30,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/upstream/demo"
 	"github.com/layers-dev/layers/dataplane/upstream/gemini"
 	openaiup "github.com/layers-dev/layers/dataplane/upstream/openai"
+	"github.com/layers-dev/layers/dataplane/upstream/perplexity"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
@@ -154,6 +155,7 @@ func newUpstreams(version string) (map[snapshot.ProviderType]chat.Upstream, func
 		snapshot.VercelAIGateway:  openAI,
 		snapshot.Anthropic:        anthropicup.New(client),
 		snapshot.Gemini:           gemini.New(client, gemini.Options{}),
+		snapshot.Perplexity:       perplexity.New(client),
 		snapshot.DemoProvider:     demo.New(demo.Options{}),
 	}, client.CloseIdle
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,6 +94,7 @@ func (e *exchange) attempt(b snapshot.Backend) (chat.Upstream, chat.Call, error)
 	}
 	e.reached = true
 	e.stopsBilling.Store(provider.CancelStopsBilling)
+	e.passes = up.Fit(provider, e.req.Protocol) == chat.Passes
 	return up, chat.Call{
 		Request: e.req, Provider: provider, Model: b.Model, Timeouts: e.target.Times,
 		MaxOutputTokens: e.target.Limits.MaxOutputTokens, Strict: e.target.Strict,
@@ -202,9 +204,27 @@ func (e *exchange) copyHeaders(resp *chat.Response) {
 			h[name] = values
 		}
 	}
-	if len(resp.Dropped) > 0 {
-		h.Set(headerDropped, strings.Join(resp.Dropped, ", "))
+	if e.req.Protocol == chat.Messages || e.req.Protocol == chat.CountTokens {
+		h.Set("Request-Id", e.rec.ID) // where Anthropic's SDKs look for it
 	}
+	dropped := resp.Dropped
+	if e.passes { // only then what the dialect took out was missed
+		dropped = merged(e.req.Dropped, dropped)
+	}
+	if len(dropped) > 0 {
+		h.Set(headerDropped, strings.Join(dropped, ", "))
+	}
+}
+
+// merged joins two lists of names, each name once.
+func merged(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, name := range b {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // headerDropped names the parameters that the provider has nothing for.

@@ -31,11 +31,13 @@ type exchange struct {
 	backends []snapshot.Backend // those of the target that serve the protocol
 	// translates says that one of them does by translating.
 	translates bool
-	price      *pricing.Price // nil in demo mode
-	worst      pricing.Nano   // what it may cost at most; 0 without a price
-	inBound    int64          // input tokens, at most
-	outBound   int64          // output tokens of all choices, at most
-	guess      limits.Estimate
+	// passes says that the backend at work gets the body as it is.
+	passes   bool
+	price    *pricing.Price // nil in demo mode
+	worst    pricing.Nano   // what it may cost at most; 0 without a price
+	inBound  int64          // input tokens, at most
+	outBound int64          // output tokens of all choices, at most
+	guess    limits.Estimate
 
 	tally tally
 	ended bool

@@ -247,3 +247,37 @@ func TestBrokenOffAfterItsReport(t *testing.T) {
 	w.chat(plainStream)
 	eventually(t, "a whole answer's report is believed", func() bool { return usd-w.balance() == 2*20*1_000_000+(4+1)*2_000_000 })
 }
+
+// What the dialect took out is named where the body passes, and not where it was translated from the whole.
+func TestDroppedByTheDialect(t *testing.T) {
+	for fit, want := range map[chat.Fit]string{chat.Passes: "anthropic-beta.context-1m-2025-08-07", chat.Translates: ""} {
+		w := newWorld(t)
+		w.fit = map[chat.Protocol]chat.Fit{chat.Messages: fit}
+		w.key(goodKey, usd)
+		w.serve(answers(1, 1))
+		if fit == chat.Translates {
+			w.serve(translates())
+		}
+		got := w.do("POST", "/v1/messages", goodKey, asked[chat.Messages][1], "Anthropic-Beta", "context-1m-2025-08-07", "Anthropic-Version", "2023-06-01")
+		if got.status != 200 || got.header.Get("X-Layers-Dropped-Params") != want || !strings.HasPrefix(got.header.Get("Request-Id"), "req_") {
+			t.Errorf("%d %v", got.status, got.header)
+		}
+	}
+}
+
+// The lists of models come in the shape of the client's protocol.
+func TestModelListsInEachShape(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, usd)
+	for path, want := range map[string][2]string{
+		"/v1/models":           {`"pricing"`, `"first_id"`},
+		"/v1/models/test/good": {`"owned_by":"test"`, `"display_name"`},
+	} {
+		if got := w.do("GET", path, goodKey, ""); got.status != 200 || !strings.Contains(got.body, want[0]) {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+		if got := w.do("GET", path, goodKey, "", "Anthropic-Version", "2023-06-01"); got.status != 200 || !strings.Contains(got.body, want[1]) {
+			t.Errorf("%s for Anthropic's clients: %d %s", path, got.status, got.body)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -128,14 +129,18 @@ func (s *Server) listModels(w *answer, r *http.Request, rec *observe.Record) err
 	if err != nil {
 		return err
 	}
-	infos := []openai.ModelInfo{}
+	var models []*snapshot.Model
 	for i := range c.x.Models {
 		if m := &c.x.Models[i]; listed(m) && c.allowed(m) == nil {
-			infos = append(infos, info(m))
+			models = append(models, m)
 		}
 	}
-	slices.SortFunc(infos, func(a, b openai.ModelInfo) int { return strings.Compare(a.ID, b.ID) })
-	s.writeJSON(w, openai.ModelList(infos))
+	slices.SortFunc(models, func(a, b *snapshot.Model) int { return strings.Compare(a.PublicName, b.PublicName) })
+	if s.anthropic(r) {
+		s.writeJSON(w, anthropic.ModelList(infos(models, anthropic.Info)))
+		return nil
+	}
+	s.writeJSON(w, openai.ModelList(infos(models, openai.Info)))
 	return nil
 }
 
@@ -150,17 +155,21 @@ func (s *Server) getModel(w *answer, r *http.Request, rec *observe.Record) error
 		return err
 	}
 	rec.Model = m.PublicName
-	s.writeJSON(w, openai.ModelObject(info(m)))
+	if s.anthropic(r) {
+		s.writeJSON(w, anthropic.ModelObject(anthropic.Info(m)))
+		return nil
+	}
+	s.writeJSON(w, openai.ModelObject(openai.Info(m)))
 	return nil
 }
 
-// info is what clients see of a model. Its owner is the part of the name before the slash, as people expect.
-func info(m *snapshot.Model) openai.ModelInfo {
-	owner, _, ok := strings.Cut(m.PublicName, "/")
-	if !ok {
-		owner = "layers"
+// infos makes each model what one protocol's list shows of it.
+func infos[T any](models []*snapshot.Model, info func(*snapshot.Model) T) []T {
+	out := make([]T, 0, len(models))
+	for _, m := range models {
+		out = append(out, info(m))
 	}
-	return openai.ModelInfo{ID: m.PublicName, Created: m.Created, OwnedBy: owner}
+	return out
 }
 
 // AdminHandler is /healthz, /readyz and /metrics.
