@@ -13,6 +13,10 @@ import (
 // the scripts decide by TIME.
 const tick = 100 * time.Millisecond
 
+// embeddedTimeout bounds each call of the embedded store. It is never away: where it is slow this process has too little of
+// the machine, and giving up would only add to it. The server's own bound on a question to a store comes first.
+const embeddedTimeout = 10 * time.Second
+
 // Embedded starts a Redis in this process, on a free port of the loopback, and answers the Admitter on it: the same
 // scripts as on a server. Its data go with Close. o.URL is not used.
 func Embedded(o Options) (*Redis, error) {
@@ -24,6 +28,9 @@ func Embedded(o Options) (*Redis, error) {
 		return nil, fmt.Errorf("starting the embedded redis: %w", err)
 	}
 	o.URL = "redis://:" + password + "@" + server.Addr()
+	if o.Timeout <= 0 {
+		o.Timeout = embeddedTimeout
+	}
 	r, err := NewRedis(o)
 	if err != nil {
 		server.Close()
