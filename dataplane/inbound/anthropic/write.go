@@ -1,15 +1,10 @@
 package anthropic
 
 import (
-	"bytes"
-	"encoding/json"
-	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/sse"
 )
 
@@ -58,34 +53,15 @@ func kind(e *chat.Error) string {
 // writeError answers with the error in Anthropic's shape. Headers set before stay; the request's id among them is repeated
 // under Anthropic's name and in the body.
 func writeError(w http.ResponseWriter, e *chat.Error) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(ceil(e.RetryAfter, time.Second), 10))
-		h.Set("Retry-After-Ms", strconv.FormatInt(ceil(e.RetryAfter, time.Millisecond), 10))
-	}
-	id := h.Get(headerOurID)
+	id := w.Header().Get(headerOurID)
 	if id != "" {
-		h.Set(headerID, id)
+		w.Header().Set(headerID, id)
 	}
-	body := errorBody(e, id)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	status := e.Status
-	if status == http.StatusServiceUnavailable && e.Type == kindOverloaded {
-		status = statusOverloaded
+	told := *e
+	if told.Status == http.StatusServiceUnavailable && told.Type == kindOverloaded {
+		told.Status = statusOverloaded
 	}
-	w.WriteHeader(status)
-	// A client that is gone cannot be told.
-	_, _ = w.Write(body)
-}
-
-// ceil is d in units, rounded up.
-func ceil(d, unit time.Duration) int64 {
-	n := int64(d / unit)
-	if d%unit > 0 && n < math.MaxInt64 {
-		n++
-	}
-	return n
+	chat.WriteError(w, &told, errorBody(e, id))
 }
 
 // errorBody is {"type":"error","error":{"type","message","details",...},"request_id"}. Anthropic's details.error_code has
@@ -127,47 +103,12 @@ func details(e *chat.Error) map[string]string {
 // errorEvent is the error as the last event of a stream; no message_stop follows it.
 func errorEvent(e *chat.Error) []byte { return sse.Append(nil, "error", errorBody(e, "")) }
 
-// encode writes JSON without HTML escapes and without a line end.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
+// encode is chat.Encode.
+func encode(v any) ([]byte, error) { return chat.Encode(v) }
 
 // withCost puts "cost" into the usage object of a message or of a message_delta. An upstream's own cost is replaced; every
 // other byte stays. The usage inside message_start is no bill yet and stays as it is.
-func withCost(data []byte, costUSD string) (out []byte, ok bool) {
-	fields, err := jsonscan.Scan(data)
-	if err != nil {
-		return data, false
-	}
-	m, found := fields.Get("usage")
-	if !found || data[m.ValueStart] != '{' {
-		return data, false
-	}
-	inner, err := jsonscan.Scan(data[m.ValueStart:m.ValueEnd])
-	if err != nil {
-		return data, false
-	}
-	edit := jsonscan.Edit{Start: m.ValueEnd - 1, End: m.ValueEnd - 1, Text: []byte(`,"cost":` + costUSD)}
-	if len(inner) == 0 {
-		edit.Text = edit.Text[1:]
-	} else {
-		// Right behind the last value, before any white space.
-		edit.Start = m.ValueStart + inner[len(inner)-1].ValueEnd
-		edit.End = edit.Start
-	}
-	if cost, found := inner.Get("cost"); found {
-		edit = cost.Replace([]byte(costUSD))
-		edit.Start += m.ValueStart
-		edit.End += m.ValueStart
-	}
-	return jsonscan.Splice(data, edit), true
-}
+func withCost(data []byte, costUSD string) (out []byte, ok bool) { return chat.WithCost(data, costUSD) }
 
 // CountAnswer is the body of an answer of count_tokens: n input tokens.
 func CountAnswer(n int64) []byte {

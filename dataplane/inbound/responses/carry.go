@@ -98,13 +98,5 @@ func uncarry(r *chat.Request) error {
 	return err
 }
 
-// encode writes JSON without HTML escapes and without a line end.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
+// encode is chat.Encode.
+func encode(v any) ([]byte, error) { return chat.Encode(v) }

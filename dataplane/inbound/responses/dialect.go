@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/sse"
 )
 
@@ -57,38 +56,10 @@ func optional(s string) *string {
 
 // WithCost puts the cost into the usage of a response, or of the response in an event; see chat.Dialect.
 func (Responses) WithCost(data []byte, costUSD string) (out []byte, ok bool) {
-	fields, err := jsonscan.Scan(data)
-	if err != nil {
-		return data, false
+	if out, ok = chat.WithCost(data, costUSD, "response"); ok {
+		return out, true
 	}
-	start := 0
-	if m, found := fields.Get("response"); found {
-		start = m.ValueStart
-		if fields, err = jsonscan.Scan(data[m.ValueStart:m.ValueEnd]); err != nil {
-			return data, false
-		}
-	}
-	m, found := fields.Get("usage")
-	if !found || data[start+m.ValueStart] != '{' {
-		return data, false
-	}
-	start += m.ValueStart
-	inner, err := jsonscan.Scan(data[start : start+m.ValueEnd-m.ValueStart])
-	if err != nil {
-		return data, false
-	}
-	var edit jsonscan.Edit
-	if len(inner) == 0 {
-		edit = jsonscan.Edit{Start: m.ValueEnd - m.ValueStart - 1, End: m.ValueEnd - m.ValueStart - 1, Text: []byte(`"cost":` + costUSD)}
-	} else {
-		edit = inner.Prepend("cost", []byte(costUSD))
-	}
-	if cost, found := inner.Get("cost"); found {
-		edit = cost.Replace([]byte(costUSD))
-	}
-	edit.Start += start
-	edit.End += start
-	return jsonscan.Splice(data, edit), true
+	return chat.WithCost(data, costUSD)
 }
 
 // Answer writes a response object.

@@ -353,8 +353,8 @@ func TestRoundTrip(t *testing.T) {
 
 func TestWithCost(t *testing.T) {
 	for data, want := range map[string]string{
-		`{"id":"r","usage":{"input_tokens":1}}`:                               `{"id":"r","usage":{"cost":0.5,"input_tokens":1}}`,
-		`{"type":"response.completed","response":{"usage":{"a":1},"id":"r"}}`: `{"type":"response.completed","response":{"usage":{"cost":0.5,"a":1},"id":"r"}}`,
+		`{"id":"r","usage":{"input_tokens":1}}`:                               `{"id":"r","usage":{"input_tokens":1,"cost":0.5}}`,
+		`{"type":"response.completed","response":{"usage":{"a":1},"id":"r"}}`: `{"type":"response.completed","response":{"usage":{"a":1,"cost":0.5},"id":"r"}}`,
 		`{"usage":{"cost":9}}`:                                                `{"usage":{"cost":0.5}}`,
 		`{"usage":{}}`:                                                        `{"usage":{"cost":0.5}}`,
 		`{"response":{"usage":null}}`:                                         "",
