@@ -269,12 +269,17 @@ type receipt struct {
 
 func (w *world) receipt(t *testing.T, r reply) receipt {
 	t.Helper()
-	got := w.do(t, http.MethodGet, "/v1/usage/"+r.header.Get("X-Layers-Request-Id"), nil)
-	var out receipt
-	if err := json.Unmarshal(got.body, &out); err != nil || got.status != http.StatusOK {
-		t.Fatalf("no receipt: %d %s", got.status, got.body)
+	// A gateway whose disk is slow answers before the ledger has the charge.
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(20 * time.Millisecond) {
+		got := w.do(t, http.MethodGet, "/v1/usage/"+r.header.Get("X-Layers-Request-Id"), nil)
+		var out receipt
+		if got.status == http.StatusOK && json.Unmarshal(got.body, &out) == nil {
+			return out
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no receipt: %d %s", got.status, got.body)
+		}
 	}
-	return out
 }
 
 func (r receipt) usage() *Usage {
