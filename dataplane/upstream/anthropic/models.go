@@ -21,6 +21,8 @@ const (
 // record.
 type facts struct {
 	reasons reasons
+	// budgets says that an adaptive model takes a number of tokens, too, where the client says one: so do those of 4.6, on record.
+	budgets bool
 	// efforts are the values of output_config.effort, rising.
 	efforts []string
 	// sampling says that temperature, top_p and top_k are taken; oneOf that temperature and top_p exclude each other.
@@ -57,8 +59,8 @@ var models = map[string]facts{
 	"claude-haiku-4-5":  {reasons: budgeted, sampling: true, oneOf: true, prefill: true, structured: true, maxOutput: 64_000},
 	"claude-sonnet-4-5": {reasons: budgeted, sampling: true, oneOf: true, prefill: true, structured: true, maxOutput: 64_000},
 	"claude-opus-4-5":   {reasons: budgeted, sampling: true, oneOf: true, prefill: true, structured: true, maxOutput: 64_000},
-	"claude-sonnet-4-6": {reasons: adaptive, efforts: fourEfforts, sampling: true, oneOf: true, structured: true, maxOutput: 128_000},
-	"claude-opus-4-6":   {reasons: adaptive, efforts: fourEfforts, sampling: true, oneOf: true, structured: true, maxOutput: 128_000},
+	"claude-sonnet-4-6": {reasons: adaptive, budgets: true, efforts: fourEfforts, sampling: true, oneOf: true, structured: true, maxOutput: 128_000},
+	"claude-opus-4-6":   {reasons: adaptive, budgets: true, efforts: fourEfforts, sampling: true, oneOf: true, structured: true, maxOutput: 128_000},
 	"claude-opus-4-7":   {reasons: adaptive, efforts: fiveEfforts, structured: true, forcing: true, maxOutput: 128_000},
 	"claude-opus-4-8":   {reasons: adaptive, efforts: fiveEfforts, midSystem: true, structured: true, forcing: true, maxOutput: 128_000},
 	"claude-opus-5":     {reasons: adaptive, efforts: fiveEfforts, midSystem: true, structured: true, forcing: true, maxOutput: 128_000},

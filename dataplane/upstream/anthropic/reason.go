@@ -29,7 +29,7 @@ func (b *builder) reason() error {
 	case b.facts.reasons == never:
 	case off && b.facts.reasons != always:
 		b.out.Thinking = &thinking{Type: "disabled"}
-	case b.facts.reasons == budgeted:
+	case b.facts.reasons == budgeted, b.facts.budgets && r.Budget > 0 && r.Effort == "":
 		b.budget()
 	default:
 		b.adapt(off)
@@ -62,7 +62,10 @@ func (b *builder) budget() {
 		b.leave("reasoning_effort")
 		return
 	}
-	b.out.Thinking = &thinking{Type: "enabled", BudgetTokens: n, Display: b.display()}
+	b.out.Thinking = &thinking{Type: "enabled", BudgetTokens: n}
+	if r.Summary == "omitted" {
+		b.out.Thinking.Display = r.Summary // all that take a budget show their thoughts otherwise
+	}
 }
 
 // raise makes room for a budget, which is a part of max_tokens: what the client asked for is left to the answer. Where the model
@@ -84,13 +87,10 @@ func (b *builder) most() int64 {
 	return b.facts.maxOutput
 }
 
-// display is for models that show nothing of their thoughts unless they are asked.
+// display is for adaptive models, which show nothing of their thoughts unless they are asked.
 func (b *builder) display() string {
 	if b.prompt.Reasoning.Summary == "omitted" {
 		return "omitted"
-	}
-	if b.facts.reasons == budgeted {
-		return ""
 	}
 	return "summarized"
 }
