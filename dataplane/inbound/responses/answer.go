@@ -1,6 +1,10 @@
 package responses
 
-import "github.com/layers-dev/layers/dataplane/chat"
+import (
+	"slices"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+)
 
 // answer is a whole answer as a response: the unary case, written by what writes streams, so that both say the same.
 func answer(r *chat.Request, a *chat.Answer, t chat.Total) response {
@@ -13,10 +17,11 @@ func answer(r *chat.Request, a *chat.Answer, t chat.Total) response {
 		for i := range a.Choices[0].Parts {
 			w.part(&a.Choices[0].Parts[i])
 		}
+		w.logprobs(a.Choices[0].Logprobs)
 		finish = a.Choices[0].Finish
 	}
 	w.refused(finish)
-	w.close()
+	w.finish()
 	out := base(r, a.Created)
 	out.Output = w.list
 	out.finish(finish, out.CreatedAt)
@@ -30,6 +35,10 @@ type items struct {
 	list []outputItem
 	// calls are the indices of the items of tool calls, in their order.
 	calls []int
+	// found are sources that are not told yet, because an item is open: they end none.
+	found []chat.Source
+	// base is how much text of the message stands before the part that is being written, in UTF-16 code units.
+	base  int64
 	hooks hooks
 }
 
@@ -41,6 +50,7 @@ type hooks interface {
 	partDone(i, part int, p outputPart)
 	delta(kind string, i, part int, text string)
 	annotated(i, part, n int, a annotation)
+	tokens(i, part int, list []any)
 }
 
 // silent hears nothing.
@@ -52,6 +62,7 @@ func (silent) partAdded(int, int, outputPart)      {}
 func (silent) partDone(int, int, outputPart)       {}
 func (silent) delta(string, int, int, string)      {}
 func (silent) annotated(int, int, int, annotation) {}
+func (silent) tokens(int, int, []any)              {}
 
 func newItems(r *chat.Request) *items { return &items{r: r, list: []outputItem{}, hooks: silent{}} }
 
@@ -78,6 +89,9 @@ func (w *items) begin(kind string, o outputItem) *outputItem {
 	} else {
 		w.close()
 	}
+	if !w.busy() {
+		w.tell()
+	}
 	o.Type, o.Status, o.ID, o.open = kind, "in_progress", itemID(prefixes[kind], w.r, len(w.list)), true
 	w.list = append(w.list, o)
 	w.hooks.added(len(w.list)-1, &w.list[len(w.list)-1])
@@ -90,6 +104,17 @@ func (w *items) last() *outputItem {
 		return &w.list[n-1]
 	}
 	return nil
+}
+
+// busy says that an item is open.
+func (w *items) busy() bool {
+	return slices.ContainsFunc(w.list, func(o outputItem) bool { return o.open })
+}
+
+// finish ends every open item and tells what is still to be told.
+func (w *items) finish() {
+	w.close()
+	w.tell()
 }
 
 // close ends every open item.
@@ -138,10 +163,7 @@ func (w *items) part(p *chat.Part) {
 	switch p.Kind {
 	case chat.PartText:
 		w.signature(p.Signature)
-		w.text(p.Text)
-		for i := range p.Citations {
-			w.cite(&p.Citations[i])
-		}
+		w.wholeText(p)
 	case chat.PartRefusal:
 		w.refuse(p.Text)
 	case chat.PartThought:
@@ -198,13 +220,6 @@ func (w *items) refused(f chat.Finish) {
 	w.refuse(text)
 }
 
-func (w *items) cite(c *chat.Citation) {
-	i, n, p := w.content("output_text", func() outputPart { return textPart("", nil) })
-	a := note(c, *p.Text)
-	p.Annotations = append(p.Annotations, a)
-	w.hooks.annotated(i, n, len(p.Annotations)-1, a)
-}
-
 func (w *items) think(text string) {
 	o := w.begin("reasoning", outputItem{})
 	if o.Encrypted != "" { // another thought
@@ -251,7 +266,11 @@ func (w *items) call(c *chat.ToolCall) {
 	if c.Custom {
 		kind = "custom_tool_call"
 	}
-	w.begin(kind, outputItem{CallID: c.ID, Name: c.Name})
+	id := c.ID
+	if id == "" { // clients cannot answer a call without one
+		id = itemID("call", w.r, len(w.calls))
+	}
+	w.begin(kind, outputItem{CallID: id, Name: c.Name})
 	w.calls = append(w.calls, len(w.list)-1)
 	w.arguments(len(w.calls)-1, c.Arguments)
 }
@@ -272,16 +291,4 @@ func (w *items) arguments(call int, text string) {
 		kind = deltaInput
 	}
 	w.hooks.delta(kind, i, 0, text)
-}
-
-// source adds to the search's item, which is made by the first.
-func (w *items) source(s *chat.Source) {
-	for i := range w.list {
-		if w.list[i].Type == "web_search_call" {
-			w.list[i].Sources = append(w.list[i].Sources, *s)
-			return
-		}
-	}
-	w.begin("web_search_call", outputItem{Sources: []chat.Source{*s}})
-	w.close()
 }

@@ -73,7 +73,7 @@ func ourThought(item []byte) bool {
 	return false
 }
 
-// uncarry takes items that are ours out of the body that an upstream of the protocol gets.
+// uncarry takes items that are ours out of the body that an upstream of the protocol gets, and names them.
 func uncarry(r *chat.Request) error {
 	if !bytes.Contains(r.Body, []byte(carryPrefix)) && !bytes.Contains(r.Body, []byte("item_reference")) {
 		return nil
@@ -93,6 +93,7 @@ func uncarry(r *chat.Request) error {
 	}
 	list := append(append([]byte{'['}, bytes.Join(kept, []byte{','})...), ']')
 	r.Body = jsonscan.Splice(r.Body, m.Replace(list))
+	r.Dropped = append(r.Dropped, "input.reasoning")
 	var err error
 	r.Fields, err = jsonscan.Scan(r.Body)
 	return err

@@ -172,8 +172,9 @@ func textPart(text string, notes []annotation) outputPart {
 
 func refusalPart(text string) outputPart { return outputPart{Type: "refusal", Refusal: &text} }
 
-func note(c *chat.Citation, text string) annotation {
-	a := annotation{Type: "url_citation", StartIndex: c.Start, EndIndex: c.End, URL: c.URL, Title: c.Title}
+// note writes a citation of the text behind base, which is the offset of its part.
+func note(c *chat.Citation, base int64, text string) annotation {
+	a := annotation{Type: "url_citation", StartIndex: base + c.Start, EndIndex: base + c.End, URL: c.URL, Title: c.Title}
 	if c.Start == 0 && c.End == 0 {
 		a.EndIndex = utf16Len(text)
 	}

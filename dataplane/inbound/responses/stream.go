@@ -46,6 +46,8 @@ func (s *stream) take(p *chat.Piece) {
 		s.items.cite(p.Citation)
 	case chat.PieceSource:
 		s.items.source(p.Source)
+	case chat.PieceLogprobs:
+		s.items.logprobs(p.Raw)
 	case chat.PieceFinish:
 		s.finish = *p.Finish
 	}
@@ -56,7 +58,7 @@ func (s *stream) End(dst []byte, t chat.Total) []byte {
 	s.dst = dst
 	s.begin()
 	s.items.refused(s.finish)
-	s.items.close()
+	s.items.finish()
 	whole := base(s.r, 0)
 	whole.Output = s.items.list
 	whole.finish(s.finish, whole.CreatedAt)
@@ -152,7 +154,7 @@ func (s *stream) part(what string, i, n int, p outputPart) {
 func (s *stream) partAdded(i, n int, p outputPart) { s.part("added", i, n, p) }
 
 func (s *stream) partDone(i, n int, p outputPart) {
-	kind, e := deltaText, textEvent{Text: p.Text}
+	kind, e := deltaText, textEvent{Text: p.Text, Logprobs: p.Logprobs}
 	switch {
 	case s.items.list[i].Type == "reasoning":
 		kind = deltaReasoning
@@ -183,7 +185,10 @@ func (s *stream) text(kind, what string, i, n int, e textEvent) {
 	case deltaReasoning:
 		e.Summary = &n
 	case deltaText:
-		e.Content, e.Logprobs = &n, []any{}
+		e.Content = &n
+		if e.Logprobs == nil {
+			e.Logprobs = []any{}
+		}
 	case deltaRefusal:
 		e.Content = &n
 	}
@@ -192,6 +197,12 @@ func (s *stream) text(kind, what string, i, n int, e textEvent) {
 
 func (s *stream) delta(kind string, i, n int, text string) {
 	s.text(kind, ".delta", i, n, textEvent{Delta: &text})
+}
+
+// tokens tells log probabilities in a delta of their own: a provider may tell them apart from the text.
+func (s *stream) tokens(i, n int, list []any) {
+	empty := ""
+	s.text(deltaText, ".delta", i, n, textEvent{Delta: &empty, Logprobs: list})
 }
 
 func (s *stream) annotated(i, n, count int, a annotation) {
