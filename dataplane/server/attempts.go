@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -37,7 +38,7 @@ func (e *exchange) attempts(ctx context.Context, once func(snapshot.Backend) err
 		case step.Lease == nil:
 			return last
 		}
-		if last = e.leased(step.Lease, once); last == nil {
+		if last = e.leased(ctx, step.Lease, once); last == nil {
 			return nil
 		}
 		if !e.again(ctx, last) || final() {
@@ -50,12 +51,20 @@ func (e *exchange) attempts(ctx context.Context, once func(snapshot.Backend) err
 }
 
 // leased makes one call and says how it went, also where it panics.
-func (e *exchange) leased(lease *route.Lease, once func(snapshot.Backend) error) (err error) {
+func (e *exchange) leased(ctx context.Context, lease *route.Lease, once func(snapshot.Backend) error) (err error) {
 	result, coolDown := route.Failed, time.Duration(0)
 	defer func() { lease.End(result, coolDown) }()
 	err = once(lease.Backend)
-	result, coolDown = resultOf(err)
+	if result, coolDown = resultOf(err); err != nil && stopped(ctx) {
+		result, coolDown = route.Unknown, 0 // whatever the call said of its end
+	}
 	return err
+}
+
+// stopped says that we ended the call, for no fault of the backend's.
+func stopped(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, errLeft) || errors.Is(cause, errTooMany) || errors.Is(cause, errCut)
 }
 
 // resultOf says what an error tells of the backend's health, and for how long it asked to be left alone.
@@ -68,7 +77,7 @@ func resultOf(err error) (route.Result, time.Duration) {
 		return route.Failed, 0
 	}
 	switch {
-	case e.Status == 499:
+	case e.Status == 499, lacks(e): // it may never have been sent
 		return route.Unknown, 0
 	case e.Status == http.StatusTooManyRequests:
 		// It is well, and full.
@@ -113,11 +122,19 @@ func sleep(ctx context.Context, d time.Duration) {
 // affinityBytes bounds what is hashed of each field.
 const affinityBytes = 64 << 10
 
-// affinity is the hash of a conversation: what its requests have in common from the first turn on, so that they meet the
-// prompt cache of the provider that has seen them before. A client may name it itself by OpenAI's prompt_cache_key.
+// affinityTurns bounds how many turns are looked at for the first of the user's.
+const affinityTurns = 16
+
+// breakpoint is a mark of the prompt cache. Clients move it to the end of what they have each time, so that it is no part
+// of what a conversation's requests have in common.
+var breakpoint = regexp.MustCompile(`,?\s*"cache_control"\s*:\s*(?:null|\{[^{}]*\})`)
+
+// affinity is the hash of a conversation: what all its requests have in common, so that they meet the prompt cache of the
+// provider that has seen them before. That is all up to the first turn of the user's; what follows it, only the later
+// ones have. A client may name it itself by OpenAI's prompt_cache_key.
 func affinity(account string, req *chat.Request) uint64 {
 	h := fnv.New64a()
-	add := func(b []byte) { _, _ = h.Write(b[:min(len(b), affinityBytes)]) } // a hash never fails
+	add := func(b []byte) { _, _ = h.Write(breakpoint.ReplaceAll(b[:min(len(b), affinityBytes)], nil)) } // a hash never fails
 	add([]byte(account))
 	if key := req.Fields.Value(req.Body, "prompt_cache_key"); !jsonscan.IsNull(key) {
 		add(key)
@@ -133,10 +150,11 @@ func affinity(account string, req *chat.Request) uint64 {
 		}
 		seen := 0
 		for turn := range jsonscan.Elements(turns) {
-			if add(turn); seen == 1 {
+			add(turn)
+			role, _ := jsonscan.String(jsonscan.Field(turn, "role"))
+			if seen++; role == "user" || seen == affinityTurns {
 				break
 			}
-			seen++
 		}
 	}
 	return h.Sum64()

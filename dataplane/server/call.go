@@ -101,18 +101,35 @@ func (e *exchange) attempt(b snapshot.Backend) (chat.Upstream, chat.Call, error)
 	}, nil
 }
 
-// again says whether the next backend shall be tried after err.
+// again says whether the next backend shall be tried after err: not for a client that is not there any more, which would pay
+// for an answer that nobody reads.
 func (e *exchange) again(ctx context.Context, err error) bool {
-	e.s.metrics.AttemptFailed(e.rec, err)
-	return asError(err).Fallback && ctx.Err() == nil
+	if !stopped(ctx) {
+		e.s.metrics.AttemptFailed(e.rec, err)
+	}
+	failed := asError(err)
+	return (failed.Fallback || lacks(failed)) && ctx.Err() == nil && e.r.Context().Err() == nil
+}
+
+// lacks says that a backend has nothing for what the request asks; another one, of another provider, may.
+func lacks(e *chat.Error) bool {
+	return e.Status == http.StatusBadRequest && (e.Code == "unsupported_parameter" || e.Code == "unsupported_value")
 }
 
 // failed ends an exchange whose answer never began.
 func (e *exchange) failed(ctx context.Context, err error) error {
 	out := e.upstreamError(ctx, err)
-	e.rec.Outcome = observe.UpstreamError
+	e.rec.Outcome = failureOf(ctx)
 	e.end(out.Status)
 	return out
+}
+
+// failureOf is the outcome of a call that failed: a client that left has ended it, where its leaving did.
+func failureOf(ctx context.Context) string {
+	if cause := context.Cause(ctx); errors.Is(cause, errLeft) || errors.Is(cause, errTooMany) {
+		return observe.ClientGone
+	}
+	return observe.UpstreamError
 }
 
 // upstreamError is what a client hears of a failed call, the reason why we ended it first of all.
@@ -120,6 +137,8 @@ func (e *exchange) upstreamError(ctx context.Context, err error) *chat.Error {
 	if cause := context.Cause(ctx); cause != nil {
 		status, message := http.StatusGatewayTimeout, "The model did not answer in time."
 		switch {
+		case errors.Is(cause, errLeft):
+			return errClientGone(errors.Join(cause, err))
 		case errors.Is(cause, errCut):
 			status, message = http.StatusServiceUnavailable, "The gateway is shutting down. Please try again."
 		case errors.Is(cause, errTooMany):

@@ -2,32 +2,42 @@ package server
 
 import (
 	"encoding/json"
-
 	"strconv"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// fit keeps the backends that can serve the client's protocol. Where one of them has to be translated for, what cannot be
-// translated is refused here, before anything is held.
+// fit keeps the backends that can serve the request: those that speak the client's protocol, and those that it can be
+// translated for. What none of them can serve is refused here, before anything is held.
 func (e *exchange) fit() error {
+	var refused error
 	for _, b := range e.target.Backends {
+		if b.Weight <= 0 {
+			continue // it takes none, and neither helps nor hinders
+		}
 		switch e.fitOf(b) {
 		case chat.Unfit:
 			continue
 		case chat.Translates:
+			if e.req.Translate != nil {
+				if _, err := e.req.Translate(); err != nil {
+					refused = err
+					continue
+				}
+			}
 			e.translates = true
 		}
 		e.backends = append(e.backends, b)
 	}
-	if len(e.backends) == 0 && e.req.Protocol != chat.CountTokens {
-		return errRequest("unsupported_endpoint", "model", "The model '"+e.target.PublicName+"' is not served at "+clip(e.r.URL.Path, 128)+".")
+	if len(e.backends) > 0 {
+		return nil
 	}
-	if e.translates && e.req.Translate != nil {
-		if _, err := e.req.Translate(); err != nil {
-			return err
-		}
+	if refused != nil {
+		return refused
+	}
+	if e.req.Protocol != chat.CountTokens {
+		return errRequest("unsupported_endpoint", "model", "The model '"+e.target.PublicName+"' is not served at "+clip(e.r.URL.Path, 128)+".")
 	}
 	return nil
 }

@@ -31,14 +31,14 @@ func (e *exchange) stream(ctx context.Context, leave func()) error {
 		out.held, out.bytes, out.writer = nil, 0, nil
 		return e.streamFrom(ctx, out, b)
 	}
-	last := e.attempts(ctx, once, func(d time.Duration) { out.idle(e.r.Context(), d) }, func() bool { return e.tally.content })
+	last := e.attempts(ctx, once, func(d time.Duration) { out.idle(e.r.Context(), d) }, func() bool { return e.tally.content || out.spoke || out.gone })
 	if last == nil {
 		return nil
 	}
 	if !out.started {
 		return e.failed(ctx, last)
 	}
-	e.rec.Outcome = observe.UpstreamError
+	e.rec.Outcome = failureOf(ctx)
 	e.end(http.StatusOK)
 	fail := e.upstreamError(ctx, last)
 	out.write(e.dialect.ErrorEvent(fail))
@@ -188,6 +188,7 @@ type outlet struct {
 	resp    *chat.Response    // of the provider
 	writer  chat.StreamWriter // of a translated answer; nil: none yet
 	started bool              // the headers are sent
+	spoke   bool              // something of an answer is sent: no other backend can take over
 	gone    bool              // the client is
 	held    []chat.Event      // held back until there is content, and with it a price
 	bytes   int               // of what is held back
@@ -241,11 +242,17 @@ func (o *outlet) idle(ctx context.Context, d time.Duration) {
 }
 
 // beat is called when nothing was sent for a while.
-func (o *outlet) beat() { o.write([]byte(heartbeat)) }
+func (o *outlet) beat() { o.send([]byte(heartbeat)) }
 
-// write sends bytes at once, the headers before the first. What a client that is gone does not take is dropped; the
-// answer is then read to its end for its usage.
+// write sends what a backend said.
 func (o *outlet) write(b []byte) {
+	o.spoke = true
+	o.send(b)
+}
+
+// send sends bytes at once, the headers before the first. What a client that is gone does not take is dropped; the
+// answer is then read to its end for its usage.
+func (o *outlet) send(b []byte) {
 	if !o.started {
 		o.start()
 	}
