@@ -56,8 +56,10 @@ func Gateway(ctx context.Context, o Options) (Report, error) {
 	report.add(g.each(ctx, errorChecks(), g.edge)...)
 	report.add(g.each(ctx, moneyChecks(), g.edge)...)
 	for _, m := range models {
-		if embeds(m) {
+		if m.vectors() {
 			report.add(g.each(ctx, embeddingChecks(m), g.edge)...)
+		}
+		if !m.speaks() {
 			continue
 		}
 		todo, skipped := jobs(g.target, m, client.All())
@@ -128,9 +130,14 @@ func (t *target) run(ctx context.Context, todo []job) []Result {
 	return out
 }
 
-// embeds says that a model makes vectors, not text.
-func embeds(m model) bool {
+// vectors says that a model makes vectors: its list says so, or its name.
+func (m model) vectors() bool {
 	return m.can != nil && m.has(canEmbed) || strings.Contains(m.id, "embed")
+}
+
+// speaks says that a model makes text, too.
+func (m model) speaks() bool {
+	return !m.vectors() || m.can != nil && m.has(canEmbed) && m.has(canText)
 }
 
 // choose finds the models to verify and one that answers.
@@ -183,7 +190,7 @@ func (g *gateway) named(ctx context.Context) ([]model, []Result) {
 }
 
 func (g *gateway) first(m model) {
-	if g.model.id == "" && !embeds(m) {
+	if g.model.id == "" && m.speaks() {
 		g.model = m
 	}
 }
