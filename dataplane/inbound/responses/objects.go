@@ -249,10 +249,10 @@ func base(r *chat.Request, created int64) response {
 		ID: "resp_" + suffix(r), Object: "response", CreatedAt: created, Status: "in_progress", Model: r.Model, Output: []outputItem{},
 		Instructions: echo("instructions", "null"), MaxOutputTokens: echo("max_output_tokens", "null"), MaxToolCalls: echo("max_tool_calls", "null"),
 		ParallelToolCalls: echo("parallel_tool_calls", "true"), PromptCacheKey: echo("prompt_cache_key", "null"),
-		SafetyIdentifier: echo("safety_identifier", "null"), Reasoning: echo("reasoning", `{"effort":null,"summary":null}`),
+		SafetyIdentifier: echo("safety_identifier", "null"), Reasoning: filled(echo("reasoning", "{}"), "effort", "null", "summary", "null"),
 		ServiceTier: "default", Temperature: echo("temperature", "1"), PresencePenalty: echo("presence_penalty", "0"),
-		FrequencyPenalty: echo("frequency_penalty", "0"), Text: echo("text", `{"format":{"type":"text"}}`),
-		ToolChoice: echo("tool_choice", `"auto"`), Tools: echo("tools", "[]"), TopLogprobs: echo("top_logprobs", "0"), TopP: echo("top_p", "1"),
+		FrequencyPenalty: echo("frequency_penalty", "0"), Text: filledText(echo("text", "{}")),
+		ToolChoice: echo("tool_choice", `"auto"`), Tools: filledTools(echo("tools", "[]")), TopLogprobs: echo("top_logprobs", "0"), TopP: echo("top_p", "1"),
 		Truncation: "disabled", User: echo("user", "null"), Metadata: echo("metadata", "{}"),
 	}
 }
