@@ -226,8 +226,10 @@ type Reasoning struct {
 type Search struct {
 	// Forced says that it must be used.
 	Forced bool
-	// MaxUses bounds how often; 0: not said.
+	// MaxUses bounds how often; 0: not said. Assumed says that the bound is the gateway's and no wish of the client's: an upstream
+	// that has none drops nothing.
 	MaxUses int64
+	Assumed bool
 	// AllowedDomains and BlockedDomains; at most one of them is set.
 	AllowedDomains, BlockedDomains []string
 	// ContextSize is OpenAI's low, medium or high; may be empty.

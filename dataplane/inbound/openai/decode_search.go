@@ -42,7 +42,7 @@ func (d *decoder) searchOptions(raw []byte) error {
 	err := d.search("web_search_options", raw)
 	if err == nil {
 		// The field has no limit of OpenAI's.
-		d.prompt.Search.MaxUses = DefaultSearches
+		d.prompt.Search.MaxUses, d.prompt.Search.Assumed = DefaultSearches, true
 	}
 	return err
 }
@@ -54,7 +54,7 @@ func (d *decoder) search(param string, raw []byte) error {
 	}
 	s := &chat.Search{MaxUses: f.MaxUses, ContextSize: f.Size, AllowedDomains: f.Allowed, BlockedDomains: f.Blocked}
 	if s.MaxUses == 0 {
-		s.MaxUses = DefaultSearches
+		s.MaxUses, s.Assumed = DefaultSearches, true
 	}
 	if s.AllowedDomains == nil {
 		s.AllowedDomains = f.Filters.Allowed

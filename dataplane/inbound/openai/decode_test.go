@@ -301,13 +301,13 @@ func TestDecodeParameters(t *testing.T) {
 		`"tools":[{"name":"f","input_schema":{}},{"type":"function","function":{"name":"g","parameters":null,"cache_control":{}}}]`:                        {Tools: []chat.Tool{{Name: "f", Schema: json.RawMessage(`{}`)}, {Name: "g", Cache: "5m"}}},
 		`"tools":[{"type":"custom","custom":{"name":"c","description":"d","format":{"type":"text"}}},{"type":"custom","custom":{"name":"e"}}]`:             {Tools: []chat.Tool{{Name: "c", Description: "d", Custom: true, Grammar: json.RawMessage(`{"type":"text"}`)}, {Name: "e", Custom: true}}},
 
-		`"web_search_options":{}`: {Search: &chat.Search{MaxUses: DefaultSearches}},
-		`"web_search_options":{"search_context_size":"low","max_uses":99,"user_location":{"type":"approximate","approximate":{"country":"NL","city":"Utrecht"}}}`: {Search: &chat.Search{MaxUses: DefaultSearches, ContextSize: "low", Location: json.RawMessage(`{"type":"approximate","city":"Utrecht","country":"NL"}`)}},
+		`"web_search_options":{}`: {Search: &chat.Search{MaxUses: DefaultSearches, Assumed: true}},
+		`"web_search_options":{"search_context_size":"low","max_uses":99,"user_location":{"type":"approximate","approximate":{"country":"NL","city":"Utrecht"}}}`: {Search: &chat.Search{MaxUses: DefaultSearches, Assumed: true, ContextSize: "low", Location: json.RawMessage(`{"type":"approximate","city":"Utrecht","country":"NL"}`)}},
 		`"tools":[{"type":"web_search","max_uses":2,"allowed_domains":["a.test"],"user_location":{"type":"approximate","timezone":"Europe/Paris"}}]`:              {Search: &chat.Search{MaxUses: 2, AllowedDomains: []string{"a.test"}, Location: json.RawMessage(`{"type":"approximate","timezone":"Europe/Paris"}`)}},
-		`"tools":[{"type":"web_search","filters":{"blocked_domains":["a.test"]}}],"tool_choice":{"type":"web_search"}`:                                            {Search: &chat.Search{MaxUses: DefaultSearches, BlockedDomains: []string{"a.test"}, Forced: true}},
-		`"tools":[{"type":"web_search"}],"tool_choice":"required"`:                                                                                                {Search: &chat.Search{MaxUses: DefaultSearches, Forced: true}},
+		`"tools":[{"type":"web_search","filters":{"blocked_domains":["a.test"]}}],"tool_choice":{"type":"web_search"}`:                                            {Search: &chat.Search{MaxUses: DefaultSearches, Assumed: true, BlockedDomains: []string{"a.test"}, Forced: true}},
+		`"tools":[{"type":"web_search"}],"tool_choice":"required"`:                                                                                                {Search: &chat.Search{MaxUses: DefaultSearches, Assumed: true, Forced: true}},
 		`"tools":[{"type":"web_search"}],"tool_choice":"none"`:                                                                                                    {},
-		`"web_search_options":{},"tool_choice":"none"`:                                                                                                            {Search: &chat.Search{MaxUses: DefaultSearches}},
+		`"web_search_options":{},"tool_choice":"none"`:                                                                                                            {Search: &chat.Search{MaxUses: DefaultSearches, Assumed: true}},
 	} {
 		want.Messages = []chat.Message{user(text("hi"))}
 		want.Choices = max(1, want.Choices)

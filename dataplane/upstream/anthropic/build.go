@@ -46,10 +46,10 @@ func build(c chat.Call, p *chat.Prompt) (request []byte, read reading, dropped [
 }
 
 // lack names a parameter that the upstream has nothing for.
-func (b *builder) lack(name string) { b.lacking = append(b.lacking, name) }
+func (b *builder) lack(name string) { b.lacking = append(b.lacking, b.own(name)) }
 
 // leave names something that this request must go without, whatever the Model says about parameters.
-func (b *builder) leave(name string) { b.left = append(b.left, name) }
+func (b *builder) leave(name string) { b.left = append(b.left, b.own(name)) }
 
 // strict refuses the request where the Model says that nothing is to be dropped.
 func (b *builder) strict() error {

@@ -98,7 +98,7 @@ func TestParameters(t *testing.T) {
 
 		"search": {recent, func(p *chat.Prompt) {
 			p.Search = &chat.Search{MaxUses: 3, AllowedDomains: []string{"a.example"}, ContextSize: "high", Location: json.RawMessage(`{"type":"approximate","city":"Bern"}`)}
-		}, map[string]string{"tools": `[{"allowed_domains":["a.example"],"max_uses":3,"name":"web_search","type":"web_search_20250305","user_location":{"city":"Bern","type":"approximate"}}]`, "tool_choice": ""}, []string{"search_context_size"}},
+		}, map[string]string{"tools": `[{"allowed_domains":["a.example"],"max_uses":3,"name":"web_search","type":"web_search_20250305","user_location":{"city":"Bern","type":"approximate"}}]`, "tool_choice": ""}, []string{"web_search_options.search_context_size"}},
 		"search forced": {recent, func(p *chat.Prompt) { p.Search = &chat.Search{Forced: true, BlockedDomains: []string{"b.example"}} },
 			map[string]string{"tools": `[{"blocked_domains":["b.example"],"name":"web_search","type":"web_search_20250305"}]`, "tool_choice": `{"name":"web_search","type":"tool"}`}, nil},
 		"JSON": {recent, func(p *chat.Prompt) { p.Format = &chat.Format{} }, map[string]string{"system": `[{"text":"` + onlyJSON + `","type":"text"}]`, "output_config": ""}, nil},

@@ -39,7 +39,7 @@ func (b *builder) tools() error {
 			AllowedDomains: s.AllowedDomains, BlockedDomains: s.BlockedDomains, UserLocation: s.Location,
 		})
 		if s.ContextSize != "" && s.ContextSize != "medium" {
-			b.lack("search_context_size")
+			b.lack("web_search_options.search_context_size")
 		}
 	}
 	return b.choose()

@@ -188,7 +188,7 @@ func (b *builder) searches(functions bool) bool {
 	}{
 		{"allowed_domains", len(s.AllowedDomains) > 0},
 		{"blocked_domains", len(s.BlockedDomains) > 0},
-		{"max_uses", s.MaxUses > 0},
+		{"max_uses", s.MaxUses > 0 && !s.Assumed},
 		{"search_context_size", s.ContextSize != ""},
 		{"user_location", !jsonscan.IsNull(s.Location)},
 	} {

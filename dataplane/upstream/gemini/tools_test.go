@@ -62,6 +62,7 @@ func TestTools(t *testing.T) {
 		"search": {second25, chat.Prompt{Search: &chat.Search{}}, `[{"googleSearch":{}}]`, `null`, nil},
 		"search with wishes": {third35, chat.Prompt{Search: &chat.Search{MaxUses: 3, AllowedDomains: []string{"a.b"}}}, `[{"googleSearch":{}}]`, `null`,
 			[]string{"web_search_options.allowed_domains", "web_search_options.max_uses"}},
+		"search, bounded by the gateway": {third35, chat.Prompt{Search: &chat.Search{MaxUses: 10, Assumed: true}}, `[{"googleSearch":{}}]`, `null`, nil},
 		"search beside functions": {third35, chat.Prompt{Search: &chat.Search{}, Tools: []chat.Tool{{Name: "f"}}}, `[{"googleSearch":{}},{"functionDeclarations":[{"name":"f"}]}]`,
 			`{"includeServerSideToolInvocations":true}`, nil},
 		"search or functions":     {second25, chat.Prompt{Search: &chat.Search{}, Tools: []chat.Tool{{Name: "f"}}}, `[{"functionDeclarations":[{"name":"f"}]}]`, `null`, []string{"web_search_options"}},

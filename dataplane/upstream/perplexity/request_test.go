@@ -45,7 +45,8 @@ func TestRequests(t *testing.T) {
 			Search: &chat.Search{ContextSize: "low", AllowedDomains: []string{"a.com"}, MaxUses: 3, Location: json.RawMessage(`{"type":"approximate","city":"Utrecht","region":null,"timezone":"x"}`)},
 			Others: []chat.Parameter{{Name: "search_recency_filter", Value: json.RawMessage(`"week"`)}, {Name: "language_preference", Value: json.RawMessage(`"nl"`)}},
 		}, `{"model":"openai/x","language_preference":"nl","tools":[{"type":"web_search","search_context_size":"low","user_location":{"city":"Utrecht"},"filters":{"search_domain_filter":["a.com"],"search_recency_filter":"week"}}]}`, []string{"web_search_options.max_uses"}},
-		"pages kept out": {"openai/x", chat.Prompt{Search: &chat.Search{BlockedDomains: []string{"b.com"}}}, `{"model":"openai/x","tools":[{"type":"web_search","filters":{"search_domain_filter":["-b.com"]}}]}`, nil},
+		"bounded by the gateway": {"openai/x", chat.Prompt{Search: &chat.Search{MaxUses: 10, Assumed: true}}, `{"model":"openai/x","tools":[{"type":"web_search"}]}`, nil},
+		"pages kept out":         {"openai/x", chat.Prompt{Search: &chat.Search{BlockedDomains: []string{"b.com"}}}, `{"model":"openai/x","tools":[{"type":"web_search","filters":{"search_domain_filter":["-b.com"]}}]}`, nil},
 		"what it has not": {"openai/x", chat.Prompt{
 			Stop: []string{"x"}, Seed: new(int64), PresencePenalty: "1", Logprobs: true, User: "u", Verbosity: "low", Tools: tools[:1], ParallelTools: new(bool),
 			Others: []chat.Parameter{{Name: "metadata", Value: json.RawMessage(`{}`)}, {Name: "store", Value: json.RawMessage(`true`)}},

@@ -104,7 +104,7 @@ func search(p *chat.Prompt, d *responses.Drops) searchTool {
 	if len(domains) > 0 {
 		out.Filters[domainFilter], _ = responses.JSON(domains) // strings always encode
 	}
-	if s.MaxUses > 0 {
+	if s.MaxUses > 0 && !s.Assumed {
 		d.Parameter(responses.ParamSearch, "max_uses")
 	}
 	return out
