@@ -2,16 +2,11 @@ package anthropic
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,6 +15,7 @@ import (
 )
 
 // recordings is the folder of recorded traffic beside the module, which a plain checkout does not have.
+
 const recordings = "../../../../shared/wire"
 
 type recording struct {
@@ -36,6 +32,7 @@ type recording struct {
 }
 
 // recorded are the exchanges with Messages, of every tier.
+
 func recorded(t *testing.T) []recording {
 	manifest, err := os.ReadFile(filepath.Join(recordings, "manifest.json"))
 	if err != nil {
@@ -81,6 +78,7 @@ func file(t *testing.T, name string) []byte {
 }
 
 // served is a server that answers as it is on record.
+
 func served(t *testing.T, r recording) string {
 	return serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -99,6 +97,7 @@ func served(t *testing.T, r recording) string {
 }
 
 // heard is what a client has to hear of an answer, read with encoding/json and by another way than the package goes.
+
 type heard struct {
 	ID, Model, Text, Thoughts string
 	Signatures, Encrypted     []string
@@ -127,6 +126,7 @@ type recordedUsage struct {
 }
 
 // priced is what the usage of an answer comes to.
+
 func priced(usages ...*recordedUsage) *pricing.Usage {
 	var all recordedUsage
 	for _, u := range usages {
@@ -236,6 +236,7 @@ func canonical(t *testing.T, raw string) string {
 }
 
 // told is what the package's answer tells, in the same words.
+
 func told(t *testing.T, a *chat.Answer) heard {
 	out := heard{ID: a.ID, Model: a.Model}
 	if len(a.Choices) != 1 {
@@ -310,182 +311,3 @@ func TestRecordedUnary(t *testing.T) {
 }
 
 // retell reads a recorded stream to the message that it tells.
-func retell(t *testing.T, body []byte) (recordedMessage, []*recordedUsage) {
-	var m recordedMessage
-	var usages []*recordedUsage
-	for _, line := range strings.FieldsFunc(string(body), func(c rune) bool { return c == '\n' || c == '\r' }) {
-		data, ok := strings.CutPrefix(line, "data:")
-		if !ok {
-			continue
-		}
-		var e struct {
-			Type    string
-			Message recordedMessage
-			Block   recordedBlock `json:"content_block"`
-			Delta   struct {
-				Text, Thinking, Signature string
-				Partial                   string `json:"partial_json"`
-				Citation                  *recordedCitation
-				StopReason                string `json:"stop_reason"`
-			}
-			Index int
-			Usage *recordedUsage
-		}
-		if err := json.Unmarshal([]byte(data), &e); err != nil {
-			t.Fatal(err)
-		}
-		switch e.Type {
-		case "message_start":
-			m = e.Message
-			usages = append(usages, m.Usage)
-		case "content_block_start":
-			m.Content = append(m.Content, e.Block)
-		case "content_block_delta":
-			b := &m.Content[e.Index]
-			b.Text += e.Delta.Text
-			b.Thinking += e.Delta.Thinking
-			b.Signature += e.Delta.Signature
-			b.partial += e.Delta.Partial
-			if e.Delta.Citation != nil {
-				b.Citations = append(b.Citations, *e.Delta.Citation)
-			}
-		case "message_delta":
-			m.StopReason = e.Delta.StopReason
-			usages = append(usages, e.Usage)
-		}
-	}
-	return m, usages
-}
-
-func TestRecordedStreams(t *testing.T) {
-	for _, r := range recorded(t) {
-		if !r.Stream || bytes.Contains(r.body, []byte("event: error")) {
-			continue
-		}
-		t.Run(r.ID, func(t *testing.T) {
-			t.Parallel()
-			m, usages := retell(t, r.body)
-			base := served(t, r)
-			raw, err := collect(do(t, passes(t, base, streamBody, true)).Events)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.TrimRight(raw.raw, "\r\n") != strings.TrimRight(string(r.body), "\r\n") {
-				t.Error("the bytes were changed")
-			}
-			out, err := collect(do(t, translated(t, base, hello(), true)).Events)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(hear(t, m), told(t, answerOf(out))); d != "" {
-				t.Error(d)
-			}
-			for _, got := range []collected{raw, out} {
-				if d := cmp.Diff(priced(usages...), got.usage); d != "" {
-					t.Error(d)
-				}
-				empty := len(m.Content) == 0
-				if got.id != m.ID || !got.done || (got.content == 0) != empty || (got.outputBytes == 0) != empty {
-					t.Errorf("id %q, done %v, %d events with content, %d bytes", got.id, got.done, got.content, got.outputBytes)
-				}
-			}
-			compareSplits(t, r.body, passed, raw)
-			compareSplits(t, r.body, func(body io.Reader) (collected, error) { return decoded(body, reading{}) }, out)
-		})
-	}
-}
-
-// compareSplits replays a stream a byte at a time, and cut in two: a small one at every offset, others at a sample of them.
-func compareSplits(t *testing.T, body []byte, read func(io.Reader) (collected, error), want collected) {
-	t.Helper()
-	slow, err := read(iotest.OneByteReader(bytes.NewReader(body)))
-	if d := cmp.Diff(want, slow, exported); d != "" || err != nil {
-		t.Fatal("a byte at a time:", d, err)
-	}
-	for i := 0; i < len(body); i += 1 + len(body)*len(body)/1_000_000 {
-		got, err := read(io.MultiReader(bytes.NewReader(body[:i]), bytes.NewReader(body[i:])))
-		if err != nil || !reflect.DeepEqual(want, got) {
-			t.Fatal("cut at", i, cmp.Diff(want, got, exported), err)
-		}
-	}
-}
-
-func TestRecordedErrors(t *testing.T) {
-	for _, r := range recorded(t) {
-		if r.Status == 200 && !bytes.Contains(r.body, []byte("event: error")) {
-			continue
-		}
-		t.Run(r.ID, func(t *testing.T) {
-			want := map[int]struct {
-				status     int
-				kind, code string
-			}{
-				400: {400, "invalid_request_error", ""}, 401: {502, "api_error", "upstream_auth"}, 404: {404, "invalid_request_error", "model_not_found"},
-				413: {413, "invalid_request_error", "request_too_large"}, 429: {429, "rate_limit_error", "rate_limit_exceeded"},
-				500: {502, "api_error", "upstream_error"}, 529: {503, "overloaded_error", "upstream_overloaded"}, 200: {503, "overloaded_error", "upstream_overloaded"},
-			}[r.Status]
-			if bytes.Contains(r.body, []byte("prompt is too long")) {
-				want.code = "context_length_exceeded"
-			}
-			for _, c := range []chat.Call{passes(t, served(t, r), plainBody, r.Stream), translated(t, served(t, r), hello(), r.Stream)} {
-				out, err := newUpstream(t).Do(context.Background(), c)
-				if err == nil {
-					_, err = collect(out.Events)
-				}
-				e := chatError(t, err)
-				if e.Status != want.status || e.Type != want.kind || e.Code != want.code || e.Message == "" {
-					t.Errorf("got %+v", e)
-				}
-				if strings.Contains(e.Message, "00000000-0000") {
-					t.Errorf("an organization in %q", e.Message)
-				}
-				if v := r.header.Get("Retry-After"); r.Status == 429 && v != "" && e.RetryAfter.String() != v+"s" && e.RetryAfter.Seconds() == 0 {
-					t.Errorf("Retry-After %q became %v", v, e.RetryAfter)
-				}
-			}
-		})
-	}
-}
-
-func TestRecordedCounts(t *testing.T) {
-	counted := 0
-	for _, r := range recorded(t) {
-		if r.API != "count_tokens" || r.Status != 200 {
-			continue
-		}
-		counted++
-		c := passes(t, served(t, r), string(r.request), false)
-		c.Request.Protocol = chat.CountTokens
-		out := do(t, c)
-		if !bytes.Equal(out.Body, r.body) || out.Usage == nil || *out.Usage != (pricing.Usage{}) || out.OutputBytes != 0 {
-			t.Errorf("%s: got %+v", r.ID, out)
-		}
-	}
-	if counted == 0 {
-		t.Error("no counts on record")
-	}
-}
-
-// The connection takes the compression off, as it asked for it itself.
-func TestRecordedCompression(t *testing.T) {
-	compressed := 0
-	for _, r := range recorded(t) {
-		raw, err := os.ReadFile(filepath.Join(recordings, filepath.Dir(r.Files.Body), "response.body.gz"))
-		if err != nil {
-			continue // it keeps none
-		}
-		compressed++
-		base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			w.Header().Set("Content-Encoding", "gzip")
-			_, _ = w.Write(raw)
-		})
-		got, err := collect(do(t, passes(t, base, streamBody, true)).Events)
-		if err != nil || strings.TrimRight(got.raw, "\n") != strings.TrimRight(string(r.body), "\n") {
-			t.Errorf("%s: %v, %d bytes of %d", r.ID, err, len(got.raw), len(r.body))
-		}
-	}
-	if compressed == 0 {
-		t.Error("no compressed body on record")
-	}
-}

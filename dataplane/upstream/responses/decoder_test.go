@@ -1,7 +1,6 @@
 package responses
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/layers-dev/layers/dataplane/chat"
-	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
@@ -213,42 +211,4 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: %s", in, d)
 		}
 	}
-}
-
-// FuzzStream: whatever an upstream streams, however it is cut, gives the same pieces, and no panic.
-func FuzzStream(f *testing.F) {
-	f.Add([]byte(eventsOf(created, `{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}`, completed)))
-	f.Add([]byte(eventsOf(created, `{"type":"response.output_item.added","output_index":-1,"item":{"type":"function_call","call_id":"c","name":"f"}}`, `{"type":"response.function_call_arguments.delta","output_index":-1,"delta":"{}"}`, completed)))
-	f.Add([]byte(eventsOf(`{"type":"response.completed","response":{"output":[{"type":"reasoning","content":[{"text":"x"}]},{"type":"message","content":[{"type":"refusal","refusal":"no"},{"type":"output_text","text":"a","annotations":[{"type":"url_citation"}]}]}]}}`)))
-	f.Add([]byte(eventsOf(`{"type":"error","message":"x"}`)))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		whole, err := replay(t, Dialect{}, bytes.NewReader(body))
-		halves, err2 := replay(t, Dialect{}, &cut{first: body[:len(body)/2], rest: body[len(body)/2:]})
-		if (err == nil) != (err2 == nil) {
-			t.Fatal(err, err2)
-		}
-		if d := cmp.Diff(whole, halves); d != "" {
-			t.Fatal(d)
-		}
-		if err == nil && whole.Finish == "" {
-			t.Fatalf("no finish: %+v", whole)
-		}
-	})
-}
-
-// FuzzAnswer: any JSON object is a response, if an empty one.
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"id":"r","output":[{"type":"message","content":[{"type":"output_text","text":"a","logprobs":[{}]}]},{"type":"function_call","name":"f"},{"type":"reasoning","summary":[{"text":"t"}]}],"status":"completed","usage":{"input_tokens":1,"output_tokens":2}}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if _, err := jsonscan.Scan(body); err != nil {
-			return
-		}
-		a := Dialect{}.Answer(bytes.TrimSpace(body))
-		if len(a.Choices) != 1 || a.Choices[0].Reason == "" {
-			t.Fatalf("%+v", a)
-		}
-		if u := Usage(body); u != nil && (u.Input < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Reasoning > u.Output || u.Searches < 0) {
-			t.Fatalf("%+v", u)
-		}
-	})
 }
