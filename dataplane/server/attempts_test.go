@@ -141,7 +141,6 @@ func TestLongBeginning(t *testing.T) {
 	}
 }
 
-
 // All turns of a conversation go one way, and conversations do not go the same way.
 func TestAffinityOfConversations(t *testing.T) {
 	hash := func(protocol chat.Protocol, body string) uint64 {

@@ -37,6 +37,7 @@ type exchange struct {
 	worst    pricing.Nano   // what it may cost at most; 0 without a price
 	inBound  int64          // input tokens, at most
 	outBound int64          // output tokens of all choices, at most
+	searches int64          // of the web, at most
 	guess    limits.Estimate
 
 	tally tally
@@ -138,9 +139,10 @@ func (s *Server) bodyError(w *answer, err error, limit int64) error {
 func (e *exchange) bound() error {
 	for _, need := range e.req.Needs {
 		if !slices.Contains(e.target.Capabilities, need) {
-			return errRequest("unsupported_capability", capabilityParam[need], "The model '"+e.target.PublicName+"' does not support "+need+".")
+			return errRequest("unsupported_capability", capabilityParam(e.req.Protocol, need), "The model '"+e.target.PublicName+"' does not support "+need+".")
 		}
 	}
+	e.searches = e.searchBound()
 	limit := e.target.Limits
 	if e.req.MaxOutputTokens > limit.MaxOutputTokens {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "max_tokens is too large for the model '"+e.target.PublicName+"', which writes at most "+
@@ -155,7 +157,7 @@ func (e *exchange) bound() error {
 	if err := e.priced(); err != nil {
 		return err
 	}
-	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.req.Searches, LongCache: e.req.LongCache}
+	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.searches, LongCache: e.req.LongCache}
 	worst, err := pricing.Worst(bound, *e.price)
 	if err != nil || worst > admit.MaxNano {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
@@ -188,7 +190,7 @@ func (e *exchange) tokens() bool {
 	}
 	e.guess = limits.NewEstimate(req.InputBytes, limit.ContextTokens, req.MaxOutputTokens, limit.MaxOutputTokens, req.Choices)
 	e.inBound = limit.ContextTokens
-	if !req.Opaque {
+	if !req.Opaque && e.searches == 0 { // what a search finds is input, and no byte of the body
 		e.inBound = min(e.inBound, req.InputBytes)
 	}
 	out := limit.MaxOutputTokens
@@ -212,13 +214,53 @@ func (e *exchange) tokens() bool {
 	return true
 }
 
+// untoldSearches is how often an answer is thought to search at most where the provider cannot be told: as often as where
+// the client does not say. What is charged is what the provider reports.
+const untoldSearches = 10
+
+// searchBound is how often the request may search the web: as often as it says, but for backends that search unasked, or as
+// often as they like.
+func (e *exchange) searchBound() int64 {
+	n := e.req.Searches
+	if e.req.Protocol == chat.Embeddings || e.req.Protocol == chat.CountTokens {
+		return n
+	}
+	for _, b := range e.backends {
+		kind := e.x.Provider(b.Provider).Type
+		if searchesUnasked(kind, b.Model) || n > 0 && kind == snapshot.Gemini {
+			n = max(n, untoldSearches*max(e.req.Choices, 1))
+		}
+	}
+	return n
+}
+
+// searchesUnasked says that a model searches for every answer: Perplexity's, wherever it is served, and OpenAI's models for
+// searching in chat completions.
+func searchesUnasked(kind snapshot.ProviderType, model string) bool {
+	return kind == snapshot.Perplexity || strings.HasPrefix(model, "perplexity/") ||
+		kind == snapshot.OpenAI && (strings.Contains(model, "-search-preview") || strings.Contains(model, "-search-api"))
+}
+
 // effortBudget is the largest budget, in tokens, that an adapter makes of an effort (upstream/anthropic, upstream/gemini).
 const effortBudget = 24576
 
-// capabilityParam is the field of a request that asks for a capability.
-var capabilityParam = map[string]string{
-	"Streaming": "stream", "Vision": "messages", "Tools": "tools", "JSON": "response_format", "Thinking": "reasoning_effort",
-	"WebSearch": "tools", "PromptCache": "cache",
+// capabilityParams are the fields of a chat completion that ask for a capability, and where another protocol has other ones.
+var capabilityParams = map[chat.Protocol]map[string]string{
+	chat.Completions: {
+		"Streaming": "stream", "Vision": "messages", "Tools": "tools", "JSON": "response_format", "Thinking": "reasoning_effort",
+		"WebSearch": "tools", "PromptCache": "cache",
+	},
+	chat.Messages:    {"JSON": "output_config", "Thinking": "thinking"},
+	chat.CountTokens: {"JSON": "output_config", "Thinking": "thinking"},
+	chat.Responses:   {"Vision": "input", "JSON": "text", "Thinking": "reasoning"},
+}
+
+// capabilityParam is the field in which a request of the protocol asks for a capability.
+func capabilityParam(protocol chat.Protocol, need string) string {
+	if param, ok := capabilityParams[protocol][need]; ok {
+		return param
+	}
+	return capabilityParams[chat.Completions][need]
 }
 
 // maxTokensParam is the field in which the client gave its limit.

@@ -25,6 +25,8 @@ type estimate struct {
 	// Tokens are estimated, WorstTokens are what the hold is for.
 	Tokens      tokenPair `json:"estimated_tokens"`
 	WorstTokens tokenPair `json:"worst_tokens"`
+	// WorstSearches is how many searches of the web the hold is for; the estimated cost has one of them.
+	WorstSearches int64 `json:"worst_searches,omitempty"`
 	// Cost is of the estimated tokens, Hold what is reserved while the request runs; its charge is of what it really used.
 	Cost      map[string]string `json:"estimated_cost"`
 	Hold      map[string]string `json:"hold"`
@@ -106,7 +108,7 @@ func (e *exchange) estimateOf(d admit.Decision) estimate {
 	perDollar := e.x.CreditsPerDollar
 	out := estimate{
 		Object: "estimate", Model: e.target.PublicName, Route: stops(e.target.Backends), Unmetered: e.unmetered,
-		Tokens: tokenPair{e.guess.Input, e.guess.Output}, WorstTokens: tokenPair{e.inBound, e.outBound},
+		Tokens: tokenPair{e.guess.Input, e.guess.Output}, WorstTokens: tokenPair{e.inBound, e.outBound}, WorstSearches: e.searches,
 		Cost: limits.Amount(0, perDollar), Hold: limits.Amount(e.holds(), perDollar),
 		Admitted: true, Status: http.StatusOK, Limits: e.limitsOf(),
 	}
@@ -114,7 +116,7 @@ func (e *exchange) estimateOf(d admit.Decision) estimate {
 		return out
 	}
 	out.Price = pricesOf(*e.price)
-	if cost, _, err := pricing.Cost(pricing.Usage{Input: e.guess.Input, Output: e.guess.Output}, *e.price); err == nil {
+	if cost, _, err := pricing.Cost(pricing.Usage{Input: e.guess.Input, Output: e.guess.Output, Searches: min(e.searches, 1)}, *e.price); err == nil {
 		out.Cost = limits.Amount(cost, perDollar)
 	}
 	if !e.unmetered && (d.Outcome == admit.Admitted || d.Outcome == admit.InsufficientCredits) {
