@@ -126,9 +126,13 @@ func FuzzScan(f *testing.F) {
 		`{}`, `{"a":1}`, `{"a":[1,2,{"b":null}],"c":"\u00e9\ud83d\ude00\ud800"}`, ` { "a" : -0.5e-3 , "b" : true } `,
 		`{"a":}`, `{"a":"\"}`, `[{}]`, "{\"\xff\":1}", `{"a":1,"a":{"x":[]}}`,
 	} {
-		f.Add([]byte(s))
+		f.Add([]byte(s), []byte(nil))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add([]byte(nil), []byte{0, 1, 4, 0, 5, 2, 1, 6, 7, 2, 2, 4})
+	f.Fuzz(func(t *testing.T, b, script []byte) {
+		if len(b) == 0 {
+			b = nested(script[:min(len(script), 1000)])
+		}
 		o, err := Scan(b)
 		var object map[string]json.RawMessage
 		isObject := json.Unmarshal(b, &object) == nil && object != nil
@@ -158,6 +162,37 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 	})
+}
+
+// nested is the object that a script makes: a byte opens a container, closes one or is a scalar.
+func nested(script []byte) []byte {
+	out, open := []byte("{"), []byte("}")
+	for _, b := range script {
+		if kind := b % 8; kind == 2 || kind == 3 {
+			if n := len(open) - 1; n > 0 {
+				out, open = append(out, open[n]), open[:n]
+			}
+			continue
+		}
+		if last := out[len(out)-1]; last != '{' && last != '[' {
+			out = append(out, ',')
+		}
+		if open[len(open)-1] == '}' {
+			out = append(out, `"k`+string('a'+rune(b>>3))+`": `...)
+		}
+		switch b % 8 {
+		case 0:
+			out, open = append(out, '{'), append(open, '}')
+		case 1:
+			out, open = append(out, '['), append(open, ']')
+		default:
+			out = append(out, [...]string{`1`, `"\u00e9\ud83d\ude00\ud800"`, `null`, `-0.5e-3`}[b%8-4]...)
+		}
+	}
+	for i := len(open) - 1; i >= 0; i-- {
+		out = append(out, open[i])
+	}
+	return out
 }
 
 // compareValue holds the readers of values against encoding/json.
