@@ -173,10 +173,14 @@ func citationOf(annotation []byte) *chat.Citation {
 	if text(annotation, "type") != "url_citation" || c == nil {
 		return nil
 	}
-	return &chat.Citation{
+	out := &chat.Citation{
 		URL: text(c, "url"), Title: text(c, "title"), Quote: text(c, "content"), Start: number(c, "start_index"), End: number(c, "end_index"),
 		Native: append(json.RawMessage(nil), annotation...),
 	}
+	if out.Start < 0 || out.End < out.Start {
+		out.Start, out.End = 0, 0 // nonsense counts as not told
+	}
+	return out
 }
 
 // sourcesOf are what a search found, as Perplexity's models tell it beside the choices: search_results, or addresses alone.

@@ -124,10 +124,14 @@ func citation(annotation []byte, base int64) *chat.Citation {
 	if text(annotation, "type") != "url_citation" {
 		return nil
 	}
-	return &chat.Citation{
+	c := &chat.Citation{
 		URL: text(annotation, "url"), Title: text(annotation, "title"), Native: append(json.RawMessage(nil), annotation...),
 		Start: base + number(annotation, "start_index"), End: base + number(annotation, "end_index"),
 	}
+	if c.Start < 0 || c.End < c.Start {
+		c.Start, c.End = 0, 0 // nonsense counts as not told
+	}
+	return c
 }
 
 // finish says why a response ended. called says that it has calls of tools, refused that it is nothing but a refusal.
