@@ -54,7 +54,7 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte(eventsOf(created, `{"type":"response.output_item.added","output_index":-1,"item":{"type":"function_call","call_id":"c","name":"f"}}`, `{"type":"response.function_call_arguments.delta","output_index":-1,"delta":"{}"}`, completed)), []byte(nil))
 	f.Add([]byte(eventsOf(`{"type":"response.completed","response":{"output":[{"type":"reasoning","content":[{"text":"x"}]},{"type":"message","content":[{"type":"refusal","refusal":"no"},{"type":"output_text","text":"a","annotations":[{"type":"url_citation"}]}]}]}}`)), []byte(nil))
 	f.Add([]byte(eventsOf(`{"type":"error","message":"x"}`)), []byte(nil))
-	f.Add([]byte(nil), []byte{0, 1, 4, 3, 6, 2, 5, 7, 9, 11, 13, 15, 16, 17, 2, 20})
+	f.Add([]byte(nil), []byte{0, 5, 1, 4, 3, 6, 2, 7, 9, 11, 13, 15, 16, 17, 2, 20})
 	f.Fuzz(func(t *testing.T, body, script []byte) {
 		made := len(body) == 0
 		body = append(body[:len(body):len(body)], written(script)...)
