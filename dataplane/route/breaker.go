@@ -34,18 +34,27 @@ func (b *breaker) admits(now time.Time) (ok bool, again time.Duration) {
 	return !b.probing, firstOpen
 }
 
-// begin notes a call that goes out.
-func (b *breaker) begin() { b.probing = b.openFor > 0 }
+// begin notes a call that goes out, and says whether it is the probe of an open circuit. A backend that is the only one is
+// called all the same, before its time and beside a probe: such calls are none.
+func (b *breaker) begin(now time.Time) (probe bool) {
+	if b.openFor == 0 || b.probing || now.Before(b.openUntil) {
+		return false
+	}
+	b.probing = true
+	return true
+}
 
-// end notes how a call went. unknown ones (the client left) say nothing, and free the place of a probe.
-func (b *breaker) end(now time.Time, r Result) {
-	half := b.openFor > 0
-	b.probing = false
-	switch {
-	case r == Unknown:
-	case half && r == Good:
+// end notes how a call went. unknown ones (the client left) say nothing, and free the place of a probe. Of an open circuit
+// only its probe speaks: calls that were on their way when it opened tell of before.
+func (b *breaker) end(now time.Time, r Result, probe bool) {
+	if probe {
+		b.probing = false
+	}
+	switch open := b.openFor > 0; {
+	case r == Unknown, open && !probe:
+	case open && r == Good:
 		*b = breaker{}
-	case half:
+	case open:
 		b.open(now, min(2*b.openFor, maxOpen))
 	default:
 		b.count(now, r == Failed)

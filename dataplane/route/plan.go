@@ -216,9 +216,8 @@ func (p *Plan) take(b snapshot.Backend, now time.Time) *Lease {
 	delete(p.waits, b.Name)
 	s := p.r.state(p.key(b), now)
 	s.running++
-	s.begin()
 	p.r.providers[b.Provider]++
-	return &Lease{Backend: b, r: p.r, key: p.key(b), provider: b.Provider}
+	return &Lease{Backend: b, r: p.r, key: p.key(b), provider: b.Provider, probe: s.begin(now)}
 }
 
 // MayRetry says that the last call of a backend failed in a way that another may not; after is when the backend said to come

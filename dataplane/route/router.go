@@ -94,13 +94,27 @@ func (r *Router) Open() []string {
 	return out
 }
 
-// Lease is a call's place at a backend. End must be called once.
+// Lease is a call's place at a backend. End must be called once, after Began if that is called at all.
 type Lease struct {
 	Backend snapshot.Backend
 
 	r        *Router
 	key      string
 	provider string
+	probe    bool // of an open circuit
+}
+
+// Began says that the answer has begun: an open circuit whose probe this is closes now, however long the rest takes.
+func (l *Lease) Began() {
+	r := l.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !l.probe {
+		return
+	}
+	l.probe = false
+	now := r.o.Now()
+	r.state(l.key, now).end(now, Good, true)
 }
 
 // End gives the place back. coolDown is for how long the backend asked to be left alone; 0: it did not.
@@ -111,7 +125,7 @@ func (l *Lease) End(result Result, coolDown time.Duration) {
 	now := r.o.Now()
 	b := r.state(l.key, now)
 	b.running--
-	b.end(now, result)
+	b.end(now, result, l.probe)
 	if coolDown > 0 {
 		b.coolUntil = now.Add(min(coolDown, maxOpen))
 	}

@@ -2,6 +2,8 @@ package route
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +75,94 @@ func TestBreaker(t *testing.T) {
 	expect("first", Good)
 	if got := w.Open(); len(got) != 0 {
 		t.Errorf("open are %v", got)
+	}
+}
+
+// Calls that were on their way when a circuit opened are no probes of it.
+func TestLateCalls(t *testing.T) {
+	w := newWorld(Parts{})
+	first, second := backend("first", 0, 1), backend("second", 1, 1)
+	var late []*Lease
+	for range 50 {
+		late = append(late, w.plan(0, 0, first, second).Next(time.Minute).Lease)
+	}
+	for _, l := range late[:49] {
+		l.End(Failed, 0)
+	}
+	w.now = w.now.Add(firstOpen)
+	probe := w.plan(0, 0, first, second).Next(time.Minute).Lease
+	if probe.Backend.Name != "first" {
+		t.Fatalf("failures of one moment keep a circuit open for longer than %v", firstOpen)
+	}
+	late[49].End(Good, 0)
+	if got := w.call(Good, first, second); got != "second" || len(w.Open()) != 1 {
+		t.Errorf("beside a probe a call went to %q, open are %v", got, w.Open())
+	}
+	probe.End(Good, 0)
+	if got := w.call(Good, first, second); got != "first" {
+		t.Errorf("after a good probe a call went to %q", got)
+	}
+}
+
+// A probe that streams for long closes the circuit when it has begun.
+func TestProbeThatStreams(t *testing.T) {
+	w := newWorld(Parts{})
+	first, second := backend("first", 0, 1), backend("second", 1, 1)
+	for range minFailures {
+		w.call(Failed, first, second)
+	}
+	w.now = w.now.Add(firstOpen)
+	probe := w.plan(0, 0, first, second).Next(time.Minute).Lease
+	probe.Began()
+	probe.Began()
+	if got := w.call(Good, first, second); got != "first" {
+		t.Errorf("while the probe streams a call went to %q", got)
+	}
+	probe.End(Failed, 0)
+	if got := w.call(Good, first, second); got != "first" || len(w.Open()) > 0 {
+		t.Errorf("one failure after the probe: a call went to %q", got)
+	}
+}
+
+// The only backend is called whatever its circuit says, and closes it when its time is over.
+func TestTheOnlyOneCloses(t *testing.T) {
+	w := newWorld(Parts{})
+	a := backend("a", 0, 1)
+	for range minFailures {
+		w.call(Failed, a)
+	}
+	if w.call(Good, a); len(w.Open()) != 1 {
+		t.Errorf("before its time open are %v", w.Open())
+	}
+	w.now = w.now.Add(firstOpen)
+	if w.call(Good, a); len(w.Open()) != 0 {
+		t.Errorf("after a good call open are %v", w.Open())
+	}
+}
+
+// Routers are used from many goroutines.
+func TestParallel(t *testing.T) {
+	r := New(Options{Now: time.Now, Rand: rand.Int64N})
+	var group []snapshot.Backend
+	for i := range 16 {
+		group = append(group, backend(fmt.Sprintf("b%d", i), int32(i%3), 1))
+	}
+	var all sync.WaitGroup
+	for g := range 16 {
+		all.Go(func() {
+			for i := range 300 {
+				p := r.Plan(Query{Model: "ns/m", Backends: group, Affinity: uint64(i % 5), MaxConcurrent: func(string) int32 { return 8 }})
+				for step := p.Next(time.Second); step.Lease != nil; step = p.Next(0) {
+					_ = r.Open()
+					step.Lease.End(Result((g+i)%3), 0)
+					p.MayRetry(step.Lease.Backend.Name, time.Millisecond)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if len(r.providers) != 0 {
+		t.Errorf("providers have %v running", r.providers)
 	}
 }
 

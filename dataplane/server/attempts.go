@@ -54,6 +54,7 @@ func (e *exchange) attempts(ctx context.Context, once func(snapshot.Backend) err
 func (e *exchange) leased(ctx context.Context, lease *route.Lease, once func(snapshot.Backend) error) (err error) {
 	result, coolDown := route.Failed, time.Duration(0)
 	defer func() { lease.End(result, coolDown) }()
+	e.lease = lease
 	err = once(lease.Backend)
 	if result, coolDown = resultOf(err); err != nil && stopped(ctx) {
 		result, coolDown = route.Unknown, 0 // whatever the call said of its end

@@ -12,6 +12,7 @@ import (
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/route"
 	"github.com/layers-dev/layers/dataplane/server/body"
 	"github.com/layers-dev/layers/dataplane/server/limits"
 	"github.com/layers-dev/layers/dataplane/server/observe"
@@ -31,6 +32,7 @@ type exchange struct {
 	backends []snapshot.Backend // those of the target that serve the protocol
 	// translates says that one of them does by translating.
 	translates bool
+	lease      *route.Lease // of the backend at work
 	// passes says that the backend at work gets the body as it is.
 	passes   bool
 	price    *pricing.Price // nil in demo mode

@@ -174,6 +174,7 @@ func (e *exchange) count(ev chat.Event) {
 	e.tally.outputBytes += ev.OutputBytes
 	if ev.Content && !e.tally.content {
 		e.tally.content = true
+		e.lease.Began()
 		e.rec.FirstContent = e.s.o.Now()
 	}
 }
