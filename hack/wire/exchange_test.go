@@ -15,10 +15,10 @@ import (
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// Every recorded answer says the same to a client of every protocol as it says on record, is charged for what it says it
+// Every answer says the same to a client of every protocol as it says on record, is charged for what it says it
 // used, and breaks no rule of the client's protocol.
-func TestRecordedExchanges(t *testing.T) {
-	cases := recorded(t)
+func TestExchanges(t *testing.T) {
+	cases := exchanges(t)
 	var plans []planned
 	var routes []route
 	for i := range cases {

@@ -193,7 +193,9 @@ func (r *messagesReader) event(e *messagesEvent) {
 	case "message_delta":
 		r.check(!r.open, "message_delta while a block is open")
 		r.delta, r.stop = true, e.Delta.messagesStop
-		r.check(json.Unmarshal(e.Usage, &r.usage) == nil && r.usage.Output != nil, "message_delta without usage.output_tokens: %s", e.Usage)
+		var told messagesUsage
+		r.check(json.Unmarshal(e.Usage, &told) == nil && told.Output != nil, "message_delta without usage.output_tokens: %s", e.Usage)
+		_ = json.Unmarshal(e.Usage, &r.usage) // what is there overwrites
 	case "message_stop":
 		r.stopped = true
 	case "error":

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -245,9 +247,7 @@ func (r *responsesReader) object(o *responsesObject) {
 				c.part(p)
 			}
 		case "reasoning":
-			for _, p := range append(it.Summary, it.Content...) {
-				c.Reasoning += p.Text
-			}
+			c.reason(append(it.Summary, it.Content...))
 			c.Opaque = append(c.Opaque, carriedIn(it.Encrypted))
 		case "function_call":
 			r.check(it.CallID != "" && it.Name != "", "a call without id or name")
@@ -258,6 +258,13 @@ func (r *responsesReader) object(o *responsesObject) {
 			if it.Action.Type == "" || it.Action.Type == "search" {
 				searches++
 			}
+		}
+	}
+	// Perplexity's texts cite by the numbers of the results.
+	for _, mark := range regexp.MustCompile(`\[(?:web:)?(\d+)\]`).FindAllStringSubmatch(c.Text, -1) {
+		n, _ := strconv.ParseInt(mark[1], 10, 64)
+		if where := results[n]; where != "" {
+			c.Cited = append(c.Cited, Cited{where, mark[0]})
 		}
 	}
 	r.end(o, c)
@@ -296,6 +303,15 @@ func (r *responsesReader) end(o *responsesObject, c *Choice) {
 	default:
 		r.check(false, "status %q", o.Status)
 	}
+}
+
+// reason adds what a model tells of its thoughts; the parts are paragraphs.
+func (c *Choice) reason(parts []responsesPart) {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p.Text)
+	}
+	c.Reasoning += strings.Join(all, "\n\n")
 }
 
 func (c *Choice) part(p responsesPart) {

@@ -13,7 +13,7 @@ import (
 )
 
 // Recorded requests to Anthropic and Gemini, said by clients of other protocols, reach the provider as they were.
-func TestRecordedRequestsInOtherWords(t *testing.T) {
+func TestRequestsInOtherWords(t *testing.T) {
 	cases := recorded(t)
 	var plans []planned
 	var routes []route
@@ -35,6 +35,9 @@ func TestRecordedRequestsInOtherWords(t *testing.T) {
 			said[p.name] = a
 			plans, routes = append(plans, p), append(routes, p.route)
 		}
+	}
+	if len(plans) == 0 {
+		t.Skip("no recorded requests beside the checkout; the packages' own tests cover the rules")
 	}
 	w := newWorld(t, routes)
 	compared := 0

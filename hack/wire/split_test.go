@@ -102,8 +102,8 @@ func (p planned) pipe(req *chat.Request, body io.Reader) (string, error) {
 }
 
 // Wherever a recorded stream is cut, a client of every protocol gets the same bytes.
-func TestRecordedSplits(t *testing.T) {
-	cases := recorded(t)
+func TestSplits(t *testing.T) {
+	cases := exchanges(t)
 	for i := range cases {
 		for _, protocol := range inbounds {
 			p, ok := plan(&cases[i], protocol)
