@@ -150,6 +150,7 @@ func TestFailures(t *testing.T) {
 		"error, flat":       {eventsOf(created, `{"type":"error","code":"rate_limit_exceeded","message":"slow","param":null}`), "rate_limit_exceeded", 429},
 		"failed":            {eventsOf(created, `{"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"slow"}}}`), "rate_limit_exceeded", 429},
 		"failed, beside":    {eventsOf(created, `{"type":"response.failed","error":{"code":"overloaded_error","message":"busy"}}`), "overloaded_error", 503},
+		"failed, an image":  {eventsOf(created, `{"type":"response.failed","response":{"error":{"code":"image_parse_error","message":"x"}}}`), "image_parse_error", 400},
 		"failed, no reason": {eventsOf(created, `{"type":"response.failed","response":{}}`), "upstream_error", 502},
 		"failed after text": {eventsOf(created, delta, `{"type":"response.failed","response":{"error":{"code":"server_error","message":"x"}}}`), "server_error", 502},
 		"cut off":           {eventsOf(created, delta), "upstream_incomplete", 502},

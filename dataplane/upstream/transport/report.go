@@ -56,7 +56,9 @@ func statusOf(r Report) int {
 	switch {
 	case r.Has("rate_limit_exceeded", "rate_limit_error", "tokens", "requests", "insufficient_quota"):
 		return http.StatusTooManyRequests
-	case r.Has("invalid_request_error", "context_length_exceeded", "content_filter"):
+	case r.Has("model_not_found"):
+		return http.StatusNotFound
+	case r.Has("invalid_request_error", "context_length_exceeded", "content_filter"), ofRequest(r.Code):
 		return http.StatusBadRequest
 	case r.Has("invalid_api_key", "authentication_error"):
 		return http.StatusUnauthorized
@@ -64,6 +66,16 @@ func statusOf(r Report) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// ofRequest says that a code is one of those of OpenAI's failed responses that speak of the request (ResponseError of its
+// SDKs), and not of the server.
+func ofRequest(code string) bool {
+	switch code {
+	case "invalid_prompt", "empty_image_file", "failed_to_download_image", "unsupported_image_media_type":
+		return true
+	}
+	return strings.HasPrefix(code, "invalid_image") || strings.HasPrefix(code, "image_") || code == "invalid_base64_image"
 }
 
 // Has says whether the type or the code is one of names.
