@@ -47,6 +47,8 @@ var pythonChecks = map[string][]string{
 	"anthropic": {
 		"chat", "stream", "tools", "tool runner", "parse", "thoughts", "count tokens", "abort", "busy", "retry", "error in a stream", "list of models",
 	},
+	// Open Responses' acceptance tests ask this, all but thinking.
+	"open_responses": {"basic", "streaming", "system prompt", "tool calling", "tool calling streaming", "image", "turns", "thinking"},
 }
 
 func aiChecks() (out []string) {

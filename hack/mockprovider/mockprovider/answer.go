@@ -30,10 +30,16 @@ func (e *exchange) text() string {
 // calls are the tools to call.
 func (e *exchange) calls() []tool {
 	n := e.script.tools
+	if e.in.Force == forceNone {
+		return nil
+	}
 	if e.script.tool || e.in.Force != "" && n == 0 {
 		n = max(n, 1)
 	}
 	from := e.in.Tools
+	if meant := e.meant(); n == 0 && meant != nil {
+		n, from = 1, []tool{*meant}
+	}
 	for _, t := range e.in.Tools {
 		if t.Name == e.in.Force {
 			from = []tool{t}
@@ -47,6 +53,26 @@ func (e *exchange) calls() []tool {
 		out = append(out, from[i%len(from)])
 	}
 	return out
+}
+
+// minWord is the length of a word that means something, in bytes.
+const minWord = 5
+
+// meant is the tool that a prompt without a script asks for: one with a word of its name in it, as get_weather has of "What's
+// the weather like?". Results ask for nothing.
+func (e *exchange) meant() *tool {
+	if strings.Contains(e.in.Prompt, "mock:") || e.in.Results || e.in.Force == forceNone {
+		return nil
+	}
+	prompt := strings.ToLower(e.in.Prompt)
+	for i, t := range e.in.Tools {
+		for word := range strings.SplitSeq(strings.ToLower(t.Name), "_") {
+			if len(word) >= minWord && strings.Contains(prompt, word) {
+				return &e.in.Tools[i]
+			}
+		}
+	}
+	return nil
 }
 
 // parts are the answer's, in order. Without a signature of its own a part is signed by who wants one.

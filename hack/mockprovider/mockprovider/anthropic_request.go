@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -112,8 +113,10 @@ func (anthropicDialect) readCounted(r *http.Request, body []byte, in *request, c
 			in.Tools = append(in.Tools, tool{Name: t.Name, Schema: t.InputSchema})
 		}
 	}
-	in.Force = map[string]string{"any": "*", "tool": q.ToolChoice.Name}[q.ToolChoice.Type]
-	in.Prompt = q.Messages[len(q.Messages)-1].prompt()
+	in.Force = map[string]string{"any": "*", "tool": q.ToolChoice.Name, "none": forceNone}[q.ToolChoice.Type]
+	last := q.Messages[len(q.Messages)-1]
+	in.Prompt = last.prompt()
+	in.Results = slices.ContainsFunc(last.Content, func(b anthropicBlock) bool { return b.Type == "tool_result" })
 	return nil
 }
 

@@ -61,6 +61,7 @@ func (chatDialect) read(r *http.Request, body []byte, in *request) *failure {
 	in.Force = forced(q.ToolChoice)
 	in.Schema, in.JSON = q.ResponseFormat.JSONSchema.Schema, q.ResponseFormat.Type == "json_object"
 	in.Prompt = q.prompt()
+	in.Results = len(q.Messages) > 0 && q.Messages[len(q.Messages)-1].Role == "tool"
 	return nil
 }
 
@@ -76,10 +77,7 @@ func bearer(r *http.Request, key string) *failure {
 func forced(raw json.RawMessage) string {
 	var word string
 	if json.Unmarshal(raw, &word) == nil {
-		if word == "required" {
-			return "*"
-		}
-		return ""
+		return map[string]string{"required": "*", "none": forceNone}[word]
 	}
 	var choice struct {
 		Name     string `json:"name"`

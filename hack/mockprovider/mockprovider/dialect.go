@@ -55,10 +55,11 @@ type request struct {
 	N      int
 	// Usage says that a stream tells it.
 	Usage bool
-	// Prompt is the text of the last message.
-	Prompt string
-	Tools  []tool
-	// Force is the tool that must be called, or "*" for any.
+	// Prompt is the text of the last message; Results says that it has tools' results.
+	Prompt  string
+	Results bool
+	Tools   []tool
+	// Force is the tool that must be called, "*" for any, or forceNone.
 	Force string
 	// Schema is that of the answer; JSON asks for any object.
 	Schema json.RawMessage
@@ -93,6 +94,9 @@ type part struct {
 	// arguments of a call, as JSON.
 	arguments string
 }
+
+// forceNone forbids calls.
+const forceNone = "-"
 
 const (
 	kindThought = "thought"

@@ -2,6 +2,7 @@ package mockprovider
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -267,6 +268,32 @@ func TestForced(t *testing.T) {
 			}
 			if status, _, got := call(t, apis[name].url(base, false), apis[name].header, body); status != 200 || !strings.Contains(got, want) {
 				t.Errorf("%s: %d %s, want %s", name, status, got, want)
+			}
+		}
+	}
+}
+
+// A tool is called that the prompt speaks of, unless none may be.
+func TestMeant(t *testing.T) {
+	_, base := Start(t)
+	base = strings.TrimSuffix(base, "/v1")
+	none := map[string]object{
+		"chat": {"tool_choice": "none"}, "responses": {"tool_choice": "none"}, "messages": {"tool_choice": object{"type": "none"}},
+		"gemini": {"toolConfig": object{"functionCallingConfig": object{"mode": "NONE"}}},
+	}
+	for name, a := range apis {
+		for prompt, want := range map[string]bool{"What's the Weather like?": true, "Hello": false, "mock:text=weather": false} {
+			body := a.body(prompt, false).(object)
+			calls := func() bool {
+				_, _, got := call(t, a.url(base, false), a.header, body)
+				return strings.Contains(strings.ReplaceAll(got, `\`, ""), `{"city":"mock"}`)
+			}
+			if calls() != want {
+				t.Errorf("%s: %s: want %v", name, prompt, want)
+			}
+			maps.Copy(body, none[name])
+			if calls() {
+				t.Errorf("%s: %s with none", name, prompt)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -92,6 +93,7 @@ func (d geminiDialect) read(r *http.Request, body []byte, in *request) *failure 
 		return f
 	}
 	in.Prompt = q.prompt()
+	in.Results = slices.ContainsFunc(q.Contents[len(q.Contents)-1].Parts, func(p geminiPart) bool { return p.Response != nil })
 	return nil
 }
 
@@ -154,8 +156,11 @@ func (q *geminiRequest) tools(in *request) {
 			in.Tools = append(in.Tools, tool{Name: f.Name, Schema: s})
 		}
 	}
-	if c := q.ToolConfig.Calling; c.Mode == "ANY" {
-		in.Force = strings.Join(append(c.Allowed, "*")[:1], "")
+	switch c := q.ToolConfig.Calling; c.Mode {
+	case "ANY":
+		in.Force = append(c.Allowed, "*")[0]
+	case "NONE":
+		in.Force = forceNone
 	}
 }
 

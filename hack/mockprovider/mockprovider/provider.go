@@ -10,7 +10,7 @@
 // Nothing in it is random: the same requests in the same order get the same answers.
 //
 // The last message's text, or the tools' results in it, decides. Without a script the answer is "You said: TEXT", what the
-// asked JSON schema allows, or the call of the tool that is forced. A script is "mock:" and directives with commas between,
+// asked JSON schema allows, or the call of the tool that is forced or has a word of its name in the text. A script is "mock:" and directives with commas between,
 // up to the end of the line:
 //
 //	text=WORDS          answer that (no commas)

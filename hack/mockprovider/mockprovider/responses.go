@@ -55,6 +55,23 @@ func (responsesDialect) object(e *exchange, status string, output []any) object 
 			out[name] = v
 		}
 	}
+	out["tools"] = toolsOf(asked["tools"])
+	return out
+}
+
+// toolsOf are the tools of a request as the answer repeats them: functions with all their members.
+func toolsOf(raw json.RawMessage) []object {
+	out := []object{}
+	if json.Unmarshal(raw, &out) != nil || out == nil {
+		return []object{}
+	}
+	for _, t := range out {
+		for name, v := range map[string]any{"description": nil, "parameters": nil, "strict": true} {
+			if _, has := t[name]; !has && t["type"] == "function" {
+				t[name] = v
+			}
+		}
+	}
 	return out
 }
 

@@ -64,6 +64,7 @@ func (responsesDialect) read(r *http.Request, body []byte, in *request) *failure
 		return refuse("Invalid type for 'input': expected a string or a list of items. %v", err)
 	} else {
 		in.Prompt = q.prompt()
+		in.Results = len(q.items) > 0 && q.items[len(q.items)-1].Type == "function_call_output"
 	}
 	if f := q.check(in); f != nil {
 		return f
