@@ -172,3 +172,21 @@ func TestAffinityOfConversations(t *testing.T) {
 		}
 	}
 }
+
+// Open circuits are a metric, for as long as they are open.
+func TestOpenCircuitsAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, usd)
+	w.serve(fails(500, true))
+	w.serveModel("second", answers(1, 1))
+	const open = `layers_circuit_open{backend="one",object="ns/good"} 1`
+	for range 5 {
+		if strings.Contains(w.metrics(), open) {
+			t.Fatal("it is open too soon")
+		}
+		w.chat(hello)
+	}
+	if m := w.metrics(); !strings.Contains(m, open) {
+		t.Errorf("no open circuit in %s", m)
+	}
+}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -66,6 +67,9 @@ func TestSearchesAreHeldFor(t *testing.T) {
 			if spent := 10*usd - w.balance(); got.status != 200 || spent != 40_000_000+c.searches*10_000_000 {
 				t.Errorf("%d, charged %d: %s", got.status, spent, got.body)
 			}
+			eventually(t, "the metric", func() bool {
+				return strings.Contains(w.metrics(), fmt.Sprintf(`layers_searches_total{model="test/good"} %d`, c.searches)) == (c.searches > 0)
+			})
 			w.sound()
 		})
 	}

@@ -129,6 +129,9 @@ func New(o Options) (*Server, error) {
 		drained: semaphore.NewWeighted(o.MaxDrained),
 		router:  route.New(route.Options{Now: o.Now, Rand: o.Rand}),
 	}
+	if err := observe.Circuits(o.Registry, s.router.Open); err != nil {
+		return nil, err
+	}
 	s.cut, s.cutCalls = context.WithCancel(context.Background())
 	return s, nil
 }

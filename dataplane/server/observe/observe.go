@@ -57,6 +57,7 @@ type Metrics struct {
 	ttft      *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 	tokens    *prometheus.CounterVec
+	searches  *prometheus.CounterVec
 	cost      *prometheus.CounterVec
 	admission *prometheus.CounterVec
 	fallbacks *prometheus.CounterVec
@@ -81,12 +82,13 @@ func New(reg prometheus.Registerer, log *slog.Logger, now func() time.Time) (*Me
 		ttft:      histogram("layers_time_to_first_content_seconds", "Time from the request's headers to the first content of a stream.", "model"),
 		inFlight:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "layers_requests_in_flight", Help: "Requests being answered."}),
 		tokens:    counter("layers_tokens_total", "Tokens used, each in one class.", "model", "class"),
+		searches:  counter("layers_searches_total", "Searches of the web, as providers report them.", "model"),
 		cost:      counter("layers_charged_nanodollars_total", "Money charged, in nano-USD.", "model"),
 		admission: counter("layers_admission_decisions_total", "Decisions of the admission script, retries included.", "outcome"),
 		fallbacks: counter("layers_upstream_failures_total", "Attempts at a backend that failed.", "model", "backend"),
 		panics:    prometheus.NewCounter(prometheus.CounterOpts{Name: "layers_panics_total", Help: "Handlers that panicked."}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.cost, m.admission, m.fallbacks, m.panics} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.searches, m.cost, m.admission, m.fallbacks, m.panics} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -129,6 +131,9 @@ func (m *Metrics) Done(ctx context.Context, r *Record) {
 			m.tokens.WithLabelValues(r.Model, class).Add(float64(n))
 		}
 	}
+	if r.Usage.Searches > 0 {
+		m.searches.WithLabelValues(r.Model).Add(float64(r.Usage.Searches))
+	}
 	if r.Charged > 0 {
 		m.cost.WithLabelValues(r.Model).Add(float64(r.Charged))
 	}
@@ -161,7 +166,7 @@ func attrs(r *Record, end time.Time) []slog.Attr {
 	text("upstreamID", r.UpstreamID)
 	if r.Evidence != "" {
 		out = append(out, slog.Bool("stream", r.Stream), slog.Int("attempts", r.Attempts), slog.String("evidence", r.Evidence),
-			slog.Int64("inputTokens", r.Usage.Input+r.Usage.CacheRead+r.Usage.CacheWrite+r.Usage.CacheWrite1h), slog.Int64("outputTokens", r.Usage.Output),
+			slog.Int64("inputTokens", r.Usage.Input+r.Usage.CacheRead+r.Usage.CacheWrite+r.Usage.CacheWrite1h), slog.Int64("outputTokens", r.Usage.Output), slog.Int64("searches", r.Usage.Searches),
 			slog.Int64("costNano", r.Cost), slog.Int64("chargedNano", r.Charged))
 	}
 	if r.ClientLeft {
