@@ -53,15 +53,19 @@ func TestArguments(t *testing.T) {
 
 // However the arguments come, what is told is an object if they are one, and is known to be whole at its end and no sooner.
 func FuzzArguments(f *testing.F) {
-	f.Add(`{"a":"\\\"}","b":[{}]}`, 3)
-	f.Add(`nul`, 1)
-	f.Fuzz(func(t *testing.T, s string, at int) {
-		if !utf8.ValidString(s) || at < 0 || at > len(s) {
+	f.Add(`{"a":"\\\"}","b":[{}]}`, uint(3))
+	f.Add(`nul`, uint(1))
+	f.Fuzz(func(t *testing.T, s string, split uint) {
+		if !utf8.ValidString(s) {
 			return
 		}
+		at := int(split % uint(len(s)+1))
 		told, a := fed(s[:at], s[at:])
 		var object map[string]json.RawMessage
 		isObject := json.Unmarshal([]byte(s), &object) == nil && object != nil
+		if bytewise, b := fed(strings.Split(s, "")...); bytewise != told || b.whole() != a.whole() || b.rest() != a.rest() {
+			t.Fatalf("%q: at once %q, whole %v; byte by byte %q, whole %v", s, told, a.whole(), bytewise, b.whole())
+		}
 		if isObject && (!a.whole() || told != strings.TrimSpace(s)) {
 			t.Fatalf("%q: told %q, whole %v", s, told, a.whole())
 		}

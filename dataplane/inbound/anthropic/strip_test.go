@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,6 +71,7 @@ func TestStripped(t *testing.T) {
 func FuzzStripped(f *testing.F) {
 	f.Add([]byte(`{"type":"thinking","thinking":"","signature":""},{"type":"text","text":"x","citations":[{"encrypted_index":""},1,[]]}`))
 	f.Add([]byte(`{"type":"web_search_tool_result","tool_use_id":"srvtoolu_layers_1"},"thinking",{"type":"thinking"}`))
+	f.Add([]byte(`{"type":"text","text":"a"},{"type":"thinking","thinking":"t","signature":"Eq=="},{"type":"server_tool_use","id":"srvtoolu_01"}`))
 	f.Fuzz(func(t *testing.T, blocks []byte) {
 		in := []byte(talk(`{"role":"user","content":"hi"},` + assistant(string(blocks))))
 		r, e := Messages{}.Parse("", nil, in)
@@ -86,5 +88,68 @@ func FuzzStripped(f *testing.F) {
 		if !bytes.Equal(again.Body, r.Body) || len(again.Dropped) > 0 {
 			t.Fatalf("%s, then %s", r.Body, again.Body)
 		}
+		var want, got map[string]any
+		if json.Unmarshal(in, &want) != nil {
+			return // a number that is too large for the test
+		}
+		if err := json.Unmarshal(r.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		want["messages"] = withoutForeign(want["messages"].([]any), takeMessage)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("%s: %s", in, d)
+		}
 	})
+}
+
+// withoutForeign rewrites a list: take returns what is left of an element, and whether it stays.
+func withoutForeign(list []any, take func(v any) (any, bool)) []any {
+	out := []any{}
+	for _, v := range list {
+		if left, stays := take(v); stays {
+			out = append(out, left)
+		}
+	}
+	return out
+}
+
+// takeMessage is what stripped shall do, on what the JSON means and not on its text.
+func takeMessage(v any) (any, bool) {
+	m, _ := v.(map[string]any)
+	content, ok := m["content"].([]any)
+	if m["role"] != "assistant" || !ok {
+		return v, true
+	}
+	left := withoutForeign(content, takeBlock)
+	m["content"] = left
+	return m, len(left) > 0 || len(content) == 0
+}
+
+func takeBlock(v any) (any, bool) {
+	b, _ := v.(map[string]any)
+	word := func(name string) string {
+		s, _ := b[name].(string)
+		return s
+	}
+	switch b["type"] {
+	case "thinking":
+		return v, !foreign(word("signature"))
+	case "server_tool_use":
+		return v, !strings.HasPrefix(word("id"), searchID)
+	case "web_search_tool_result":
+		return v, !strings.HasPrefix(word("tool_use_id"), searchID)
+	case "text":
+		list, ok := b["citations"].([]any)
+		if !ok {
+			return v, true
+		}
+		left := withoutForeign(list, func(c any) (any, bool) {
+			one, _ := c.(map[string]any)
+			return c, one["encrypted_index"] != ""
+		})
+		if b["citations"] = left; len(left) == 0 && len(list) > 0 {
+			b["citations"] = nil
+		}
+	}
+	return v, true
 }

@@ -3,9 +3,11 @@ package openai
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -109,34 +111,147 @@ func checkPart(t *testing.T, role chat.Role, p chat.Part) {
 	}
 }
 
-// FuzzStream gives any pieces to the writer: the stream is one that clients read, and ends.
+// FuzzStream gives any pieces to the writer: the stream is one that clients read, ends, and has all that the pieces say.
 func FuzzStream(f *testing.F) {
 	f.Add([]byte("tcaafrsl"), "text")
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 200}, "\xff<")
+	f.Add([]byte{66, 67, 68, 70, 72, 71, 65, 70, 73, 75, 131, 135}, `{"a":1}`)
+	f.Add([]byte{66, 76}, "refusal")
 	kinds := []chat.PieceKind{chat.PieceStart, chat.PieceText, chat.PieceRefusal, chat.PieceReasoning, chat.PieceSigned, chat.PieceCall, chat.PieceArguments, chat.PieceCitation, chat.PieceSource, chat.PieceLogprobs, chat.PieceFinish, chat.PieceUsage, "?"}
 	f.Fuzz(func(t *testing.T, script []byte, s string) {
 		w := newStream(&chat.Request{ID: "req_1", Model: "m"})
 		var out []byte
-		calls := 0
+		want := map[int64]*toldChoice{0: {}}
 		for _, b := range script {
-			p := chat.Piece{Kind: kinds[int(b)%len(kinds)], Choice: int64(b>>6) - 1, Index: calls, Text: s, Raw: json.RawMessage(s)}
+			p := chat.Piece{Kind: kinds[int(b)%len(kinds)], Choice: int64(b>>6) - 1, Text: s, Raw: json.RawMessage(s)}
 			if b&1 == 0 {
 				p.Thought, p.Call = &chat.Thought{Signature: s}, &chat.ToolCall{Name: s, Arguments: s, Signature: s}
 				p.Citation, p.Source, p.Finish = &chat.Citation{URL: s, Start: int64(b)}, &chat.Source{URL: s}, &chat.Finish{Reason: chat.FinishReason(s), Explanation: s}
 			}
+			tell(want, &p)
 			out = w.Write(out, &p)
-			if p.Kind == chat.PieceCall {
-				calls++
-			}
 		}
 		lines := dataLines(w.End(out, chat.Total{}))
 		if lines[len(lines)-1] != "[DONE]" {
 			t.Fatal("no end")
 		}
-		for _, line := range lines[:len(lines)-1] {
-			if !json.Valid([]byte(line)) {
-				t.Fatal(line)
-			}
+		for _, c := range want {
+			c.close()
+		}
+		if d := cmp.Diff(want, readChoices(t, lines[:len(lines)-1]), cmp.AllowUnexported(toldChoice{}), cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
 		}
 	})
+}
+
+// toldChoice is what a client has of a choice.
+type toldChoice struct {
+	content, refusal, reasoning string
+	arguments                   []string
+	annotations, ends           int
+	// finish is the last one.
+	finish *chat.Finish
+}
+
+// tell notes a piece, and numbers what is a call's.
+func tell(want map[int64]*toldChoice, p *chat.Piece) {
+	if p.Choice < 0 || p.Kind == chat.PieceStart || p.Kind == chat.PieceSource || p.Kind == chat.PieceUsage {
+		return
+	}
+	c := want[p.Choice]
+	if c == nil {
+		c = &toldChoice{}
+		want[p.Choice] = c
+	}
+	switch last := len(c.arguments) - 1; p.Kind {
+	case chat.PieceText:
+		c.content += said8(p.Text)
+	case chat.PieceRefusal:
+		c.refusal += said8(p.Text)
+	case chat.PieceReasoning:
+		c.reasoning += said8(p.Text)
+	case chat.PieceCall:
+		if p.Index = last + 1; p.Call != nil {
+			c.arguments = append(c.arguments, said8(p.Call.Arguments))
+		}
+	case chat.PieceArguments:
+		if p.Index = last; last >= 0 {
+			c.arguments[last] += said8(p.Text)
+		}
+	case chat.PieceCitation:
+		if p.Citation != nil && p.Citation.URL != "" {
+			c.annotations++
+		}
+	case chat.PieceFinish:
+		c.finish = p.Finish
+	}
+}
+
+// close adds what the end of a stream adds.
+func (c *toldChoice) close() {
+	if f := c.finish; f != nil && f.Reason == chat.FinishRefusal && c.refusal == "" {
+		c.refusal = said8(f.Explanation)
+	}
+	c.ends, c.finish = 1, nil
+	for i, a := range c.arguments {
+		if strings.TrimSpace(a) == "" {
+			c.arguments[i] += "{}"
+		}
+	}
+}
+
+// said8 is a text with U+FFFD for each byte that is no UTF-8.
+func said8(s string) string { return string([]rune(s)) }
+
+// readChoices puts chunks together.
+func readChoices(t *testing.T, lines []string) map[int64]*toldChoice {
+	t.Helper()
+	out := map[int64]*toldChoice{}
+	for _, line := range lines {
+		var chunk struct {
+			Choices []struct {
+				Index int64
+				Delta struct {
+					Role, Content, Refusal, Reasoning string
+					Annotations                       []any
+					Calls                             []struct {
+						Index    int
+						ID       string
+						Function struct{ Name, Arguments string }
+					} `json:"tool_calls"`
+				}
+				Finish *string `json:"finish_reason"`
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &chunk); err != nil {
+			t.Fatal(err, line)
+		}
+		for _, c := range chunk.Choices {
+			told := out[c.Index]
+			if (told == nil) != (c.Delta.Role == "assistant") || told != nil && told.ends > 0 {
+				t.Fatalf("out of order: %s", line)
+			}
+			if told == nil {
+				told = &toldChoice{}
+				out[c.Index] = told
+			}
+			told.content += c.Delta.Content
+			told.refusal += c.Delta.Refusal
+			told.reasoning += c.Delta.Reasoning
+			told.annotations += len(c.Delta.Annotations)
+			for _, call := range c.Delta.Calls {
+				if (call.Index == len(told.arguments)) != (call.ID != "") || call.Index > len(told.arguments) {
+					t.Fatalf("call %d of %d: %s", call.Index, len(told.arguments), line)
+				}
+				if call.ID != "" {
+					told.arguments = append(told.arguments, "")
+				}
+				told.arguments[call.Index] += call.Function.Arguments
+			}
+			if c.Finish != nil {
+				told.ends++
+			}
+		}
+	}
+	return out
 }
