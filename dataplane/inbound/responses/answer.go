@@ -35,7 +35,7 @@ type items struct {
 	list []outputItem
 	// calls are the indices of the items of tool calls, in their order.
 	calls []int
-	// found are sources that are not told yet, because an item is open: they end none.
+	// found are sources that are not told yet: they end no item, and more of them may come.
 	found []chat.Source
 	// base is how much text of the message stands before the part that is being written, in UTF-16 code units.
 	base  int64

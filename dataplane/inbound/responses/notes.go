@@ -9,27 +9,17 @@ import (
 
 // This file writes what is said about a text: where it was found, and how probable its tokens were.
 
-// source adds to what a search found. It ends no item: a text goes on behind it.
-func (w *items) source(s *chat.Source) {
-	w.found = append(w.found, *s)
-	if !w.busy() {
-		w.tell()
-	}
-}
+// source adds to what a search found. It ends no item: a text goes on behind it. Another source may follow, so that the item is
+// written only when something else begins: an item that is done changes no more.
+func (w *items) source(s *chat.Source) { w.found = append(w.found, *s) }
 
-// tell writes the sources into the search's item, which is made by the first. No other item is open.
+// tell writes the sources so far as an item of a search. No other item is open.
 func (w *items) tell() {
 	found := w.found
 	if len(found) == 0 {
 		return
 	}
 	w.found = nil
-	for i := range w.list {
-		if w.list[i].Type == "web_search_call" {
-			w.list[i].Sources = append(w.list[i].Sources, found...)
-			return
-		}
-	}
 	w.begin("web_search_call", outputItem{Sources: found})
 	w.close()
 }

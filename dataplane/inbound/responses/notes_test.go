@@ -158,3 +158,33 @@ func TestForeignThoughtsAreNamed(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What is done does not change any more: sources that follow each other are one item, later ones another.
+func TestSourcesAreToldOnce(t *testing.T) {
+	source := func(url string) chat.Piece {
+		return chat.Piece{Kind: chat.PieceSource, Source: &chat.Source{URL: url}}
+	}
+	got, events := streamed(t,
+		source("https://a.example"), source("https://b.example"), chat.Piece{Kind: chat.PieceText, Text: "Hello"},
+		source("https://c.example"), chat.Piece{Kind: chat.PieceFinish, Finish: &chat.Finish{Reason: chat.FinishStop}})
+	if diff := cmp.Diff([]string{"web_search_call", "message", "web_search_call"}, types(got)); diff != "" {
+		t.Fatal(diff)
+	}
+	if s := got.Output[0].Action.Sources; len(s) != 2 || len(got.Output[2].Action.Sources) != 1 {
+		t.Errorf("%+v", got.Output)
+	}
+	for _, data := range strings.Split(events, "data: ")[1:] {
+		var e struct {
+			Type string
+			Item struct{ Action struct{ Sources []any } }
+		}
+		if err := json.Unmarshal([]byte(strings.SplitN(data, "\n", 2)[0]), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == "response.output_item.done" && strings.Contains(data, "ws_") && !strings.Contains(data, "msg_") {
+			if n := len(e.Item.Action.Sources); n != 2 && !strings.Contains(data, "https://c.example") {
+				t.Errorf("done with %d sources: %s", n, data)
+			}
+		}
+	}
+}
