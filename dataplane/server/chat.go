@@ -53,7 +53,7 @@ type exchange struct {
 // 404, 403, 429, 402.
 func (s *Server) infer(protocol chat.Protocol) handler {
 	return func(w *answer, r *http.Request, rec *observe.Record) error {
-		e, release, err := s.exchange(w, r, rec, s.o.Dialects[protocol])
+		e, release, err := s.exchange(w, r, rec, func([]byte) chat.Dialect { return s.o.Dialects[protocol] })
 		defer release()
 		if err != nil {
 			return err
@@ -70,8 +70,8 @@ func (s *Server) infer(protocol chat.Protocol) handler {
 }
 
 // exchange reads a request up to where it may be admitted: who asks, for which model, at what cost. release is never nil
-// and gives its body back.
-func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, dialect chat.Dialect) (e *exchange, release func(), err error) {
+// and gives its body back. speaks says in which protocol the body is.
+func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, speaks func(body []byte) chat.Dialect) (e *exchange, release func(), err error) {
 	release = func() {}
 	c, err := s.caller(w, r, rec)
 	if err != nil {
@@ -88,6 +88,7 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, diale
 	if err != nil {
 		return nil, release, s.bodyError(w, err, limit)
 	}
+	dialect := speaks(raw)
 	req, bad := dialect.Parse(rec.ID, r.Header, raw)
 	if bad != nil {
 		return nil, release, bad
