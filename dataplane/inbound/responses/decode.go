@@ -183,12 +183,13 @@ func (d *decoder) tools() error {
 		}
 		switch {
 		case searchTool(t.Type):
-			d.prompt.Search = &chat.Search{ContextSize: t.ContextSize, AllowedDomains: t.Filters.Allowed}
+			// The bound that is held for is told to an upstream that knows one.
+			d.prompt.Search = &chat.Search{ContextSize: t.ContextSize, AllowedDomains: t.Filters.Allowed, MaxUses: defaultSearches, Assumed: true}
 			if !jsonscan.IsNull(t.UserLocation) {
 				d.prompt.Search.Location = t.UserLocation
 			}
 			if n, _ := jsonscan.Int(d.get("max_tool_calls")); n > 0 {
-				d.prompt.Search.MaxUses = n
+				d.prompt.Search.MaxUses, d.prompt.Search.Assumed = n, false
 			}
 			continue
 		case t.Name == "":

@@ -115,7 +115,7 @@ func TestDecode(t *testing.T) {
 		ParallelTools: &no, Choices: 1, MaxOutputTokens: 50, Temperature: "0.50", Verbosity: "low",
 		Format:    &chat.Format{Schema: json.RawMessage(`{"type":"object"}`), Name: "n", Strict: &yes},
 		Reasoning: &chat.Reasoning{Effort: "high", Summary: "auto"},
-		Search:    &chat.Search{ContextSize: "low", AllowedDomains: []string{"x.org"}},
+		Search:    &chat.Search{ContextSize: "low", AllowedDomains: []string{"x.org"}, MaxUses: defaultSearches, Assumed: true},
 		Others:    []chat.Parameter{{Name: "unheard_of", Value: json.RawMessage("1")}},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
