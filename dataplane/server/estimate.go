@@ -8,13 +8,14 @@ import (
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
+	"github.com/layers-dev/layers/dataplane/jsonscan"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/limits"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// estimate is the body of POST /v1/estimate.
+// estimate is the answer of POST /v1/estimate.
 type estimate struct {
 	Object string `json:"object"`
 	Model  string `json:"model"`
@@ -72,11 +73,40 @@ type limitOf struct {
 	Bites bool `json:"bites"`
 }
 
-// estimate is POST /v1/estimate: the body of a chat completion, judged as one, and what it would cost and meet. It calls no
-// provider, holds nothing and takes nothing of any limit. A body that a chat completion would refuse is refused the same
+// estimateFor is the query parameter that says for which path a body is; without it the body itself does.
+const estimateFor = "for"
+
+// estimable are the protocols of the paths that an estimate may be for.
+var estimable = map[string]chat.Protocol{
+	"/v1/chat/completions": chat.Completions, "/v1/messages": chat.Messages, "/v1/responses": chat.Responses, "/v1/embeddings": chat.Embeddings,
+}
+
+// judged is the protocol in which an estimate's body is judged: as the query says, or as its client and its shape do.
+func (s *Server) judged(r *http.Request, body []byte) chat.Dialect {
+	protocol := estimable[r.URL.Query().Get(estimateFor)]
+	if protocol == "" {
+		protocol = chat.Completions
+		switch {
+		case s.anthropic(r):
+			protocol = chat.Messages
+		case json.Valid(body) && jsonscan.Field(body, "messages") == nil && jsonscan.Field(body, "input") != nil:
+			protocol = chat.Responses
+		}
+	}
+	if d := s.o.Dialects[protocol]; d != nil {
+		return d
+	}
+	return s.o.Dialects[chat.Completions]
+}
+
+// estimate is POST /v1/estimate: the body of a request, judged as one, and what it would cost and meet. It calls no
+// provider, holds nothing and takes nothing of any limit. A body that its path would refuse is refused the same
 // way; a limit or a balance that would refuse it is told in the answer.
 func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error {
-	e, release, err := s.exchange(w, r, rec, s.o.Dialects[chat.Completions])
+	if name := r.URL.Query().Get(estimateFor); name != "" && estimable[name] == "" {
+		return errRequest("invalid_value", estimateFor, "Invalid 'for': an estimate is for /v1/chat/completions, /v1/messages, /v1/responses or /v1/embeddings.")
+	}
+	e, release, err := s.exchange(w, r, rec, func(body []byte) chat.Dialect { return s.judged(r, body) })
 	defer release()
 	if err != nil {
 		return err
@@ -107,7 +137,7 @@ func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error
 func (e *exchange) estimateOf(d admit.Decision) estimate {
 	perDollar := e.x.CreditsPerDollar
 	out := estimate{
-		Object: "estimate", Model: e.target.PublicName, Route: stops(e.target.Backends), Unmetered: e.unmetered,
+		Object: "estimate", Model: e.target.PublicName, Route: stops(e.backends), Unmetered: e.unmetered,
 		Tokens: tokenPair{e.guess.Input, e.guess.Output}, WorstTokens: tokenPair{e.inBound, e.outBound}, WorstSearches: e.searches,
 		Cost: limits.Amount(0, perDollar), Hold: limits.Amount(e.holds(), perDollar),
 		Admitted: true, Status: http.StatusOK, Limits: e.limitsOf(),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,5 +73,45 @@ func TestSearchesAreHeldFor(t *testing.T) {
 			})
 			w.sound()
 		})
+	}
+}
+
+// Every protocol's body is estimated as what it is, and holds what the estimate said.
+func TestEstimateOfEachProtocol(t *testing.T) {
+	w := newWorld(t)
+	w.key(goodKey, usd)
+	var held pricing.Nano
+	w.serve(func(context.Context, chat.Call) (*chat.Response, error) {
+		held = w.reserved()
+		return &chat.Response{Body: []byte(`{"usage":{}}`), OutputBytes: 1, Usage: &pricing.Usage{Input: 1}}, nil
+	})
+	anthropic := []string{"Anthropic-Version", "2023-06-01"}
+	for name, c := range map[string]struct {
+		path, query, body string
+		headers           []string
+		output            int64
+	}{
+		"chat":                {"/v1/chat/completions", "", hello, nil, 10},
+		"messages":            {"/v1/messages", "", asked[chat.Messages][1], anthropic, 10},
+		"messages, by query":  {"/v1/messages", "?for=/v1/messages", asked[chat.Messages][1], nil, 10},
+		"responses":           {"/v1/responses", "", asked[chat.Responses][1], nil, 10},
+		"embeddings":          {"/v1/embeddings", "?for=/v1/embeddings", `{"model":"good","input":"x"}`, nil, 0},
+		"responses, unbound":  {"/v1/responses", "", `{"model":"good","input":"x"}`, nil, 100},
+		"chat in spite of it": {"/v1/chat/completions", "?for=/v1/chat/completions", hello, anthropic, 10},
+	} {
+		var e estimate
+		got := w.do("POST", "/v1/estimate"+c.query, goodKey, c.body, c.headers...)
+		if err := json.Unmarshal([]byte(got.body), &e); err != nil || got.status != 200 || e.WorstTokens != (tokenPair{int64(len(c.body)), c.output}) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		if got := w.do("POST", c.path, goodKey, c.body, c.headers...); got.status != 200 || e.Hold["usd"] != pricing.FormatUSD(held) {
+			t.Errorf("%s: %d %s: %d were held, the estimate said %v", name, got.status, got.body, held, e.Hold)
+		}
+	}
+	if got := w.do("POST", "/v1/estimate?for=/v1/models", goodKey, hello); got.status != 400 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.do("POST", "/v1/estimate", goodKey, `{}`, anthropic...); got.status != 400 || !strings.Contains(got.body, `"type":"error"`) {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }

@@ -33,7 +33,7 @@ func (s *Server) api() http.Handler {
 		"/v1/chat/completions": {http.MethodPost: completions},
 		"/api/v1/chat":         {http.MethodPost: completions, http.MethodGet: health, http.MethodHead: health},
 		"/v1/models":           {http.MethodGet: list, http.MethodHead: list},
-		"/v1/estimate":         {http.MethodPost: s.handle("estimate", chat.Completions, s.estimate)},
+		"/v1/estimate":         {http.MethodPost: s.byHeader("estimate", s.estimate)},
 	}
 	for path, protocol := range map[string]chat.Protocol{
 		"/v1/messages": chat.Messages, "/v1/messages/count_tokens": chat.CountTokens,
