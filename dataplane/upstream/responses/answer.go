@@ -22,7 +22,7 @@ func (d Dialect) Answer(response []byte) *chat.Answer {
 			p.Citations = d.citations(p.Text, r.sources)
 		}
 	}
-	choice := chat.Choice{Parts: r.parts, Finish: finish(response, r.called, r.refused && !r.said)}
+	choice := chat.Choice{Parts: r.parts, Finish: finish(response, r.called)}
 	if len(r.logprobs) > 0 {
 		choice.Logprobs = logprobs(r.logprobs)
 	}
@@ -34,11 +34,11 @@ func (d Dialect) Answer(response []byte) *chat.Answer {
 
 // reading collects the output of one response.
 type reading struct {
-	dialect               Dialect
-	parts                 []chat.Part
-	sources               []chat.Source
-	logprobs              []json.RawMessage
-	called, refused, said bool
+	dialect  Dialect
+	parts    []chat.Part
+	sources  []chat.Source
+	logprobs []json.RawMessage
+	called   bool
 }
 
 func (r *reading) item(item []byte) {
@@ -72,10 +72,8 @@ func (r *reading) part(part []byte) {
 		for token := range jsonscan.Elements(jsonscan.Field(part, "logprobs")) {
 			r.logprobs = append(r.logprobs, json.RawMessage(token))
 		}
-		r.said = r.said || p.Text != ""
 		r.parts = append(r.parts, p)
 	case "refusal":
-		r.refused = true
 		r.parts = append(r.parts, chat.Part{Kind: chat.PartRefusal, Text: text(part, "refusal")})
 	}
 }
@@ -134,8 +132,9 @@ func citation(annotation []byte, base int64) *chat.Citation {
 	return c
 }
 
-// finish says why a response ended. called says that it has calls of tools, refused that it is nothing but a refusal.
-func finish(response []byte, called, refused bool) chat.Finish {
+// finish says why a response ended. called says that it has calls of tools. A refusal ends as any text does, as in OpenAI's chat
+// completions, whose finish_reason is then "stop": with another, SDKs raise an error instead of showing it.
+func finish(response []byte, called bool) chat.Finish {
 	status := text(response, "status")
 	reason := text(jsonscan.Field(response, "incomplete_details"), "reason")
 	switch {
@@ -145,8 +144,6 @@ func finish(response []byte, called, refused bool) chat.Finish {
 		return chat.Finish{Reason: chat.FinishFilter, Native: reason}
 	case called:
 		return chat.Finish{Reason: chat.FinishTools, Native: status}
-	case refused:
-		return chat.Finish{Reason: chat.FinishRefusal, Native: status}
 	case status == "incomplete" && reason != "":
 		status = reason
 	}

@@ -111,7 +111,7 @@ func (d *Decoder) wholeThought(it *item, raw []byte) {
 func (d *Decoder) end(response []byte) {
 	d.start(response)
 	d.rest(response)
-	f := finish(response, d.calls > 0, d.refused && !d.said)
+	f := finish(response, d.calls > 0)
 	d.say(chat.Piece{Kind: chat.PieceFinish, Finish: &f})
 	if d.step.Usage = Usage(response); d.step.Usage != nil {
 		u := *d.step.Usage

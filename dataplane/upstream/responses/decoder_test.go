@@ -90,7 +90,7 @@ func TestStreams(t *testing.T) {
 				`{"type":"response.refusal.delta","output_index":0,"content_index":0,"delta":"o"}`,
 				`{"type":"response.refusal.done","output_index":0,"content_index":0,"refusal":"no"}`,
 				completed},
-			view{Refusal: "no", Finish: chat.FinishRefusal},
+			view{Refusal: "no", Finish: chat.FinishStop},
 		},
 		"too long": {
 			[]string{created, `{"type":"response.incomplete","response":{"id":"resp_1","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[],"usage":{"input_tokens":10,"output_tokens":5}}}`},

@@ -79,9 +79,6 @@ func expect(t *testing.T, raw []byte) view {
 			}
 		}
 	}
-	if v.Refusal != "" {
-		v.Finish = chat.FinishRefusal
-	}
 	if r.Incomplete.Reason == "max_output_tokens" {
 		v.Finish = chat.FinishLength
 	}
