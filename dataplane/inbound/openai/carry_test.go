@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -107,19 +108,33 @@ func TestCarryRoundTrip(t *testing.T) {
 	})
 }
 
+// FuzzUncarry reads any id, and one that carries any text: what is taken out of it is what the text says, or nothing.
 func FuzzUncarry(f *testing.F) {
-	f.Add(carry("a", []chat.Thought{{Text: "t", Signature: "s"}}, "x"))
-	f.Add("a~b~c")
-	f.Fuzz(func(t *testing.T, id string) {
-		bare, c, size := uncarry(id)
-		if size == 0 {
-			if bare != id {
-				t.Fatal("changed an id that carries nothing")
+	f.Add(carry("a", []chat.Thought{{Text: "t", Signature: "s"}}, "x"), `{"t":[{"x":"t","s":"s"}],"s":"x"}`)
+	f.Add("a~b~c", `{}`)
+	f.Fuzz(func(t *testing.T, id, text string) {
+		var b bytes.Buffer
+		w, _ := flate.NewWriter(&b, flate.BestSpeed)
+		_, _ = w.Write([]byte(text))
+		_ = w.Close()
+		made := id + "~" + base64.RawURLEncoding.EncodeToString(b.Bytes())
+		for _, id := range []string{id, made} {
+			bare, c, size := uncarry(id)
+			if size == 0 {
+				if bare != id || len(c.Thoughts) > 0 || c.Signature != "" {
+					t.Fatal("changed an id that carries nothing")
+				}
+				continue
 			}
-			return
+			if size > maxInflated || !strings.HasPrefix(id, bare+"~") || len(c.Thoughts) == 0 && c.Signature == "" {
+				t.Fatal(bare, size)
+			}
 		}
-		if size > maxInflated || !strings.HasPrefix(id, bare+"~") || len(c.Thoughts) == 0 && c.Signature == "" {
-			t.Fatal(bare, size)
+		var want carried
+		carries := json.Unmarshal([]byte(text), &want) == nil && (len(want.Thoughts) > 0 || want.Signature != "") && len(made) <= maxCarry && len(text) <= maxInflated
+		bare, got, _ := uncarry(made)
+		if carries != (bare == id && bare != made) || carries && cmp.Diff(want, got) != "" {
+			t.Fatalf("%q is read as %q, %+v", text, bare, got)
 		}
 	})
 }
