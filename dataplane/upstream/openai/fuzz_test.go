@@ -2,6 +2,8 @@ package openai
 
 import (
 	"bytes"
+	"compress/flate"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,12 +197,24 @@ func FuzzPassedStream(f *testing.F) {
 	})
 }
 
-// FuzzBareID: an id is itself or a beginning of itself.
+// FuzzBareID: an id is itself, or where it carries an object what stands before that, which is never nothing.
 func FuzzBareID(f *testing.F) {
-	f.Add("call_1~q1YqVrJSqlCqBQA")
-	f.Fuzz(func(t *testing.T, id string) {
-		if bare := bareID(id); !strings.HasPrefix(id, bare) || id != "" && bare == "" {
-			t.Fatalf("%q of %q", bare, id)
+	f.Add("call_1~q1YqVrJSqlCqBQA", `{"s":"x"}`)
+	f.Add("", `{}`)
+	f.Fuzz(func(t *testing.T, id, text string) {
+		var b bytes.Buffer
+		w, _ := flate.NewWriter(&b, flate.BestSpeed)
+		_, _ = w.Write([]byte(text))
+		_ = w.Close()
+		made := id + "~" + base64.RawURLEncoding.EncodeToString(b.Bytes())
+		for _, id := range []string{id, made} {
+			if bare := bareID(id); !strings.HasPrefix(id, bare) || id != "" && bare == "" {
+				t.Fatalf("%q of %q", bare, id)
+			}
+		}
+		carries := id != "" && strings.HasPrefix(text, "{") && json.Valid([]byte(text)) && len(text) <= maxCarried
+		if got := bareID(made); carries != (got == id) {
+			t.Fatalf("%q of %q", got, made)
 		}
 	})
 }

@@ -15,7 +15,6 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -314,29 +313,4 @@ func TestFit(t *testing.T) {
 			t.Errorf("%s: %d", p, got)
 		}
 	}
-}
-
-// FuzzStream: whatever comes, however it is cut, gives the same answer, and no panic.
-
-func FuzzStream(f *testing.F) {
-	// Small seeds: each that is new is made smaller first, which takes long with a large one.
-	for e := range strings.SplitSeq(agentStream, "\n\n") {
-		f.Add([]byte(e + "\n\n"))
-	}
-	f.Add([]byte(`data: {"type":"response.completed","response":{"output":[{"type":"search_results","results":[{"id":1,"url":"u"}]},{"type":"message","content":[{"type":"output_text","text":"[1]"}]}]}}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		read := func(r io.Reader) (view, error) {
-			return viewStream(dialect().Stream(transport.Replay(io.NopCloser(r), true), false))
-		}
-		whole, err := read(bytes.NewReader(body))
-		slow, err2 := read(iotest.OneByteReader(bytes.NewReader(body)))
-		if d := cmp.Diff(whole, slow, cmpopts.EquateEmpty()); d != "" || (err == nil) != (err2 == nil) {
-			t.Fatal(d, err, err2)
-		}
-		for _, c := range whole.Citations {
-			if c.Start < 0 || c.End < c.Start {
-				t.Fatalf("%+v", c)
-			}
-		}
-	})
 }
