@@ -42,12 +42,18 @@ var (
 // codes are OpenAI's codes that others have for types, with their parameters.
 var codes = map[string]string{"model_not_found": "model", "context_length_exceeded": "messages"}
 
+// types are what others say for types that have a code: Perplexity.
+var types = map[string]string{"too_many_prompt_tokens": "context_length_exceeded"}
+
 // code gives an error OpenAI's code where it has none but says what it is.
 func code(r *transport.Report) {
 	if r.Code != "" && r.Status == 0 {
 		return
 	}
 	kind := r.Type
+	if known := types[kind]; known != "" {
+		kind = known
+	}
 	if tooLong.MatchString(r.Message) {
 		kind = "context_length_exceeded"
 	}

@@ -26,6 +26,7 @@ type rawResponse struct {
 		Call                  string `json:"call_id"`
 		Encrypted             string `json:"encrypted_content"`
 		Summary               []struct{ Text string }
+		Action                struct{ Sources []struct{ URL string } }
 		Content               []struct {
 			Type, Text, Refusal string
 			Logprobs            []any
@@ -69,6 +70,9 @@ func expect(t *testing.T, raw []byte) view {
 			v.Finish = chat.FinishTools
 		case "web_search_call":
 			searches++
+			for _, s := range item.Action.Sources {
+				v.Sources = append(v.Sources, s.URL)
+			}
 		}
 		for _, part := range item.Content {
 			v.Text += part.Text

@@ -174,7 +174,7 @@ func ReadReport(body []byte, fields jsonscan.Object) Report {
 }
 
 // secrets are the shapes of keys, organizations and projects in upstreams' messages.
-var secrets = regexp.MustCompile(`\b(?:sk|pk|rk|org|proj|user|vck|gsk|xai)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+|\bAIza[A-Za-z0-9_-]{10,}`)
+var secrets = regexp.MustCompile(`\bproject(?:_number:|s/)\d+|\b(?:sk|pk|rk|org|proj|user|vck|gsk|xai)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+|\bAIza[A-Za-z0-9_-]{10,}`)
 
 // Redact takes the credential, and what looks like one, out of a text of an upstream.
 func (a *Answer) Redact(s string) string {
