@@ -29,7 +29,7 @@ var crossChecks = map[string][]string{
 	"openai": {
 		"chat", "usage", "stream", "tools", "tools streamed", "parse", "thoughts", "thoughts lost", "thoughts streamed", "abort", "abort before", "busy", "retry",
 		"error in a stream", "responses", "responses stream", "responses tools", "responses parse", "responses thoughts", "responses abort", "responses retry",
-		"embeddings: openai",
+		"a word after results", "responses custom tool", "wrong types", "embeddings: openai",
 	},
 	"anthropic": {
 		"chat", "usage", "stream", "tools", "no arguments", "tool runner", "parse", "thoughts", "redacted thoughts: anthropic claude", "count tokens", "models",

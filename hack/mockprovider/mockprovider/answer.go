@@ -95,8 +95,11 @@ func (e *exchange) parts() []part {
 	return out
 }
 
-// arguments are what the tool's schema allows.
+// arguments are what the tool's schema allows, or free text.
 func (t tool) arguments() string {
+	if t.Custom {
+		return "mock"
+	}
 	if len(t.Schema) == 0 || bytes.Equal(t.Schema, []byte("null")) {
 		return `{"query":"mock"}`
 	}

@@ -80,6 +80,8 @@ type request struct {
 type tool struct {
 	Name   string
 	Schema json.RawMessage
+	// Custom says that it takes free text.
+	Custom bool
 }
 
 // part is a part of an answer, in order.

@@ -338,6 +338,23 @@ func TestEmbeddingsAndCounts(t *testing.T) {
 	}
 }
 
+// Custom tools get free text.
+func TestCustomTool(t *testing.T) {
+	_, base := Start(t)
+	body := object{"model": "m", "input": "mock:tool", "tools": []any{object{"type": "custom", "name": "run"}}}
+	for _, stream := range []bool{false, true} {
+		body["stream"] = stream
+		_, _, got := call(t, base+"/responses", nil, body)
+		if !strings.Contains(got, `"input":"mock"`) || !strings.Contains(got, `"type":"custom_tool_call"`) || strings.Contains(got, "response.custom_tool_call_input.done") != stream {
+			t.Error(got)
+		}
+	}
+	turn := json.RawMessage(`{"model":"m","input":[{"type":"custom_tool_call","call_id":"c","name":"run","input":"x"},{"type":"custom_tool_call_output","call_id":"c","output":"mock:text=done"}]}`)
+	if status, _, got := call(t, base+"/responses", nil, turn); status != http.StatusOK || !strings.Contains(got, `"done"`) {
+		t.Errorf("%d %s", status, got)
+	}
+}
+
 // A call without arguments has one empty delta at Anthropic's.
 func TestNoArguments(t *testing.T) {
 	_, base := Start(t)

@@ -113,6 +113,9 @@ func (responsesDialect) item(e *exchange, p part, status string) object {
 		}
 		return out
 	case kindCall:
+		if p.tool.Custom {
+			return object{"id": "ctc_mock_" + p.id, "type": "custom_tool_call", "status": status, "input": p.arguments, "call_id": callID(p), "name": p.tool.Name}
+		}
 		return object{"id": "fc_mock_" + p.id, "type": "function_call", "status": status, "arguments": p.arguments, "call_id": callID(p), "name": p.tool.Name}
 	}
 	return object{"id": "msg_" + e.served.ID, "type": "message", "status": status, "role": "assistant", "content": []any{outputText(p.text)}}
@@ -159,13 +162,17 @@ func (d responsesDialect) events(e *exchange) []event {
 			n.add("response.output_item.added", object{"output_index": i, "item": started}, false)
 			d.textEvents(e, n, i, p)
 		case kindCall:
-			started["arguments"] = ""
+			event, member := "response.function_call_arguments", "arguments"
+			if p.tool.Custom {
+				event, member = "response.custom_tool_call_input", "input"
+			}
+			started[member] = ""
 			n.add("response.output_item.added", object{"output_index": i, "item": started}, false)
 			id := started["id"]
 			for _, piece := range pieces(p.arguments, 2) {
-				n.add("response.function_call_arguments.delta", object{"item_id": id, "output_index": i, "delta": piece, "obfuscation": obfuscation}, true)
+				n.add(event+".delta", object{"item_id": id, "output_index": i, "delta": piece, "obfuscation": obfuscation}, true)
 			}
-			n.add("response.function_call_arguments.done", object{"item_id": id, "output_index": i, "arguments": p.arguments}, false)
+			n.add(event+".done", object{"item_id": id, "output_index": i, member: p.arguments}, false)
 		}
 		n.add("response.output_item.done", object{"output_index": i, "item": d.item(e, p, "completed")}, false)
 	}

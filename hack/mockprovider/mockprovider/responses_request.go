@@ -64,7 +64,7 @@ func (responsesDialect) read(r *http.Request, body []byte, in *request) *failure
 		return refuse("Invalid type for 'input': expected a string or a list of items. %v", err)
 	} else {
 		in.Prompt = q.prompt()
-		in.Results = len(q.items) > 0 && q.items[len(q.items)-1].Type == "function_call_output"
+		in.Results = len(q.items) > 0 && strings.HasSuffix(q.items[len(q.items)-1].Type, "_call_output")
 	}
 	if f := q.check(in); f != nil {
 		return f
@@ -76,8 +76,8 @@ func (responsesDialect) read(r *http.Request, body []byte, in *request) *failure
 	in.Encrypted = slices.Contains(q.Include, "reasoning.encrypted_content")
 	in.Schema, in.Force = q.Text.Format.Schema, forced(q.ToolChoice)
 	for _, t := range q.Tools {
-		if t.Type == "function" {
-			in.Tools = append(in.Tools, tool{Name: t.Name, Schema: t.Parameters})
+		if t.Type == "function" || t.Type == "custom" {
+			in.Tools = append(in.Tools, tool{Name: t.Name, Schema: t.Parameters, Custom: t.Type == "custom"})
 		}
 	}
 	return nil
@@ -88,9 +88,9 @@ func (q *responsesRequest) check(in *request) *failure {
 	calls, outputs := map[string]bool{}, map[string]bool{}
 	for i, it := range q.items {
 		switch it.Type {
-		case "function_call":
+		case "function_call", "custom_tool_call":
 			calls[it.CallID] = true
-		case "function_call_output":
+		case "function_call_output", "custom_tool_call_output":
 			outputs[it.CallID] = true
 			if !calls[it.CallID] {
 				return &failure{status: http.StatusBadRequest, param: "input", message: "No tool call found for function call output with call_id " + it.CallID + "."}
@@ -121,7 +121,7 @@ func (q *responsesRequest) prompt() string {
 	var texts []string
 	for i := len(q.items) - 1; i >= 0; i-- {
 		it := q.items[i]
-		if it.Type == "function_call_output" {
+		if strings.HasSuffix(it.Type, "_call_output") {
 			texts = append([]string{textOf(it.Output)}, texts...)
 			continue
 		}

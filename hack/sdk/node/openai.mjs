@@ -168,6 +168,28 @@ const checks = {
     const answer = await patient.responses.create({ model, input: fresh('text=at last,status=429,fails=4') });
     assert.equal(answer.output_text, 'at last');
   },
+  async 'a word after results'(model) {
+    const messages = user('mock:tools=2');
+    const { message } = (await client.chat.completions.create({ model, messages, tools: [weather] })).choices[0];
+    messages.push(message, ...message.tool_calls.map(({ id }) => ({ role: 'tool', tool_call_id: id, content: '{"result":42}' })));
+    messages.push({ role: 'user', content: 'mock:text=42' });
+    const second = await client.chat.completions.create({ model, messages, tools: [weather], parallel_tool_calls: false, max_tokens: 64 });
+    assert.equal(second.choices[0].message.content, '42');
+  },
+  async 'responses custom tool'(model) {
+    const tools = [{ type: 'custom', name: 'code_exec', description: 'Runs code' }];
+    const input = user('mock:tool');
+    const first = await client.responses.create({ model, input, tools, tool_choice: 'required', store: false });
+    const call = first.output.find((o) => o.type === 'custom_tool_call');
+    assert.equal(call.input, 'mock');
+    input.push(...first.output, { type: 'custom_tool_call_output', call_id: call.call_id, output: 'mock:text=done' });
+    const second = await client.responses.stream({ model, input, tools, store: false }).finalResponse();
+    assert.equal(second.output_text, 'done');
+  },
+  async 'wrong types'(model) {
+    await assert.rejects(client.chat.completions.create({ model, messages: 1 }), (e) => e.status === 400 && e.message.length > 0);
+    await assert.rejects(client.responses.create({ model, input: 1 }), (e) => e.status === 400 && e.message.length > 0);
+  },
   async embeddings(model) {
     if (maker(model) !== 'openai') return 'not for it';
     const answer = await client.embeddings.create({ model: 'example/embed', input: ['a', 'b'] });
