@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -84,10 +85,9 @@ func (w *items) begin(kind string, o outputItem) *outputItem {
 	if last := w.last(); last != nil && last.Type == kind && (kind == "message" || kind == "reasoning") {
 		return last
 	}
-	if o.CallID != "" {
-		w.closeTexts()
-	} else {
-		w.close()
+	w.closeTexts()
+	if o.CallID == "" {
+		w.closeCalls()
 	}
 	if !w.busy() {
 		w.tell()
@@ -133,12 +133,23 @@ func (w *items) closeTexts() {
 	}
 }
 
+// closeCalls ends every open call to which nothing can be added: the rest of the arguments of others may come behind a text.
+func (w *items) closeCalls() {
+	for i := range w.list {
+		if o := &w.list[i]; o.Type == "custom_tool_call" || o.Type == "function_call" && json.Valid([]byte(o.Arguments)) {
+			w.end(i)
+		}
+	}
+}
+
 func (w *items) end(i int) {
 	o := &w.list[i]
 	if !o.open {
 		return
 	}
-	w.closePart()
+	if i == len(w.list)-1 {
+		w.closePart()
+	}
 	if o.Type == "reasoning" && o.Text != "" {
 		w.hooks.partDone(i, 0, outputPart{Type: "summary_text", Text: &o.Text})
 	}
@@ -223,7 +234,7 @@ func (w *items) refused(f chat.Finish) {
 func (w *items) think(text string) {
 	o := w.begin("reasoning", outputItem{})
 	if o.Encrypted != "" { // another thought
-		w.close()
+		w.closeTexts()
 		o = w.begin("reasoning", outputItem{})
 	}
 	if text == "" {
@@ -246,7 +257,7 @@ func (w *items) sign(t *chat.Thought) {
 		whole.Text = o.Text
 	}
 	if o.Encrypted = carry(&whole); o.Encrypted != "" {
-		w.close()
+		w.closeTexts()
 	}
 }
 
@@ -255,9 +266,9 @@ func (w *items) signature(s string) {
 	if s == "" {
 		return
 	}
-	w.close()
+	w.closeTexts()
 	w.begin("reasoning", outputItem{}).Encrypted = carried{Call: s}.String()
-	w.close()
+	w.closeTexts()
 }
 
 func (w *items) call(c *chat.ToolCall) {

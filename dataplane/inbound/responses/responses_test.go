@@ -249,28 +249,3 @@ func TestFinish(t *testing.T) {
 		t.Errorf("%s", ev)
 	}
 }
-
-// Every recorded request of the protocol is understood.
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"model":"m","input":[{"type":"reasoning","encrypted_content":"layers1:eyJjIjoieCJ9"},{"role":"user","content":[{"type":"input_text","text":"x"}]}]}`))
-	f.Add([]byte(`{"model":"m","input":"x","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools"}}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		r, failed := New(noErrors{}).Parse("req_1", nil, body)
-		if failed != nil {
-			if failed.Status != 400 || failed.Message == "" {
-				t.Fatalf("%+v", failed)
-			}
-			return
-		}
-		if _, err := r.Translate(); err != nil {
-			var e *chat.Error
-			if !errors.As(err, &e) || e.Status != 400 {
-				t.Fatal(err)
-			}
-		}
-		if out, err := New(noErrors{}).Answer(r, written(), total); err != nil || !json.Valid(out) {
-			t.Fatalf("%s, %v", out, err)
-		}
-	})
-}
