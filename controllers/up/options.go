@@ -58,8 +58,8 @@ func NewCommand() *cobra.Command {
 		Long: `Serve a folder of manifests from one process: no cluster, no Redis and no PostgreSQL is needed.
 A change of the manifests takes effect at once; of an object that is wrong then, the version before goes on.
 Without --manifests it is a demo: a built-in model, any key that begins with lyr_live_, nothing charged, nothing stored.
-With a provider's key in OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, MORPH_API_KEY or AI_GATEWAY_API_KEY it serves
-that provider's models for real, and that account pays.
+With a provider's key in OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, PERPLEXITY_API_KEY, MORPH_API_KEY or
+AI_GATEWAY_API_KEY it serves that provider's models for real, and that account pays.
 When it serves, one line of JSON on stdout says where; everything else goes to stderr.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

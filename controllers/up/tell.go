@@ -60,7 +60,7 @@ func (t teller) serving(p place, w *world, keyFile, ledgerURL string) {
 	} else {
 		t.line(fmt.Sprintf("Serving. Models: %d, keys: %d.", len(models), len(w.out.Keys)))
 	}
-	t.line("\n  API      " + p.API + "/v1   (OpenAI-compatible: use it as base URL)")
+	t.line("\n  API      " + p.API + "/v1   (base URL of OpenAI clients; of Anthropic clients without /v1)")
 	t.line("  Metrics  " + p.Admin + "/metrics")
 	if ledgerURL != "" {
 		t.line("  Ledger   " + ledgerURL + "   (layers grant ACCOUNT CREDITS --ledger " + ledgerURL + " --reason TEXT)")

@@ -44,7 +44,7 @@ func NewCommand() *cobra.Command {
 	var o Options
 	cmd := &cobra.Command{
 		Use:   "gateway",
-		Short: "Run the data plane: the OpenAI-shaped API, from a snapshot that the operator publishes",
+		Short: "Run the data plane: the API, from a snapshot that the operator publishes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Stderr, o.Version = cmd.ErrOrStderr(), cmd.Root().Version
