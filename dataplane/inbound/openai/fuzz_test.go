@@ -203,26 +203,29 @@ func (c *toldChoice) close() {
 // said8 is a text with U+FFFD for each byte that is no UTF-8.
 func said8(s string) string { return string([]rune(s)) }
 
+// chunkRead is a chunk as clients read it.
+type chunkRead struct {
+	Choices []struct {
+		Index int64
+		Delta struct {
+			Role, Content, Refusal, Reasoning string
+			Annotations                       []any
+			Calls                             []struct {
+				Index    int
+				ID       string
+				Function struct{ Name, Arguments string }
+			} `json:"tool_calls"`
+		}
+		Finish *string `json:"finish_reason"`
+	}
+}
+
 // readChoices puts chunks together.
 func readChoices(t *testing.T, lines []string) map[int64]*toldChoice {
 	t.Helper()
 	out := map[int64]*toldChoice{}
 	for _, line := range lines {
-		var chunk struct {
-			Choices []struct {
-				Index int64
-				Delta struct {
-					Role, Content, Refusal, Reasoning string
-					Annotations                       []any
-					Calls                             []struct {
-						Index    int
-						ID       string
-						Function struct{ Name, Arguments string }
-					} `json:"tool_calls"`
-				}
-				Finish *string `json:"finish_reason"`
-			}
-		}
+		var chunk chunkRead
 		if err := json.Unmarshal([]byte(line), &chunk); err != nil {
 			t.Fatal(err, line)
 		}

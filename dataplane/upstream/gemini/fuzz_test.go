@@ -154,6 +154,7 @@ func FuzzAnswer(f *testing.F) {
 // FuzzSchema: valid JSON stays valid, no const is left where one counts, and all else stays.
 func FuzzSchema(f *testing.F) {
 	f.Add([]byte(`{"anyOf":[{"const":1},{"properties":{"a":{"const":"x"}}}]}`))
+	f.Add([]byte(`{"const":1,"properties":{"a":true,"b":{},"c":{"const":"x"}},"anyOf":[true,{},false]}`))
 	f.Add([]byte(`{"type":"object","properties":{"const":{"enum":[1],"const":1},"b":{"items":[{},{"const":null}]}},"default":{"const":1},"required":["const"]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := schema(raw)
