@@ -138,3 +138,18 @@ func FuzzUncarry(f *testing.F) {
 		}
 	})
 }
+
+// What ids carried is named where the body passes without it, unless an upstream can take it from elsewhere.
+func TestCarriedThoughtsAreNamed(t *testing.T) {
+	id := carry("c", []chat.Thought{{Signature: "s", Format: chat.FormatAnthropic}}, "")
+	for more, want := range map[string][]string{"": {"reasoning_details"}, `,"reasoning_details":[]`: nil} {
+		r, err := Parse("r", []byte(`{"model":"m","messages":[{"role":"user","content":"q"},{"role":"assistant","content":null`+more+
+			`,"tool_calls":[{"id":"`+id+`","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"`+id+`","content":"r"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, r.Dropped); d != "" {
+			t.Error(d)
+		}
+	}
+}

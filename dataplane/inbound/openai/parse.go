@@ -3,6 +3,7 @@
 package openai
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,6 +57,9 @@ func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	p.request.Searches *= p.request.Choices
 	p.request.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
 	if len(p.edits) > 0 {
+		if !bytes.Contains(body, []byte(`"reasoning_details"`)) { // else an upstream may take them from there
+			p.request.Dropped = []string{"reasoning_details"}
+		}
 		p.request.Body = jsonscan.Splice(body, p.edits...)
 		// It is the same object with shorter strings, which scans as the one before did.
 		if p.request.Fields, err = jsonscan.Scan(p.request.Body); err != nil {

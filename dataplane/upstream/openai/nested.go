@@ -15,27 +15,28 @@ var (
 	}
 	partExtras = []string{"cache_control"}
 	callExtras = []string{"extra_content", "provider_metadata", "thought_signature"}
-	// signed are those that a client is told of.
-	signed = []string{"reasoning_details", "thinking_blocks"}
+	// signed are those that have signed thoughts, of which a client is told.
+	signed = []string{"reasoning_details", "thinking_blocks", "extra_content"}
 )
 
-// nested takes the extras out of messages and tools for OpenAI's API, and for every upstream what the gateway's ids carry.
-// Nothing is copied where there are none.
+// nested takes the extras out of messages and tools for OpenAI's API, and for every upstream what the gateway's ids carry and
+// what another maker's model has signed. Nothing is copied where there are none.
 func (r *rewriting) nested() {
-	message, part, call := shape{change: bareIDs}, shape{}, shape{change: bareIDs}
+	own := ownThoughts(flavourOf(r.call))
+	message, part, call := shape{change: own.message}, shape{}, shape{change: own.call}
 	if official(r.call) {
 		message.strip, part.strip, call.strip = messageExtras, partExtras, callExtras
 		function := shape{strip: partExtras}
 		r.each("tools", shape{strip: partExtras, inner: map[string]shape{"function": function}}, partExtras)
 	}
 	message.inner = map[string]shape{"content": part, "tool_calls": call}
-	r.each("messages", message, slices.Concat(message.strip, part.strip, call.strip))
+	r.each("messages", message, slices.Concat(message.strip, part.strip, call.strip, signed))
 }
 
 // shape says what is changed in a value: in the object that it is, or in each object of the array that it is.
 type shape struct {
-	// strip are members that are left out, change gives others another value, and inner has the shapes of those that are
-	// objects or arrays themselves.
+	// strip are members that are left out, change gives others another value (nil: the same; empty: none, they are left out
+	// too), and inner has the shapes of those that are objects or arrays themselves.
 	strip  []string
 	change func(name string, value []byte) []byte
 	inner  map[string]shape
@@ -98,22 +99,34 @@ func (s *stripping) value(raw []byte, as shape) []byte {
 	return raw
 }
 
+// gone notes a member that is left out, or a part of it.
+func (s *stripping) gone(name string, value []byte) {
+	s.changed = true
+	if present(value) && !slices.Contains(s.names, name) {
+		s.names = append(s.names, name)
+	}
+}
+
 func (s *stripping) object(raw []byte, as shape) []byte {
 	out := []byte{'{'}
 	for name, value := range jsonscan.Members(raw) {
 		if slices.Contains(as.strip, name) {
-			s.changed = true
-			if !jsonscan.IsNull(value) && !slices.Contains(s.names, name) {
-				s.names = append(s.names, name)
-			}
+			s.gone(name, value)
 			continue
 		}
 		if inner, ok := as.inner[name]; ok {
 			value = s.value(value, inner)
 		}
 		if as.change != nil {
-			if other := as.change(name, value); other != nil {
+			other := as.change(name, value)
+			if other != nil && slices.Contains(signed, name) {
+				s.gone(name, value)
+			}
+			if other != nil {
 				s.changed, value = true, other
+			}
+			if len(value) == 0 {
+				continue
 			}
 		}
 		if len(out) > 1 {
