@@ -23,7 +23,7 @@ func TestCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"operator", "gateway", "up", "migrate", "grant", "keys", "ledger", "version"} {
+	for _, name := range []string{"operator", "gateway", "up", "migrate", "grant", "keys", "ledger", "verify", "version"} {
 		if strings.Count(help, "\n  "+name+" ") != 1 {
 			t.Errorf("the help does not name %q once:\n%s", name, help)
 		}
