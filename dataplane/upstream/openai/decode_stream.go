@@ -118,8 +118,8 @@ func (d *chunks) chunk(c *choice, raw []byte) {
 	if lp := jsonscan.Field(raw, "logprobs"); tokens(lp) {
 		d.say(chat.Piece{Kind: chat.PieceLogprobs, Choice: c.index, Raw: append(json.RawMessage(nil), lp...)})
 	}
-	if reason := text(raw, "finish_reason"); reason != "" {
-		d.finish(c, reason)
+	if ends(jsonscan.Field(raw, "finish_reason")) {
+		d.finish(c, text(raw, "finish_reason"))
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *stream) chunk(out *chat.Event, fields jsonscan.Object) {
 			case "index":
 				index, _ = jsonscan.Int(value)
 			case "finish_reason":
-				finished = !jsonscan.IsNull(value)
+				finished = ends(value)
 			case "delta":
 				out.OutputBytes += contentBytes(value)
 				out.Content = out.Content || hasContent(value)
@@ -130,6 +130,9 @@ func (s *stream) chunk(out *chat.Event, fields jsonscan.Object) {
 		s.translate(out)
 	}
 }
+
+// ends says that a finish_reason is one: null and, with some upstreams, "" stand for an answer that goes on.
+func ends(reason []byte) bool { return !jsonscan.IsNull(reason) && string(reason) != `""` }
 
 // translate puts pieces in place of a chunk.
 func (s *stream) translate(out *chat.Event) {

@@ -65,6 +65,7 @@ func TestStreamFails(t *testing.T) {
 		"empty":             {strings.NewReader(""), 502, "upstream_incomplete", 0},
 		"comments only":     {strings.NewReader(": ping\n\n"), 502, "upstream_incomplete", 0},
 		"no finish":         {strings.NewReader(lines(textChunk)), 502, "upstream_incomplete", 1},
+		"no reason":         {strings.NewReader(lines(`{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":""}]}`)), 502, "upstream_incomplete", 1},
 		"one of two open":   {strings.NewReader(lines(endChunk, `{"choices":[{"index":1,"delta":{"content":"x"}}]}`)), 502, "upstream_incomplete", 1},
 		"cut in an event":   {strings.NewReader(lines(textChunk) + `data: {"choices":[{"in`), 502, "upstream_incomplete", 1},
 		"connection lost":   {io.MultiReader(strings.NewReader(lines(textChunk)+"data: {"), iotest.ErrReader(io.ErrUnexpectedEOF)), 502, "upstream_incomplete", 1},
