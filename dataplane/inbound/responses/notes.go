@@ -40,6 +40,9 @@ func (w *items) wholeText(p *chat.Part) {
 
 // cite adds a citation to the text so far, which something else may stand behind already.
 func (w *items) cite(c *chat.Citation) {
+	if c.URL == "" && c.Title == "" { // it names nothing
+		return
+	}
 	i, n, p := w.spoken()
 	a := note(c, w.base, *p.Text)
 	p.Annotations = append(p.Annotations, a)

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -36,6 +37,7 @@ func (s *stream) Next() (chat.Event, error) {
 func (s *stream) Close() error { return s.answer.Close() }
 
 func (s *stream) event(e sse.Event) (chat.Event, error) {
+	e.Data = bytes.TrimSpace(e.Data) // white space alone keeps a connection alive
 	var out chat.Event
 	if s.decoder == nil {
 		out = chat.Event{Raw: e.Raw, Data: e.Data}

@@ -44,6 +44,7 @@ func TestStreamPasses(t *testing.T) {
 		"ping first":   {events(pingEvent, startEvent, textStart, textDelta, endEvent, stopEvent), collected{usage: streamUsage, content: 1, outputBytes: 3, id: "msg_1", done: true}},
 		"CRLF":         {strings.ReplaceAll(events(startEvent, textDelta, endEvent, stopEvent), "\n", "\r\n"), collected{usage: streamUsage, content: 1, outputBytes: 3, id: "msg_1", done: true}},
 		"comment":      {": hi\n\n" + events(textDelta, stopEvent), collected{content: 1, outputBytes: 3, done: true}},
+		"white space":  {"data:  \n\n" + events(textDelta, stopEvent), collected{content: 1, outputBytes: 3, done: true}},
 		"no names":     {"data: " + textDelta + "\n\ndata: " + stopEvent + "\n\n", collected{content: 1, outputBytes: 3, done: true}},
 		"tool":         {events(`{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"now","input":{}}}`, `{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{}"}}`, stopEvent), collected{content: 2, outputBytes: 5, done: true}},
 		"thinking":     {events(`{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"ab"}}`, `{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"s"}}`, stopEvent), collected{content: 2, outputBytes: 2, done: true}},

@@ -69,6 +69,7 @@ func (s *stream) end() error {
 }
 
 func (s *stream) event(e sse.Event, first bool) (chat.Event, error) {
+	e.Data = bytes.TrimSpace(e.Data) // white space alone keeps a connection alive, and some put it behind their words
 	out := chat.Event{Raw: e.Raw, Data: e.Data}
 	if len(e.Data) == 0 {
 		return out, nil
@@ -90,7 +91,7 @@ func (s *stream) event(e sse.Event, first bool) (chat.Event, error) {
 	if err != nil {
 		return chat.Event{}, s.answer.Bad(err)
 	}
-	if raw := fields.Value(e.Data, "error"); !jsonscan.IsNull(raw) || e.Name == "error" {
+	if raw := fields.Value(e.Data, "error"); !jsonscan.IsNull(raw) || e.Name == "error" || text(e.Data, "object") == "error" { // vLLM's has no member of its own
 		out.Err = s.answer.InBody(report(e.Data, fields))
 		if first {
 			return chat.Event{}, out.Err
@@ -136,7 +137,7 @@ func ends(reason []byte) bool { return !jsonscan.IsNull(reason) && string(reason
 
 // translate puts pieces in place of a chunk.
 func (s *stream) translate(out *chat.Event) {
-	out.Pieces, out.UsageOnly = s.chunks.read(bytes.TrimSpace(out.Data), out.Usage), false
+	out.Pieces, out.UsageOnly = s.chunks.read(out.Data, out.Usage), false
 	out.Content, out.OutputBytes = false, 0
 	for i := range out.Pieces {
 		out.Content = out.Content || out.Pieces[i].Content()

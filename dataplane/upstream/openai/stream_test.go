@@ -31,6 +31,7 @@ func TestStream(t *testing.T) {
 	}{
 		"usual":               {lines(roleChunk, textChunk, endChunk, usageChunk, "[DONE]"), collected{usage: reported, usageOnly: 1, content: 1, outputBytes: 3, id: "c1", done: true}},
 		"comments":            {": PROCESSING\n\n" + lines(textChunk, endChunk, "[DONE]"), collected{content: 1, outputBytes: 3, id: "c1", done: true}},
+		"white space":         {"data:  \n\n" + lines(textChunk, endChunk, " [DONE] "), collected{content: 1, outputBytes: 3, id: "c1", done: true}},
 		"no marker":           {lines(textChunk, endChunk, usageChunk), collected{usage: reported, usageOnly: 1, content: 1, outputBytes: 3, id: "c1"}},
 		"usage with choices":  {lines(`{"choices":[{"index":0,"delta":{"reasoning":"ab"},"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`), collected{usage: &pricing.Usage{}, content: 1, outputBytes: 2}},
 		"tool call":           {lines(`{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","function":{"arguments":""}}]},"finish_reason":"tool_calls"}]}`, "[DONE]"), collected{content: 1, done: true}},
@@ -72,6 +73,7 @@ func TestStreamFails(t *testing.T) {
 		"garbage":           {strings.NewReader(lines(textChunk, "garbage")), 502, "upstream_invalid_response", 1},
 		"error first":       {strings.NewReader(": x\n\n" + lines(`{"error":{"message":"slow down","type":"rate_limit_error"}}`)), 429, "rate_limit_exceeded", 0},
 		"error, named":      {strings.NewReader("event: error\ndata: {\"message\":\"no\",\"code\":503}\n\n"), 503, "upstream_overloaded", 0},
+		"error of vLLM's":   {strings.NewReader(lines(`{"object":"error","message":"busy","type":"ServiceUnavailableError","code":503}`, "[DONE]")), 503, "upstream_overloaded", 0},
 		"error with status": {strings.NewReader(lines(`{"choices":[],"error":{"message":"bad","code":400}}`)), 400, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

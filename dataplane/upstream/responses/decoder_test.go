@@ -30,7 +30,7 @@ func TestStreams(t *testing.T) {
 			[]string{created,
 				`{"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"msg","content":[]}}`,
 				`{"type":"response.content_part.added","output_index":0,"content_index":0,"part":{"type":"output_text","text":""}}`,
-				`{"type":"keepalive","sequence_number":2}`,
+				`{"type":"keepalive","sequence_number":2}`, ` `,
 				`{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"a"}`,
 				`{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"b","logprobs":[{"token":"b"}]}`,
 				`{"type":"response.output_text.done","output_index":0,"content_index":0,"text":"ab"}`,

@@ -43,6 +43,7 @@ func (s *stream) Next() (chat.Event, error) {
 func (s *stream) Close() error { return s.answer.Close() }
 
 func (s *stream) event(e sse.Event) (chat.Event, error) {
+	e.Data = bytes.TrimSpace(e.Data) // white space alone keeps a connection alive
 	out := chat.Event{}
 	if s.pass {
 		out.Raw, out.Data = e.Raw, e.Data
@@ -58,7 +59,7 @@ func (s *stream) event(e sse.Event) (chat.Event, error) {
 	if err != nil {
 		return chat.Event{}, s.answer.Bad(err)
 	}
-	return s.take(out, s.decoder.Read(bytes.TrimSpace(e.Data)))
+	return s.take(out, s.decoder.Read(e.Data))
 }
 
 // take makes an event out of what was said.
