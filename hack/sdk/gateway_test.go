@@ -103,7 +103,15 @@ spec:
 func live(t *testing.T) target {
 	t.Helper()
 	mock, provider := mockprovider.Start(t)
-	root := strings.TrimSuffix(provider, "/v1")
+	g := before(t, strings.TrimSuffix(provider, "/v1"))
+	g.mock = mock
+	return g
+}
+
+// before starts `layers up --manifests` in front of a server that speaks every maker's API.
+func before(t *testing.T, root string) target {
+	t.Helper()
+	provider := root + "/v1"
 	folder, data := t.TempDir(), t.TempDir()
 	text := fmt.Sprintf(manifests, provider) +
 		fmt.Sprintf(maker, "openai", "OpenAI", provider, "gpt-5.6-sol") +
@@ -119,7 +127,7 @@ func live(t *testing.T) target {
 		t.Fatal(err)
 	}
 	return target{
-		baseURL: base, key: strings.TrimSpace(string(key)), model: "example/small", toolPrompt: "mock:tool", provider: root, mock: mock,
+		baseURL: base, key: strings.TrimSpace(string(key)), model: "example/small", toolPrompt: "mock:tool", provider: root,
 		models: []string{"example/openai", "example/anthropic", "example/claude", "example/gemini"},
 	}
 }
