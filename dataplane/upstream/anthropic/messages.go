@@ -171,6 +171,9 @@ func (b *builder) assistant(parts []chat.Part, names map[string]string) ([]block
 	var out []block
 	for i := range parts {
 		p := &parts[i]
+		if p.Signature != "" || p.Call != nil && p.Call.Signature != "" { // Gemini's
+			b.leave("reasoning_details")
+		}
 		switch p.Kind {
 		case chat.PartText, chat.PartRefusal:
 			if one, ok := textBlock(p); ok {

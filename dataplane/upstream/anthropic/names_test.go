@@ -28,3 +28,21 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// What Gemini signed is no thought of its own: it goes nowhere, and is named.
+func TestGeminisSignatures(t *testing.T) {
+	for name, part := range map[string]chat.Part{
+		"text": {Kind: chat.PartText, Text: "yes", Signature: "g"},
+		"call": {Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c", Name: "f", Signature: "g"}},
+	} {
+		p := hello()
+		p.Messages = append(p.Messages, chat.Message{Role: chat.Assistant, Parts: []chat.Part{part}}, gives(words("so?")))
+		if name == "call" {
+			p.Messages[len(p.Messages)-1] = gives(result("c", "r"))
+		}
+		_, _, dropped, err := build(translated(t, "", p, false), p)
+		if d := cmp.Diff([]string{"reasoning_details"}, dropped); d != "" || err != nil {
+			t.Error(name, d, err)
+		}
+	}
+}

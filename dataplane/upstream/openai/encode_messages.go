@@ -199,6 +199,7 @@ func (e *encoding) assistant(m *chat.Message) {
 		switch p.Kind {
 		case chat.PartText:
 			text.WriteString(p.Text)
+			e.sign(p.Signature, "", &out)
 		case chat.PartRefusal:
 			if e.official {
 				out.Refusal += p.Text
@@ -235,12 +236,21 @@ func (e *encoding) callObject(c *chat.ToolCall, in *messageObject) callObject {
 	case c.Signature == "":
 	case e.google():
 		out.Extra, _ = responses.JSON(map[string]any{"google": map[string]string{"thought_signature": c.Signature}}) // strings always encode
+	default:
+		e.sign(c.Signature, c.ID, in)
+	}
+	return out
+}
+
+// sign gives a router's models of Google's back what they signed: a call, or where there is no id a text.
+func (e *encoding) sign(signature, id string, in *messageObject) {
+	switch {
+	case signature == "":
 	case e.thoughts() == chat.FormatGemini:
-		in.Details = append(in.Details, detailValue{Type: detailEncrypted, Data: c.Signature, ID: c.ID, Format: chat.FormatGemini, Index: len(in.Details)})
+		in.Details = append(in.Details, detailValue{Type: detailEncrypted, Data: signature, ID: id, Format: chat.FormatGemini, Index: len(in.Details)})
 	default:
 		e.drops.Rule(responses.ParamThoughts)
 	}
-	return out
 }
 
 // thought gives a router's models back what they signed. What another's model signed never goes to them.

@@ -64,7 +64,7 @@ func prepare(c chat.Call) (body []byte, dropped []string, err error) {
 	d := &responses.Drops{Protocol: c.Request.Protocol}
 	r := request{Stream: c.Request.Stream, MaxOutputTokens: p.MaxOutputTokens, Temperature: p.Temperature, TopP: p.TopP}
 	forced := r.choose(c.Model)
-	if r.Instructions, r.Input, err = responses.Input(p, responses.InputOptions{Agent: true}, d); err != nil {
+	if r.Instructions, r.Input, err = responses.Input(p, responses.InputOptions{Agent: true, Signatures: strings.HasPrefix(r.Model, "google/")}, d); err != nil {
 		return nil, nil, err
 	}
 	if r.Input == nil {

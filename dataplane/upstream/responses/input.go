@@ -49,9 +49,11 @@ type (
 type InputOptions struct {
 	// Thoughts says that the models take back reasoning that they encrypted.
 	Thoughts bool
-	// Agent is for Perplexity's agent. It gives the results of tools their tools' names, and calls their signatures, which go
-	// on to models that want them; it takes texts alone as results and earlier answers, and wants every item's type.
+	// Agent is for Perplexity's agent. It gives the results of tools their tools' names; it takes texts alone as results and
+	// earlier answers, and wants every item's type.
 	Agent bool
+	// Signatures says that calls keep Gemini's signatures, which are for its models alone.
+	Signatures bool
 	// Documents says that files are taken.
 	Documents bool
 }

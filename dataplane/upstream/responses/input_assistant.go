@@ -31,6 +31,9 @@ type turn struct {
 func (t *turn) part(p *chat.Part) {
 	switch p.Kind {
 	case chat.PartText:
+		if p.Signature != "" { // Gemini's
+			t.drops.Rule(ParamThoughts)
+		}
 		if p.Text != "" {
 			t.content = append(t.content, contentPart{Type: "output_text", Text: p.Text})
 		}
@@ -105,7 +108,7 @@ func words(parts []contentPart) string {
 
 func (t *turn) call(c *chat.ToolCall) callItem {
 	out := callItem{Type: "function_call", CallID: c.ID, Name: c.Name}
-	if t.options.Agent {
+	if t.options.Signatures {
 		out.Signature = c.Signature
 	} else if c.Signature != "" {
 		t.drops.Rule(ParamThoughts)

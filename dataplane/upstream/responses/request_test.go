@@ -167,7 +167,7 @@ func TestInput(t *testing.T) {
 		"a tool loop, texts and names": {messages: []chat.Message{
 			say(chat.Assistant, chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c", Name: "f", Signature: "s"}}, calling("d", "g", "{}")),
 			say(chat.User, result("c", saying("1"), saying("2"), showing("https://x")), result("d"))},
-			options: InputOptions{Agent: true},
+			options: InputOptions{Agent: true, Signatures: true},
 			want: `[{"type":"function_call","call_id":"c","name":"f","arguments":"{}","thought_signature":"s"},{"type":"function_call","call_id":"d","name":"g","arguments":"{}"},
 				{"type":"function_call_output","call_id":"c","name":"f","output":"1\n2"},{"type":"function_call_output","call_id":"d","name":"f","output":""},
 				{"type":"message","role":"user","content":[{"type":"input_image","image_url":"https://x","detail":"low"}]}]`},
@@ -178,6 +178,9 @@ func TestInput(t *testing.T) {
 			want:    `[{"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"sum"}],"encrypted_content":"e"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]`},
 		"another's thoughts": {messages: []chat.Message{say(chat.Assistant, thinking(chat.Thought{Text: "t", Signature: "s", Format: chat.FormatAnthropic}), saying("a"))},
 			options: InputOptions{Thoughts: true}, want: `[{"role":"assistant","content":"a"}]`, dropped: []string{"reasoning_details"}},
+		"what Gemini signed": {messages: []chat.Message{say(chat.Assistant, chat.Part{Kind: chat.PartText, Text: "a", Signature: "s"}, chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c", Name: "f", Signature: "s"}})},
+			options: InputOptions{Agent: true}, dropped: []string{"reasoning_details"},
+			want: `[{"type":"message","role":"assistant","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]`},
 		"mine, and no place for them": {messages: []chat.Message{say(chat.Assistant, thinking(mine), saying("a"))}, want: `[{"role":"assistant","content":"a"}]`, dropped: []string{"reasoning_details"}},
 		"a thought that led nowhere":  {messages: []chat.Message{say(chat.Assistant, saying("a"), thinking(mine))}, options: InputOptions{Thoughts: true}, want: `[{"role":"assistant","content":"a"}]`, dropped: []string{"reasoning_details"}},
 		"custom tools": {messages: []chat.Message{say(chat.Assistant, chat.Part{Kind: chat.PartCall, Call: &chat.ToolCall{ID: "c", Name: "h", Arguments: "free", Custom: true}}), say(chat.User, result("c", saying("r")))},
