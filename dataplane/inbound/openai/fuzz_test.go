@@ -118,11 +118,12 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte{66, 67, 68, 70, 72, 71, 65, 70, 73, 75, 131, 135}, `{"a":1}`)
 	f.Add([]byte{66, 76}, "refusal")
 	kinds := []chat.PieceKind{chat.PieceStart, chat.PieceText, chat.PieceRefusal, chat.PieceReasoning, chat.PieceSigned, chat.PieceCall, chat.PieceArguments, chat.PieceCitation, chat.PieceSource, chat.PieceLogprobs, chat.PieceFinish, chat.PieceUsage, "?"}
-	f.Fuzz(func(t *testing.T, script []byte, s string) {
+	f.Fuzz(func(t *testing.T, script []byte, text string) {
 		w := newStream(&chat.Request{ID: "req_1", Model: "m"})
 		var out []byte
 		want := map[int64]*toldChoice{0: {}}
-		for _, b := range script {
+		for i, b := range script {
+			s := [...]string{text, " ", text[:len(text)/2], text}[i%4] // a blank is less than it seems
 			p := chat.Piece{Kind: kinds[int(b)%len(kinds)], Choice: int64(b>>6) - 1, Text: s, Raw: json.RawMessage(s)}
 			if b&1 == 0 {
 				p.Thought, p.Call = &chat.Thought{Signature: s}, &chat.ToolCall{Name: s, Arguments: s, Signature: s}
