@@ -166,11 +166,7 @@ func (e *encoding) document(m *chat.Media) (partObject, error) {
 	case m.URL != "":
 		return partObject{}, responses.Invalid("unsupported_value", "messages", "The model's provider takes no documents by URL.")
 	}
-	name := m.Name
-	if name == "" {
-		name = "document.pdf" // OpenAI wants a name with the data
-	}
-	return partObject{Type: "file", File: &fileObject{Filename: name, FileData: responses.DataURL(m)}}, nil
+	return partObject{Type: "file", File: &fileObject{Filename: responses.FileName(m), FileData: responses.DataURL(m)}}, nil
 }
 
 // content is a string where there is only text, and an array where there is more, or several texts and an upstream that takes

@@ -185,11 +185,20 @@ func (b *inputs) document(m *chat.Media) (*contentPart, error) {
 	case m.URL != "":
 		return &contentPart{Type: "input_file", FileURL: m.URL}, nil
 	}
+	return &contentPart{Type: "input_file", Filename: FileName(m), FileData: DataURL(m)}, nil
+}
+
+// FileName is the name of a file, which OpenAI wants with the data, and of a PDF with its ending: Anthropic's clients give
+// titles.
+func FileName(m *chat.Media) string {
 	name := m.Name
 	if name == "" {
-		name = "document.pdf" // OpenAI wants a name with the data
+		name = "document"
 	}
-	return &contentPart{Type: "input_file", Filename: name, FileData: DataURL(m)}, nil
+	if (m.Name == "" || m.Type == "application/pdf") && !strings.HasSuffix(strings.ToLower(name), ".pdf") {
+		name += ".pdf"
+	}
+	return name
 }
 
 // result writes what a tool answered, and gives back what the item cannot hold.
