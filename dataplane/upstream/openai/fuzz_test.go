@@ -219,3 +219,20 @@ func FuzzBareID(f *testing.F) {
 		}
 	})
 }
+
+// FuzzUsage: no count is below zero, and those of the input are together what was reported.
+func FuzzUsage(f *testing.F) {
+	f.Add(int64(10), int64(5), int64(4), int64(3), int64(2))
+	f.Fuzz(func(t *testing.T, input, output, read, write, reasoning int64) {
+		u := usage(fmt.Appendf(nil, `{"prompt_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d}}`, input, output, read, write, reasoning))
+		if u == nil {
+			if input >= 0 && input <= maxTokens && output >= 0 && output <= maxTokens {
+				t.Fatal("not read")
+			}
+			return
+		}
+		if u.Input < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Output < output || u.Reasoning < 0 || u.Reasoning > u.Output || u.Input+u.CacheRead+u.CacheWrite != input {
+			t.Fatalf("%+v of %d, %d, %d, %d, %d", u, input, output, read, write, reasoning)
+		}
+	})
+}
