@@ -129,10 +129,14 @@ func (d *decoder) outputConfig(raw []byte) error {
 // effort may be said at the top, and anew by a system message in mid-conversation.
 func (d *decoder) effort(place string, raw []byte) error {
 	effort, err := optional(place, raw)
-	if effort != "" {
+	switch effort {
+	case "":
+		return err
+	case "minimal", "low", "medium", "high", "xhigh", "max":
 		d.reasoning().Effort = effort
+		return nil
 	}
-	return err
+	return invalid(place, "'%s' is not one of low, medium, high, xhigh, max", clip(effort))
 }
 
 // format is {type: json_schema, schema}.

@@ -219,6 +219,7 @@ func TestDecodeRefuses(t *testing.T) {
 		body(`"metadata":{"user_id":1}`):                                      "metadata.user_id",
 		body(`"thinking":{}`):                                                 "thinking.type",
 		body(`"thinking":{"type":"deep"}`):                                    "thinking.type",
+		body(`"output_config":{"effort":"huge"}`):                             "output_config.effort",
 		body(`"output_config":{"effort":1}`):                                  "output_config.effort",
 		body(`"output_config":{"format":{"type":"xml"}}`):                     "output_config.format.type",
 		body(`"output_format":{"type":"json_schema"}`):                        "output_config.format.schema",

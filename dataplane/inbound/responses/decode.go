@@ -126,6 +126,11 @@ func (d *decoder) reasoning() error {
 	if r.Summary == "" {
 		r.Summary = r.GenerateSummary
 	}
+	switch r.Effort {
+	case "", "none", "minimal", "low", "medium", "high", "xhigh", "max":
+	default:
+		return refuse("reasoning.effort", "invalid_value", "Invalid value: '%s'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and 'max'.", clip(r.Effort))
+	}
 	if r.Effort != "" || r.Summary != "" {
 		d.prompt.Reasoning = &chat.Reasoning{Off: r.Effort == "none", Effort: r.Effort, Summary: r.Summary}
 	}

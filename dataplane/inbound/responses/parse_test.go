@@ -136,6 +136,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"f","file_url":"https://x/y.pdf"}]}]}`: "input",
 		`{"model":"m","input":[{"role":"user","content":[{"type":"hologram"}]}]}`:                                              "input",
 		`{"model":"m","input":"x","tools":[{"type":"function"}]}`:                                                              "tools",
+		`{"model":"m","input":"x","reasoning":{"effort":"huge"}}`:                                                              "reasoning.effort",
 		`{"model":"m","input":"x","tool_choice":"sometimes"}`:                                                                  "tool_choice",
 		`{"model":"m","input":"x","tool_choice":{"type":"mcp"}}`:                                                               "tool_choice",
 		`{"model":"m","input":"x","text":{"format":{"type":"yaml"}}}`:                                                          "text.format.type",
