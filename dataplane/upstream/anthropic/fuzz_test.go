@@ -283,6 +283,7 @@ func saidIn(a *chat.Answer) content {
 // answered at once.
 func FuzzBuild(f *testing.F) {
 	f.Add(uint8(0), "hi", "c1", `{"a":1}`, []byte("uscrau"), []byte(`{"type":"object"}`))
+	f.Add(uint8(0), "hi", "a.b", "{}", []byte{4, 1, 2, 1, 2, 1, 2}, []byte(`{}`))
 	f.Add(uint8(3), "", "a.b", "", []byte("sucrucr"), []byte(`{"oneOf":[{"properties":{}}],"minimum":3}`))
 	f.Fuzz(func(t *testing.T, which uint8, text, id, arguments string, shape, schema []byte) {
 		ids := []string{recent, haiku, old, middle, "claude-fable-5", "claude-3-haiku-20240307"}
@@ -340,6 +341,7 @@ func checkRequest(t *testing.T, raw []byte) {
 	}
 	last := ""
 	var open []string
+	used := map[string]bool{}
 	for _, m := range request.Messages {
 		if m.Role == last || len(m.Content) == 0 || m.Role == "system" && last != "user" || m.Role == "user" && last == "system" {
 			t.Fatalf("%s after %s in %s", m.Role, last, raw)
@@ -361,6 +363,10 @@ func checkRequest(t *testing.T, raw []byte) {
 		}
 		for _, c := range m.Content {
 			if c.Type == "tool_use" {
+				if used[c.ID] || clean(c.ID) != c.ID {
+					t.Fatalf("the id %q in %s", c.ID, raw)
+				}
+				used[c.ID] = true
 				open = append(open, c.ID)
 			}
 		}
