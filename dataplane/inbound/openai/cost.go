@@ -235,6 +235,31 @@ func onlyText(param, why string, allowed ...string) func(*parser, []byte) error 
 	}
 }
 
+// tier takes the standard speed. OpenAI's other tiers answer the same slower or sooner, for another price.
+func tier(p *parser, raw []byte) error {
+	switch name, _ := jsonscan.String(raw); name {
+	case "flex", "priority", "scale":
+		p.even("service_tier", raw, `"default"`)
+		return nil
+	}
+	return onlyText("service_tier", faster, "auto", "default")(p, raw)
+}
+
+// withoutImages leaves out the images that Perplexity shows beside an answer.
+func withoutImages(p *parser, raw []byte) error {
+	if on, _ := jsonscan.Bool(raw); on {
+		p.even("return_images", raw, "false")
+		return nil
+	}
+	return onlyOff("return_images", search)(p, raw)
+}
+
+// even gives a field the value that costs what the model's price says.
+func (p *parser) even(name string, raw []byte, value string) {
+	p.edit(raw, []byte(value))
+	p.request.Dropped = append(p.request.Dropped, name)
+}
+
 // onlyOne takes the number 1.
 func onlyOne(param string) func(*parser, []byte) error {
 	return func(_ *parser, raw []byte) error {

@@ -13,6 +13,9 @@ const (
 	Bounded Effect = "bounded"
 	// Limited is taken with the values that cost what the model's price says, and refused by name with others.
 	Limited Effect = "limited"
+	// Evened is Limited, but well-known values that cost otherwise become one that does not, and the field is named among what
+	// was dropped: the answer is the same, at another speed or without a list beside it.
+	Evened Effect = "evened"
 	// Refused is refused by name, with any value but null.
 	Refused Effect = "refused"
 )
@@ -76,7 +79,7 @@ var rules = []Field{
 	{Name: "thinking", Effect: Bounded, Upstreams: "Anthropic, DeepSeek, Moonshot", read: (*parser).thinking},
 	{Name: "thinking_budget", Effect: Bounded, Upstreams: "Alibaba, SiliconFlow", read: extraTokens("thinking_budget")},
 
-	{Name: "service_tier", Effect: Limited, Upstreams: "OpenAI, OpenRouter, Groq, Fireworks", Why: faster, read: onlyText("service_tier", faster, "auto", "default")},
+	{Name: "service_tier", Effect: Evened, Upstreams: "OpenAI, OpenRouter, Groq, Fireworks", Why: faster, read: tier},
 	{Name: "speed", Effect: Limited, Upstreams: "Anthropic, Vercel AI Gateway, OpenRouter", Why: faster, read: onlyText("speed", faster, "standard")},
 	{Name: "inference_geo", Effect: Limited, Upstreams: "Anthropic", Why: "regions with a price of their own are chosen by the gateway's administrator", read: onlyText("inference_geo", "regions with a price of their own are chosen by the gateway's administrator", "global")},
 	{Name: "prompt_cache_retention", Effect: Limited, Upstreams: "OpenAI", Why: memory, read: onlyText("prompt_cache_retention", memory, "in_memory", "in-memory")},
@@ -91,7 +94,7 @@ var rules = []Field{
 	{Name: "deferred", Effect: Limited, Upstreams: "xAI", Why: later, read: onlyOff("deferred", later)},
 	{Name: "enable_search", Effect: Limited, Upstreams: "Alibaba", Why: search, read: onlyOff("enable_search", search)},
 	{Name: "enable_code_interpreter", Effect: Limited, Upstreams: "Alibaba", Why: hosted, read: onlyOff("enable_code_interpreter", hosted)},
-	{Name: "return_images", Effect: Limited, Upstreams: "Perplexity", Why: search, read: onlyOff("return_images", search)},
+	{Name: "return_images", Effect: Evened, Upstreams: "Perplexity", Why: search, read: withoutImages},
 
 	{Name: "audio", Effect: Refused, Upstreams: "OpenAI, Alibaba", Why: audio},
 	{Name: "image_config", Effect: Refused, Upstreams: "OpenRouter", Why: images},

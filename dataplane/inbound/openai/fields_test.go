@@ -28,7 +28,7 @@ var tries = map[string]struct {
 	"reasoning":                {taken: []string{`{"max_tokens":2000}`, `{"effort":"high"}`}, refused: []string{`"high"`, `{"max_tokens":"many"}`, `{"MAX_TOKENS":-1}`}, extra: 2000},
 	"thinking":                 {taken: []string{`{"type":"enabled","budget_tokens":3000}`, `{"type":"disabled"}`}, refused: []string{`true`, `{"budget_tokens":"many"}`}, extra: 3000},
 	"thinking_budget":          {taken: []string{"4000", "0"}, refused: []string{`"many"`, "-1"}, extra: 4000},
-	"service_tier":             {taken: []string{`"auto"`, `"default"`}, refused: []string{`"priority"`, `"flex"`, `"scale"`, `"performance"`, "1"}},
+	"service_tier":             {taken: []string{`"auto"`, `"default"`, `"priority"`, `"flex"`, `"scale"`}, refused: []string{`"performance"`, "1"}},
 	"speed":                    {taken: []string{`"standard"`}, refused: []string{`"fast"`, "2"}},
 	"inference_geo":            {taken: []string{`"global"`}, refused: []string{`"us"`}},
 	"prompt_cache_retention":   {taken: []string{`"in_memory"`, `"in-memory"`}, refused: []string{`"24h"`}},
@@ -43,7 +43,7 @@ var tries = map[string]struct {
 	"deferred":                 {taken: []string{"false"}, refused: []string{"true"}},
 	"enable_search":            {taken: []string{"false"}, refused: []string{"true"}},
 	"enable_code_interpreter":  {taken: []string{"false"}, refused: []string{"true"}},
-	"return_images":            {taken: []string{"false"}, refused: []string{"true"}},
+	"return_images":            {taken: []string{"false", "true"}, refused: []string{`"true"`}},
 	"audio":                    {refused: []string{`{"voice":"alloy","format":"mp3"}`}},
 	"image_config":             {refused: []string{`{"aspect_ratio":"1:1"}`}},
 	"web_search_options":       {taken: []string{`{}`, `{"search_context_size":"high"}`}, refused: []string{`true`, `[]`}},
@@ -89,7 +89,7 @@ func TestFieldsThatCost(t *testing.T) {
 			t.Errorf("%s is not tried", f.Name)
 			continue
 		}
-		if f.Upstreams == "" || (f.Why == "") == (f.Effect == Refused || f.Effect == Limited) {
+		if f.Upstreams == "" || (f.Why == "") == (f.Effect == Refused || f.Effect == Limited || f.Effect == Evened) {
 			t.Errorf("%s: upstreams %q, why %q", f.Name, f.Upstreams, f.Why)
 		}
 		for i, value := range try.taken {

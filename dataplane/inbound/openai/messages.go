@@ -146,8 +146,14 @@ func (p *parser) uncarry(raw []byte) {
 	}
 	p.request.InputBytes += int64(size)
 	// raw is a slice of the body, and shares its end.
+	p.edit(raw, jsonscan.Quote(bare))
+	p.carried = true
+}
+
+// edit puts something else in the place of a part of the body.
+func (p *parser) edit(raw, text []byte) {
 	start := cap(p.request.Body) - cap(raw)
-	p.edits = append(p.edits, jsonscan.Edit{Start: start, End: start + len(raw), Text: jsonscan.Quote(bare)})
+	p.edits = append(p.edits, jsonscan.Edit{Start: start, End: start + len(raw), Text: text})
 }
 
 func unpriced(kind string) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -31,12 +32,14 @@ const (
 type parser struct {
 	request *chat.Request
 	values  [][]byte
-	// edits take out of the body what only this package reads.
-	edits []jsonscan.Edit
+	// edits take out of the body what only this package reads, and what costs otherwise than the price says; carried says that
+	// signed thoughts are among it.
+	edits   []jsonscan.Edit
+	carried bool
 }
 
 // Parse judges the body of a chat completion request. The body is kept in the request, not copied; only where ids of tool
-// calls carry signed thoughts (carry.go) the request has a copy without these. An error has status 400 and names the field in
+// calls carry signed thoughts (carry.go), or a field asks for another price (Evened), the request has a copy without these. An error has status 400 and names the field in
 // Param.
 func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	fields, err := jsonscan.Scan(body)
@@ -57,11 +60,12 @@ func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	p.request.Searches *= p.request.Choices
 	p.request.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
 	if len(p.edits) > 0 {
-		if !bytes.Contains(body, []byte(`"reasoning_details"`)) { // else an upstream may take them from there
-			p.request.Dropped = []string{"reasoning_details"}
+		if p.carried && !bytes.Contains(body, []byte(`"reasoning_details"`)) { // else an upstream may take them from there
+			p.request.Dropped = append(p.request.Dropped, "reasoning_details")
 		}
+		slices.SortFunc(p.edits, func(a, b jsonscan.Edit) int { return a.Start - b.Start })
 		p.request.Body = jsonscan.Splice(body, p.edits...)
-		// It is the same object with shorter strings, which scans as the one before did.
+		// It is the same object with other values, which scans as the one before did.
 		if p.request.Fields, err = jsonscan.Scan(p.request.Body); err != nil {
 			return nil, malformed(err)
 		}

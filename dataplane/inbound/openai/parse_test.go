@@ -128,7 +128,7 @@ func TestParseRefuses(t *testing.T) {
 		"format's type":      {body(`"response_format":"json_object"`), "response_format", "invalid_type"},
 		"effort's type":      {body(`"reasoning_effort":1`), "reasoning_effort", "invalid_type"},
 		"reasoning's type":   {body(`"reasoning":"high"`), "reasoning", "invalid_type"},
-		"priority":           {body(`"service_tier":"priority"`), "service_tier", "unsupported_value"},
+		"priority":           {body(`"service_tier":"performance"`), "service_tier", "unsupported_value"},
 		"tier's type":        {body(`"service_tier":1`), "service_tier", "invalid_type"},
 		"spoken":             {body(`"modalities":["text","audio"]`), "modalities", "unsupported_value"},
 		"modalities' type":   {body(`"modalities":"audio"`), "modalities", "invalid_type"},

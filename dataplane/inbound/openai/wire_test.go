@@ -52,9 +52,6 @@ func (r recording) file(t *testing.T, name string) []byte {
 	return b
 }
 
-// outside are fields of recorded requests that this gateway refuses for what they cost: they are taken out.
-var outside = []string{"service_tier", "return_images"}
-
 // Every request that a provider took is a prompt, with all its texts, calls and results.
 func TestRecordedRequests(t *testing.T) {
 	seen := 0
@@ -67,9 +64,6 @@ func TestRecordedRequests(t *testing.T) {
 			var sent map[string]json.RawMessage
 			if err := json.Unmarshal(r.file(t, r.Files.Request), &sent); err != nil {
 				t.Fatal(err)
-			}
-			for _, name := range outside {
-				delete(sent, name)
 			}
 			body, err := json.Marshal(sent)
 			if err != nil {
