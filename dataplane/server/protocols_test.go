@@ -125,7 +125,7 @@ func TestEmbeddingsCostTheirInput(t *testing.T) {
 
 // What the model has no price for is refused by name.
 func TestUnpricedNeeds(t *testing.T) {
-	search, long := int64(10_000*usd), int64(3000*usd)
+	search, long := 10_000*usd, 3000*usd
 	w := newWorld(t, func(_ *Options, s *snapshot.Snapshot) {
 		s.Models[0].Capabilities = append(s.Models[0].Capabilities, "WebSearch", "PromptCache")
 		priced := s.Models[0]

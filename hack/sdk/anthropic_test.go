@@ -18,7 +18,7 @@ func anthropicClient(g target, retries int) anthropic.Client {
 
 func anthropicAsk(model, prompt string) anthropic.MessageNewParams {
 	return anthropic.MessageNewParams{
-		Model: anthropic.Model(model), MaxTokens: 4000, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(prompt))},
+		Model: model, MaxTokens: 4000, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(prompt))},
 	}
 }
 
@@ -168,7 +168,7 @@ func anthropicRetry(t *testing.T, g target, model string) {
 func anthropicCount(t *testing.T, g target, model string) {
 	client := anthropicClient(g, 0)
 	count, err := client.Messages.CountTokens(t.Context(), anthropic.MessageCountTokensParams{
-		Model: anthropic.Model(model), Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("How many?"))},
+		Model: model, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("How many?"))},
 	})
 	if err != nil || count.InputTokens == 0 {
 		t.Errorf("%v, %v", count, err)

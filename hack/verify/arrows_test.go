@@ -102,8 +102,8 @@ var arrows = map[string]arrow{
 		},
 	},
 	"inbound and upstream never reach each other": {
-		from:    func(p string) bool { return under(p, "dataplane/inbound", "dataplane/upstream") },
-		deep:    true,
+		from: func(p string) bool { return under(p, "dataplane/inbound", "dataplane/upstream") },
+		deep: true,
 		refuses: func(from, to string) bool {
 			return to != from && under(to, "dataplane/inbound", "dataplane/upstream") &&
 				!(under(from, "dataplane/upstream") && under(to, sharedUpstream...))

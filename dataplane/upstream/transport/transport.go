@@ -83,7 +83,7 @@ type Answer struct {
 // none.
 func (c *Client) Do(ctx context.Context, call chat.Call, r Request) (*Answer, error) {
 	w := newWatch(ctx, call, c.options.Now)
-	resp, err := c.send(w.ctx, call, r)
+	resp, err := c.send(w.ctx, call, r) //nolint:bodyclose // the Answer closes it
 	if err != nil {
 		err = w.failure(err)
 		w.stop()

@@ -75,7 +75,7 @@ func (e *exchange) meant() *tool {
 	return nil
 }
 
-// parts are the answer's, in order. Without a signature of its own a part is signed by who wants one.
+// parts are the answer's, in order; who wants them signed signs them.
 func (e *exchange) parts() []part {
 	var out []part
 	if e.in.Think && (e.script.think || e.script.redacted) {
@@ -190,10 +190,10 @@ func (root schema) value(raw json.RawMessage, depth int) any {
 }
 
 // kind is the type, or the first of several.
-func (s schema) kind() string {
+func (root schema) kind() string {
 	var one string
 	var many []string
-	if json.Unmarshal(s.Type, &one) != nil && json.Unmarshal(s.Type, &many) == nil && len(many) > 0 {
+	if json.Unmarshal(root.Type, &one) != nil && json.Unmarshal(root.Type, &many) == nil && len(many) > 0 {
 		one = many[0]
 	}
 	// Gemini's own schemas write their types in capitals.

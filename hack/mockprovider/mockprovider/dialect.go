@@ -89,10 +89,8 @@ type part struct {
 	// thought, text or call
 	kind string
 	text string
-	// signature proves a thought, or a call of Gemini's.
-	signature string
-	tool      tool
-	id        string
+	tool tool
+	id   string
 	// arguments of a call, as JSON.
 	arguments string
 }
