@@ -54,7 +54,7 @@ var rules = []rule{
 	{name: "reasoning", read: (*parser).reasoning},
 	{name: "text", read: (*parser).text},
 	{name: "background", read: onlyOff("background", later)},
-	{name: "service_tier", read: onlyText("service_tier", faster, "auto", "default")},
+	{name: "service_tier", read: (*parser).tier},
 	{name: "prompt_cache_retention", read: onlyText("prompt_cache_retention", retention, "in_memory", "in-memory")},
 	{name: "previous_response_id", why: stateless},
 	{name: "conversation", why: stateless},
@@ -85,6 +85,8 @@ type parser struct {
 	// searches says that a web search is among the tools, calls what max_tool_calls allows.
 	searches bool
 	calls    int64
+	// evened says that service_tier asks for another price than the model's.
+	evened bool
 }
 
 func parse(id string, body []byte) (*chat.Request, *chat.Error) {
@@ -104,6 +106,9 @@ func parse(id string, body []byte) (*chat.Request, *chat.Error) {
 		return nil, e
 	}
 	p.request.Translate = sync.OnceValues(func() (*chat.Prompt, error) { return decode(body, fields) })
+	if err := p.even(); err != nil {
+		return nil, malformed(err)
+	}
 	if err := uncarry(p.request); err != nil {
 		return nil, malformed(err)
 	}

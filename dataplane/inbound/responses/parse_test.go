@@ -21,7 +21,7 @@ func TestRefused(t *testing.T) {
 		`{"model":"m","input":"x","conversation":"c"}`:                                                   "unsupported_parameter conversation",
 		`{"model":"m","input":"x","prompt":{"id":"p"}}`:                                                  "unsupported_parameter prompt",
 		`{"model":"m","input":"x","background":true}`:                                                    "unsupported_value background",
-		`{"model":"m","input":"x","service_tier":"priority"}`:                                            "unsupported_value service_tier",
+		`{"model":"m","input":"x","service_tier":"performance"}`:                                         "unsupported_value service_tier",
 		`{"model":"m","input":[{"role":"user","content":[{"type":"input_audio"}]}]}`:                     "unsupported_parameter input",
 		`{"model":"m","input":"x","tools":[{"type":"file_search"}]}`:                                     "unsupported_parameter tools",
 		`{"model":"m","input":"x","tools":[{"type":"function","type":"code_interpreter","name":"f"}]}`:   "duplicate_parameter tools",

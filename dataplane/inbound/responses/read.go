@@ -202,6 +202,31 @@ func (p *parser) text(raw []byte) error {
 	return nil
 }
 
+// tier takes the standard speed. OpenAI's other tiers answer the same slower or sooner, for another price: those become the
+// standard one, which is named (even).
+func (p *parser) tier(raw []byte) error {
+	switch name, _ := jsonscan.String(raw); name {
+	case "flex", "priority", "scale":
+		p.evened = true
+		return nil
+	}
+	return onlyText("service_tier", faster, "auto", "default")(p, raw)
+}
+
+// even puts the standard tier in the place of another.
+func (p *parser) even() error {
+	r := p.request
+	m, found := r.Fields.Get("service_tier")
+	if !p.evened || !found {
+		return nil
+	}
+	r.Body = jsonscan.Splice(r.Body, m.Replace([]byte(`"default"`)))
+	r.Dropped = append(r.Dropped, "service_tier")
+	var err error
+	r.Fields, err = jsonscan.Scan(r.Body)
+	return err
+}
+
 // onlyText takes some strings and refuses the rest.
 func onlyText(param, why string, allowed ...string) func(*parser, []byte) error {
 	return func(_ *parser, raw []byte) error {
