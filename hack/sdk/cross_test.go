@@ -57,7 +57,7 @@ func aiChecks() (out []string) {
 			out = append(out, how+" "+what)
 		}
 	}
-	return out
+	return append(out, "responses stored")
 }
 
 // TestNodeCross runs each library for Node against a model at each maker's API.

@@ -18,6 +18,9 @@ import (
 // installTimeout bounds the download of a library.
 const installTimeout = 5 * time.Minute
 
+// scriptTimeout bounds the checks of one script.
+const scriptTimeout = 5 * time.Minute
+
 // wantChecks are the lines that a script prints when every check has passed.
 const wantChecks = `ok models
 ok chat
@@ -62,7 +65,7 @@ func program(t *testing.T, name string) string {
 // run runs a script against a gateway and compares the checks that it says have passed.
 func run(t *testing.T, g target, want string, env []string, name string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
 	defer cancel()
 	var problems strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)

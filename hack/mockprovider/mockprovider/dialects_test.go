@@ -165,6 +165,12 @@ func TestThoughtsComeBack(t *testing.T) {
 			t.Errorf("%s: recorded %d", name, s[len(s)-1].Thoughts)
 		}
 	}
+	for id, want := range map[string]int{"rs_respmock1": http.StatusOK, "rs_other": http.StatusNotFound} {
+		body := `{"model":"m","input":[{"type":"item_reference","id":"` + id + `"},{"role":"user","content":"mock:thoughts"}]}`
+		if status, _, got := call(t, base+"/v1/responses", nil, json.RawMessage(body)); status != want || strings.Contains(got, "1 thoughts") != (want == http.StatusOK) {
+			t.Errorf("%s: %d %s", id, status, got)
+		}
+	}
 	// Lost signatures have a word of their own, which is no thought.
 	lost := strings.ReplaceAll(turn(signed, `{"functionResponse":{"name":"f","response":{"result":"mock:thoughts"}}}`), sign("call", "f"), skipSignature)
 	if status, _, got := call(t, apis["gemini"].url(base, false), geminiHeader, json.RawMessage(lost)); status != 200 || !strings.Contains(got, "0 thoughts") {

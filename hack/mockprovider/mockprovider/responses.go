@@ -3,7 +3,11 @@ package mockprovider
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 )
+
+// thoughtPrefix begins the ids of the mock's thoughts, which have one underscore as OpenAI's have.
+const thoughtPrefix = "rs_respmock"
 
 // obfuscation hides a delta's length; libraries skip it.
 const obfuscation = "mockmock"
@@ -107,7 +111,7 @@ func (d responsesDialect) final(e *exchange) object {
 func (responsesDialect) item(e *exchange, p part, status string) object {
 	switch p.kind {
 	case kindThought:
-		out := object{"id": "rs_mock_" + p.id + e.served.ID, "type": "reasoning", "content": []any{}, "summary": summary(e, p)}
+		out := object{"id": thoughtPrefix + strings.TrimPrefix(e.served.ID, "resp_mock_"), "type": "reasoning", "content": []any{}, "summary": summary(e, p)}
 		if e.in.Encrypted {
 			out["encrypted_content"] = sign("reasoning", "")
 		}

@@ -95,6 +95,12 @@ func (q *responsesRequest) check(in *request) *failure {
 			if !calls[it.CallID] {
 				return &failure{status: http.StatusBadRequest, param: "input", message: "No tool call found for function call output with call_id " + it.CallID + "."}
 			}
+		case "item_reference":
+			// The mock has stored nothing, but a thought's id is its own.
+			if !strings.HasPrefix(it.ID, thoughtPrefix) {
+				return &failure{status: http.StatusNotFound, param: "input", message: "Item with id '" + it.ID + "' not found."}
+			}
+			in.Thoughts++
 		case "reasoning":
 			if i+1 == len(q.items) || q.items[i+1].Role == "user" {
 				return refuse("Item '%s' of type 'reasoning' was provided without its required following item.", it.ID)

@@ -97,4 +97,13 @@ for (const [how, { language, think }] of Object.entries(providers)) {
   });
 }
 
+// Unless it is told not to store, the provider refers to thoughts by their ids: OpenAI has them, the others go on without.
+checks['responses stored'] = async (model) => {
+  const call = {
+    model: openai.responses(model), prompt: 'mock:think,tool', tools: { get_weather: weather('mock:thoughts') },
+    stopWhen: stepCountIs(3), maxRetries: 0, providerOptions: { openai: { reasoningEffort: 'low', reasoningSummary: 'auto', forceReasoning: true } },
+  };
+  assert.equal((await generateText(call)).text, maker(model) === 'openai' ? '1 thoughts' : '0 thoughts');
+};
+
 await run(checks);
