@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -150,12 +151,46 @@ func FuzzAnswer(f *testing.F) {
 			return // one level deeper it is too deep
 		}
 		whole := viewAnswer(a, u)
+		checkWhole(t, body, whole)
 		whole.Logprobs, streamed.Logprobs = 0, 0
 		whole.Citations, streamed.Citations = nil, nil // into all the text, and into its part
 		if d := cmp.Diff(whole, streamed, cmpopts.EquateEmpty()); d != "" {
 			t.Fatal(d)
 		}
 	})
+}
+
+// checkWhole holds an answer against its response, read without the package.
+func checkWhole(t *testing.T, body []byte, got view) {
+	t.Helper()
+	var v map[string]any
+	if json.Unmarshal(body, &v) != nil {
+		return // a number that is too large for the test
+	}
+	want := view{}
+	items, _ := v["output"].([]any)
+	for _, i := range items {
+		it, _ := i.(map[string]any)
+		switch it["type"] {
+		case "function_call", "custom_tool_call":
+			want.Calls = append(want.Calls, viewCall{})
+		case "reasoning":
+			if e, _ := it["encrypted_content"].(string); e != "" {
+				want.Encrypted = append(want.Encrypted, e)
+			}
+		case "message":
+			parts, _ := it["content"].([]any)
+			for _, p := range parts {
+				if part, _ := p.(map[string]any); part["type"] == "output_text" {
+					s, _ := part["text"].(string)
+					want.Text += s
+				}
+			}
+		}
+	}
+	if want.Text != got.Text || len(want.Calls) != len(got.Calls) || !slices.Equal(want.Encrypted, got.Encrypted) {
+		t.Fatalf("of %s is said %+v", body, got)
+	}
 }
 
 // FuzzUsage: no count is below zero, and those of the input are together what was reported.
