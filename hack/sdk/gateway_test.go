@@ -117,6 +117,7 @@ func before(t *testing.T, root string) target {
 		fmt.Sprintf(maker, "openai", "OpenAI", provider, "gpt-5.6-sol") +
 		fmt.Sprintf(maker, "anthropic", "Anthropic", root, "claude-sonnet-4-5") +
 		fmt.Sprintf(maker, "claude", "Anthropic", root, "claude-opus-5") +
+		fmt.Sprintf(maker, "perplexity", "Perplexity", root, "perplexity/sonar") +
 		fmt.Sprintf(maker, "gemini", "Gemini", root+"/v1beta", "gemini-3.5-flash") + embedder
 	if err := os.WriteFile(filepath.Join(folder, "objects.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ type call struct {
 var upstreams = map[string][2]string{
 	"openai/chat": {"example/openai", "/v1/chat/completions"}, "openai/responses": {"example/openai", "/v1/responses"},
 	"vercel/chat": {"example/small", "/v1/chat/completions"}, "anthropic/messages": {"example/anthropic", "/v1/messages"},
+	"perplexity/responses":   {"example/perplexity", "/v1/responses"},
 	"gemini/generateContent": {"example/gemini", ":generateContent"}, "gemini/streamGenerateContent": {"example/gemini", ":streamGenerateContent"},
 }
 

@@ -25,7 +25,8 @@ const results = (message, content) => ({
 
 const checks = {
   async chat(model) {
-    const answer = await client.messages.create(ask(model, 'mock:text=hello there'));
+    const { data: answer, request_id } = await client.messages.create(ask(model, 'mock:text=hello there')).withResponse();
+    assert.match(request_id, /^req_/);
     assert.equal(textOf(answer), 'hello there');
     assert.equal(answer.stop_reason, 'end_turn');
     assert.equal(answer.role, 'assistant');
