@@ -46,7 +46,10 @@ func (p planned) exchange(t *testing.T, w *world) {
 	body := p.body(t)
 	r := w.ask(t, p.protocol, body)
 	if r.status == http.StatusBadRequest && p.passes && p.Request != nil && w.provider.last(p.name).body == nil {
-		t.Logf("the recorded request is refused: %s", r.body)
+		// Tools that run at a router, and a limit of no tokens: the provider has answered those, the gateway does not ask.
+		if refused, _ := heard(p.protocol, r.status, false, r.body); refused.Failure.Code != "unsupported_parameter" && refused.Failure.Code != "integer_below_min_value" {
+			t.Errorf("the recorded request is refused: %s", r.body)
+		}
 		body = p.short()
 		r = w.ask(t, p.protocol, body)
 	}
