@@ -24,7 +24,8 @@ type Mode int
 
 // Modes, from the one that needs most to the one that has least.
 const (
-	// Adaptive: the balance is healthy; the hold is the estimate, extended where the answer gets longer.
+	// Adaptive: the balance is healthy, and the answer can be stopped; the hold is the estimate, extended where the answer
+	// gets longer.
 	Adaptive Mode = iota
 	// WorstCase: the hold is all that the request can cost.
 	WorstCase
@@ -47,6 +48,10 @@ type Need struct {
 	Worst, Estimate, Floor pricing.Nano
 	// Strict refuses instead of cutting the answer (X-Layers-Strict).
 	Strict bool
+	// Unstoppable says that the answer comes as a whole, so that no hold can be extended on its way. It holds for the worst
+	// case whatever the balance: many such answers at once, each longer than estimated, would otherwise overspend a balance
+	// of ten dollars by as much again (hack/bench/holds, bursts).
+	Unstoppable bool
 }
 
 // Verdict is what Hold decided. Hold is 0 where nothing runs.
@@ -61,7 +66,7 @@ func Hold(spendable, reserved pricing.Nano, n Need) Verdict {
 	n = n.ordered()
 	available := minus(spendable, reserved)
 	switch {
-	case available >= healthyLeast && available/healthyTimes >= n.Worst:
+	case !n.Unstoppable && available >= healthyLeast && available/healthyTimes >= n.Worst:
 		return Verdict{Adaptive, n.Estimate}
 	case available >= n.Worst:
 		return Verdict{WorstCase, n.Worst}
@@ -102,7 +107,8 @@ type Ask struct {
 	Input, Output, Searches int64
 	// Reasoning says that the model thinks before it writes, so that few tokens are of no use.
 	Reasoning bool
-	Strict    bool
+	// Strict and Unstoppable are those of Need.
+	Strict, Unstoppable bool
 }
 
 // Useful is how many tokens of output an answer must be allowed to be worth anything: 256, of a model that reasons 4096,
@@ -121,7 +127,7 @@ func (a Ask) Need() (Need, error) {
 	likely.Input, likely.Output = min(a.Input, a.Bound.Input), min(a.Output, a.Bound.Output)
 	likely.Searches = min(a.Searches, a.Bound.Searches)
 	least.Output = a.Useful()
-	n := Need{Strict: a.Strict}
+	n := Need{Strict: a.Strict, Unstoppable: a.Unstoppable}
 	for _, p := range []struct {
 		bound pricing.Bound
 		into  *pricing.Nano

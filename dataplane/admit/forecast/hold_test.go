@@ -36,6 +36,8 @@ func TestHold(t *testing.T) {
 		"strict and tied up":              {2 * dollar, 1, Need{Worst: 2 * dollar, Strict: true}, Verdict{TiedUp, 0}},
 		"strict and short, whatever held": {2*dollar - 1, dollar, Need{Worst: 2 * dollar, Strict: true}, Verdict{Short, 0}},
 		"free":                            {0, 0, Need{}, Verdict{WorstCase, 0}},
+		"unstoppable":                     {90 * dollar, 0, Need{Worst: 2 * dollar, Estimate: 5, Unstoppable: true}, Verdict{WorstCase, 2 * dollar}},
+		"unstoppable, and cut":            {dollar, 0, Need{Worst: 2 * dollar, Floor: 5, Unstoppable: true}, Verdict{Clamped, dollar}},
 		"an estimate above the worst":     {9 * dollar, 0, Need{Worst: 1, Estimate: 7}, Verdict{Adaptive, 1}},
 		"an estimate below the floor":     {9 * dollar, 0, Need{Worst: 9, Estimate: 1, Floor: 3}, Verdict{Adaptive, 3}},
 		"absurd numbers":                  {math.MinInt64, math.MaxInt64, agent, Verdict{Short, 0}},
@@ -56,7 +58,7 @@ func need() *rapid.Generator[Need] {
 	return rapid.Custom(func(t *rapid.T) Need {
 		return Need{
 			Worst: amount().Draw(t, "worst"), Estimate: amount().Draw(t, "estimate"), Floor: amount().Draw(t, "floor"),
-			Strict: rapid.Bool().Draw(t, "strict"),
+			Strict: rapid.Bool().Draw(t, "strict"), Unstoppable: rapid.Bool().Draw(t, "unstoppable"),
 		}
 	})
 }
@@ -150,6 +152,7 @@ func TestNeed(t *testing.T) {
 		"reasoning":           {Ask{Price: price, Bound: pricing.Bound{Input: 100, Output: 10_000}, Input: 30, Output: 500, Reasoning: true}, Need{Worst: 20_100, Estimate: 8292, Floor: 8292}, nil},
 		"short by itself":     {Ask{Price: price, Bound: pricing.Bound{Input: 10, Output: 5}, Input: 99, Output: 99}, Need{Worst: 20, Estimate: 20, Floor: 20}, nil},
 		"strict":              {Ask{Price: price, Strict: true}, Need{Strict: true}, nil},
+		"unstoppable":         {Ask{Price: price, Unstoppable: true}, Need{Unstoppable: true}, nil},
 		"nothing can pay it":  {Ask{Price: pricing.Price{Output: math.MaxInt64}, Bound: pricing.Bound{Output: math.MaxInt64}}, Need{}, pricing.ErrOverflow},
 		"searches at worst":   {Ask{Price: pricing.Price{Search: ptr(1_000_000)}, Bound: pricing.Bound{Searches: 10}, Searches: 1}, Need{Worst: 10, Estimate: 10, Floor: 10}, nil},
 		"a negative estimate": {Ask{Price: price, Bound: pricing.Bound{Output: 300}, Input: -1}, Need{}, pricing.ErrNegative},
