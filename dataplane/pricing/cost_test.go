@@ -12,6 +12,10 @@ import (
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
+func line(kind string, quantity, unit, amount int64) pricing.Line {
+	return pricing.Line{Kind: kind, Quantity: quantity, UnitPrice: unit, Amount: amount}
+}
+
 func nano(n int64) *pricing.Nano { return &n }
 
 func TestCost(t *testing.T) {
@@ -24,14 +28,14 @@ func TestCost(t *testing.T) {
 		err   error
 	}{
 		"nothing used":           {price: gpt, lines: []pricing.Line{}},
-		"hello":                  {pricing.Usage{Input: 8, Output: 9}, gpt, 110_000, []pricing.Line{{"input", 8, 2_500_000_000, 20_000}, {"output", 9, 10_000_000_000, 90_000}}, nil},
-		"cached":                 {pricing.Usage{Input: 1, CacheRead: 3}, gpt, 6_250, []pricing.Line{{"input", 1, 2_500_000_000, 2_500}, {"cache_read", 3, 1_250_000_000, 3_750}}, nil},
-		"unpriced cache write":   {pricing.Usage{CacheWrite: 2}, gpt, 5_000, []pricing.Line{{"cache_write", 2, 2_500_000_000, 5_000}}, nil},
-		"free cache read":        {pricing.Usage{CacheRead: 2}, pricing.Price{Input: 5, CacheRead: nano(0)}, 0, []pricing.Line{{"cache_read", 2, 0, 0}}, nil},
-		"rounded up once":        {pricing.Usage{Input: 1, Output: 1}, pricing.Price{Input: 1, Output: 1}, 1, []pricing.Line{{"input", 1, 1, 0}, {"output", 1, 1, 0}}, nil},
-		"exact is not rounded":   {pricing.Usage{Input: 1_000_000}, pricing.Price{Input: 7}, 7, []pricing.Line{{"input", 1_000_000, 7, 7}}, nil},
-		"reasoning is in output": {pricing.Usage{Output: 10, Reasoning: 9}, pricing.Price{Output: 1_000_000}, 10, []pricing.Line{{"output", 10, 1_000_000, 10}}, nil},
-		"128 bits":               {pricing.Usage{Input: math.MaxInt64}, pricing.Price{Input: 1_000_000}, math.MaxInt64, []pricing.Line{{"input", math.MaxInt64, 1_000_000, math.MaxInt64}}, nil},
+		"hello":                  {pricing.Usage{Input: 8, Output: 9}, gpt, 110_000, []pricing.Line{line("input", 8, 2_500_000_000, 20_000), line("output", 9, 10_000_000_000, 90_000)}, nil},
+		"cached":                 {pricing.Usage{Input: 1, CacheRead: 3}, gpt, 6_250, []pricing.Line{line("input", 1, 2_500_000_000, 2_500), line("cache_read", 3, 1_250_000_000, 3_750)}, nil},
+		"unpriced cache write":   {pricing.Usage{CacheWrite: 2}, gpt, 5_000, []pricing.Line{line("cache_write", 2, 2_500_000_000, 5_000)}, nil},
+		"free cache read":        {pricing.Usage{CacheRead: 2}, pricing.Price{Input: 5, CacheRead: nano(0)}, 0, []pricing.Line{line("cache_read", 2, 0, 0)}, nil},
+		"rounded up once":        {pricing.Usage{Input: 1, Output: 1}, pricing.Price{Input: 1, Output: 1}, 1, []pricing.Line{line("input", 1, 1, 0), line("output", 1, 1, 0)}, nil},
+		"exact is not rounded":   {pricing.Usage{Input: 1_000_000}, pricing.Price{Input: 7}, 7, []pricing.Line{line("input", 1_000_000, 7, 7)}, nil},
+		"reasoning is in output": {pricing.Usage{Output: 10, Reasoning: 9}, pricing.Price{Output: 1_000_000}, 10, []pricing.Line{line("output", 10, 1_000_000, 10)}, nil},
+		"128 bits":               {pricing.Usage{Input: math.MaxInt64}, pricing.Price{Input: 1_000_000}, math.MaxInt64, []pricing.Line{line("input", math.MaxInt64, 1_000_000, math.MaxInt64)}, nil},
 		"a line overflows":       {pricing.Usage{Input: math.MaxInt64}, pricing.Price{Input: 1_000_001}, 0, nil, pricing.ErrOverflow},
 		"the sum overflows":      {pricing.Usage{Input: math.MaxInt64, Output: 1}, pricing.Price{Input: 1_000_000, Output: 1}, 0, nil, pricing.ErrOverflow},
 		"everything overflows":   {pricing.Usage{Input: math.MaxInt64, CacheRead: math.MaxInt64, CacheWrite: math.MaxInt64, Output: math.MaxInt64}, pricing.Price{Input: math.MaxInt64, Output: math.MaxInt64}, 0, nil, pricing.ErrOverflow},

@@ -41,13 +41,51 @@ type Price struct {
 	CacheWrite1h *Nano
 	// Search is for a million searches.
 	Search *Nano
+	// Steps reprice the whole request by how much input it has, in ascending order of Above. None: the prices here are for
+	// every request.
+	Steps []Step
+	// Markup multiplies the sum of all lines before it is rounded; the zero Ratio is 1.
+	Markup Ratio
 }
 
-// Line is one row of a bill: Quantity units at UnitPrice nano-USD per million. Amount is the line's share in nano-USD,
-// rounded down; the total is rounded once, upwards, and may exceed the lines' sum by less than one nano-USD a line.
+// Step is what the tokens of a request cost, all of them, if its input (read from a cache, written to one, or neither) has
+// more than Above tokens. Nil optional prices are as in Price: they fall back within the step, never on the price below it.
+type Step struct {
+	Above        int64
+	Input        Nano
+	Output       Nano
+	CacheRead    *Nano
+	CacheWrite   *Nano
+	CacheWrite1h *Nano
+}
+
+// at is the price of a request with so many input tokens, without steps.
+func (p Price) at(input int64) Price {
+	for i := len(p.Steps) - 1; i >= 0; i-- {
+		if input > p.Steps[i].Above {
+			return p.step(i)
+		}
+	}
+	p.Steps = nil
+	return p
+}
+
+// step is the price in a step, without steps.
+func (p Price) step(i int) Price {
+	s := p.Steps[i]
+	p.Input, p.Output, p.CacheRead, p.CacheWrite, p.CacheWrite1h = s.Input, s.Output, s.CacheRead, s.CacheWrite, s.CacheWrite1h
+	p.Steps = nil
+	return p
+}
+
+// Line is one row of a bill: Quantity units at UnitPrice nano-USD per million, times the markup. Amount is the line's share in
+// nano-USD, rounded down; the total is rounded once, upwards, and may exceed the lines' sum by less than one nano-USD a
+// line. The lines are all that Total needs to compute the bill again.
 type Line struct {
 	Kind      string `json:"kind"` // input, cache_read, cache_write, cache_write_1h, output, search
 	Quantity  int64  `json:"quantity"`
 	UnitPrice Nano   `json:"unit_price"` // per million
 	Amount    Nano   `json:"amount"`
+	// Markup is a decimal, the same in all lines of a bill; empty: 1.
+	Markup string `json:"markup,omitempty"`
 }
