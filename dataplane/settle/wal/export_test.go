@@ -31,6 +31,22 @@ func (o Options) WithFiles(wrap func(*os.File) File) Options {
 	return o
 }
 
+// Scan is what is sound in the bytes of a segment, by sequence, and how many places are not.
+func Scan(data []byte) (sequences []uint64, torn, corrupt int) {
+	records, damages := scan(data)
+	for _, r := range records {
+		sequences = append(sequences, r.sequence)
+	}
+	for _, d := range damages {
+		if d.torn {
+			torn++
+		} else {
+			corrupt++
+		}
+	}
+	return sequences, torn, corrupt
+}
+
 // Sizes of what is written beside the bodies.
 const (
 	SegmentLen = segmentLen
