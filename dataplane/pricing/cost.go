@@ -50,10 +50,10 @@ func Cost(u Usage, p Price) (Nano, []Line, error) {
 	return total, lines, nil
 }
 
-// Total is what a bill's lines come to, by their quantities, unit prices and markup: what Cost said when it made them. Their
+// LinesTotal is what a bill's lines come to, by their quantities, unit prices and markup: what Cost said when it made them. Their
 // amounts are not looked at. Errors are those of Cost, and ErrSyntax and ErrPrecision for a markup that is none or not the
 // same in all lines.
-func Total(lines []Line) (Nano, error) {
+func LinesTotal(lines []Line) (Nano, error) {
 	if len(lines) == 0 {
 		return 0, nil
 	}

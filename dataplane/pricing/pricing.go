@@ -80,7 +80,7 @@ func (p Price) step(i int) Price {
 
 // Line is one row of a bill: Quantity units at UnitPrice nano-USD per million, times the markup. Amount is the line's share in
 // nano-USD, rounded down; the total is rounded once, upwards, and may exceed the lines' sum by less than one nano-USD a
-// line. The lines are all that Total needs to compute the bill again.
+// line. The lines are all that LinesTotal needs to compute the bill again.
 type Line struct {
 	Kind      string `json:"kind"` // input, cache_read, cache_write, cache_write_1h, output, search
 	Quantity  int64  `json:"quantity"`

@@ -102,7 +102,7 @@ func TestCostOfStepsAndMarkupIsExact(t *testing.T) {
 		for i := range lines {
 			lines[i].Amount = -1
 		}
-		if again, err := pricing.Total(lines); again != got || err != nil {
+		if again, err := pricing.LinesTotal(lines); again != got || err != nil {
 			t.Fatalf("the bill says %d, its lines %d, %v", got, again, err)
 		}
 	})
@@ -147,7 +147,7 @@ func TestWorstLeavesOutWhatCannotBeReached(t *testing.T) {
 	}
 }
 
-func TestTotal(t *testing.T) {
+func TestLinesTotal(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []pricing.Line
 		want  pricing.Nano
@@ -162,7 +162,7 @@ func TestTotal(t *testing.T) {
 		"negative":           {[]pricing.Line{{Quantity: -1, UnitPrice: 1}}, 0, pricing.ErrNegative},
 		"too much":           {[]pricing.Line{{Quantity: math.MaxInt64, UnitPrice: math.MaxInt64}}, 0, pricing.ErrOverflow},
 	} {
-		if got, err := pricing.Total(c.lines); got != c.want || !errors.Is(err, c.err) {
+		if got, err := pricing.LinesTotal(c.lines); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %d, %v; want %d, %v", name, got, err, c.want, c.err)
 		}
 	}
