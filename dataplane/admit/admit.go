@@ -36,9 +36,16 @@ type Request struct {
 	Cap *Cap
 	// Hold is the worst case in nano-USD; 0 with Unmetered.
 	Hold pricing.Nano
+	// Expected, at most Hold, is held instead where Healthy nano-USD, at least Hold, are free. Healthy 0: never.
+	Expected, Healthy pricing.Nano
+	// Floor, at most Hold, is the least that is worth admitting: where Hold does not fit, but Floor does, all that is free is
+	// held; Decision.Held says how much. 0: Hold fits or the request is refused.
+	Floor pricing.Nano
+	// Shadow counts and reports (Decision.Would), and refuses nothing but keys that are disabled or revoked.
+	Shadow bool
 	// Unmetered skips the credit check.
 	Unmetered bool
-	// HoldFor bounds the life of the hold: no request lives longer.
+	// HoldFor bounds the life of the request: its slot, its decision and, without an owner, its hold end with it.
 	HoldFor time.Duration
 }
 
@@ -83,6 +90,9 @@ const (
 	CapReached
 	// InsufficientCredits: Available < Hold. The caller reads the ledger once more (a grant may be newer than the copy) before it refuses.
 	InsufficientCredits
+	// UnknownHold: no running request has this id (Extend alone).
+	UnknownHold
+	join // the account is not yet on the owner's list
 )
 
 // Limit is the state of the tightest request limit after the decision; Limit 0: there is none.
@@ -117,7 +127,30 @@ type Decision struct {
 	Now time.Time
 	// Spendable is the copy of the balance, Reserved the sum of the holds before this one; both nano-USD.
 	Spendable, Reserved pricing.Nano
+	// Held is what this request holds, Fits the most that it could, by cap and credits; both nano-USD, 0 where nothing is metered.
+	Held, Fits pricing.Nano
+	// Would is the first refusal that Shadow only counted; Admitted: there was none. Refusal and RetryAfter tell of it.
+	Would Outcome
 }
+
+// TiedUp says whether credits are missing only while others run (429), or for good (402): required, which is the request's
+// Hold or, with one, its Floor, is there but for what is reserved.
+func (d Decision) TiedUp(required pricing.Nano) bool { return d.Spendable >= required }
+
+// Available is what is neither spent nor reserved, in nano-USD; below zero after overspend.
+func (d Decision) Available() pricing.Nano { return d.Spendable - d.Reserved }
+
+// Extension asks for a larger hold of a running request.
+type Extension struct {
+	RequestID, Account, KeyDigest string
+	// To is the whole new amount, in nano-USD, so that asking twice is asking once. What is less than the hold changes nothing.
+	To pricing.Nano
+	// Cap as in Request.
+	Cap *Cap
+}
+
+// MaxRecord bounds Finish.Record, in bytes.
+const MaxRecord = 1024
 
 // Confirmation says that a request's settlement is committed and what the account was after it. Version 0 knows no
 // account: then it only takes the hold away, as Release.
@@ -144,6 +177,9 @@ type Finish struct {
 	RequestID, Account, KeyDigest string
 	Actual                        pricing.Nano
 	InputTokens, OutputTokens     int64 // InputTokens without what was read from a cache
+	// Record is the whole settlement, at most MaxRecord bytes that only the caller reads. It is stored in the hold, if that has
+	// an owner: whoever reaps it posts this row.
+	Record []byte
 }
 
 // Admitter is the interface behind which Redis, and later the fallback in SQL, stands. All methods are idempotent. An
@@ -168,4 +204,38 @@ type Admitter interface {
 	LoadKey(ctx context.Context, account, digest, state string, version int64) error
 	// Ping answers whether the store is there.
 	Ping(ctx context.Context) error
+}
+
+// Extender makes holds larger while their requests run. The outcomes are Admitted, UnknownHold, ReloadAccount, ReloadCap,
+// CapReached and InsufficientCredits; no refusal changes anything.
+type Extender interface {
+	Extend(ctx context.Context, e Extension) (Decision, error)
+}
+
+// Orphan is a hold of an owner whose lease is gone.
+type Orphan struct {
+	Owner, Account, RequestID, KeyDigest string
+	// Amount is what the request cost where Finished, else what it held; nano-USD.
+	Amount   pricing.Nano
+	Finished bool
+	// Record is what Finish stored; empty where it was not called or had none.
+	Record []byte
+	// At is when the request was admitted, by the store's clock.
+	At time.Time
+}
+
+// Owner is what a process does beside its requests so that its holds neither end by time nor leak: Keep, or its steps
+// one by one.
+type Owner interface {
+	// Keep renews the lease and runs Sync when it is due, until the context ends.
+	Keep(ctx context.Context, tell func(error))
+	// Renew renews the lease; a lost one begins anew, under another name.
+	Renew(ctx context.Context) error
+	// Sync makes the store's holds those of this process, on every account that it has used of late.
+	Sync(ctx context.Context) error
+	// Orphans answers holds of owners whose lease is gone, about so many at most. The caller posts them, then confirms them;
+	// until then they come again. None: there was nothing to do in what was looked at.
+	Orphans(ctx context.Context, most int) ([]Orphan, error)
+	// Owners is how many leases lived when this process last renewed its own; 0: not yet.
+	Owners() int64
 }

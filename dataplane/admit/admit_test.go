@@ -138,12 +138,12 @@ func TestNumbers(t *testing.T) {
 	s.load(1000)
 	second := time.Second
 	full := Limit{Limit: 60, Remaining: 2, Reset: second}
-	same(t, "first", s.admit(request(10, limited(60, 3))), Decision{Now: s.now, Requests: full, Spendable: 1000})
+	same(t, "first", s.admit(request(10, limited(60, 3))), Decision{Now: s.now, Requests: full, Spendable: 1000, Held: 10, Fits: 1000})
 	same(t, "short of credits: the rate as it stays", s.admit(request(999, limited(60, 3))),
-		Decision{Outcome: InsufficientCredits, Now: s.now, Requests: full, Spendable: 1000, Reserved: 10, Refusal: Refusal{Rule: RuleCredits, Limit: 1000, Used: 10}})
+		Decision{Outcome: InsufficientCredits, Now: s.now, Requests: full, Spendable: 1000, Reserved: 10, Fits: 990, Refusal: Refusal{Rule: RuleCredits, Limit: 1000, Used: 10}})
 	s.want(request(5, limited(60, 3)), Admitted)
 	same(t, "third", s.admit(request(1, limited(60, 3))), Decision{
-		Now: s.now, Requests: Limit{Limit: 60, Remaining: 0, Reset: 3 * second}, Spendable: 1000, Reserved: 15,
+		Now: s.now, Requests: Limit{Limit: 60, Remaining: 0, Reset: 3 * second}, Spendable: 1000, Reserved: 15, Held: 1, Fits: 985,
 	})
 	s.pass(400 * time.Millisecond)
 	same(t, "limited", s.admit(request(1, limited(60, 3))), Decision{
@@ -216,6 +216,12 @@ func TestRequestCheck(t *testing.T) {
 		"a negative cap":       capped(-1, "Day"),
 		"cap too large":        capped(MaxNano+1, "Day"),
 		"a cap a year":         capped(1, "Year"),
+		"floor above the hold": func(q *Request) { q.Floor = 2 },
+		"negative floor":       func(q *Request) { q.Floor = -1 },
+		"expected above":       func(q *Request) { q.Expected = 2 },
+		"negative expectation": func(q *Request) { q.Expected = -1 },
+		"healthy below":        func(q *Request) { q.Healthy, q.Hold = 1, 2 },
+		"healthy too large":    func(q *Request) { q.Healthy = MaxNano + 1 },
 	} {
 		before := s.dump()
 		if _, err := s.Admit(context.Background(), request(1, spoil)); err == nil {
@@ -226,12 +232,12 @@ func TestRequestCheck(t *testing.T) {
 }
 
 func TestParseDecision(t *testing.T) {
-	const good = "admitted 0 5 0 0 0 - 0 0 0"
+	const good = "admitted 0 5 0 0 0 - 0 0 0 7 9"
 	d, err := parseDecision(good + " RequestsPerMinute 60 60 1 1000000 0")
 	must(t, err)
-	same(t, "decision", d, Decision{Now: time.UnixMicro(5).UTC(), Requests: Limit{Limit: 60, Remaining: 59, Reset: time.Second}})
+	same(t, "decision", d, Decision{Now: time.UnixMicro(5).UTC(), Held: 7, Fits: 9, Requests: Limit{Limit: 60, Remaining: 59, Reset: time.Second}})
 	for _, bad := range []string{
-		"", "admitted", strings.Replace(good, "admitted", "maybe", 1), strings.TrimSuffix(good, " 0"), good + " 0",
+		"", "admitted", strings.Replace(good, "admitted", "maybe", 1), strings.TrimSuffix(good, " 9"), good + " 0",
 		strings.Replace(good, "5", "1e3", 1), good + " RequestsPerMinute 60 60 1 1e6 0", good + " RequestsPerMinute 0 60 1 0 x",
 	} {
 		if d, err := parseDecision(bad); err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redis/rueidis"
 
@@ -39,7 +40,7 @@ var keepWindows = map[string]int64{"Day": 2 * 86_400, "Month": 62 * 86_400}
 // empty, by at most a minute's worth. Once the decision of the request is no longer kept (HoldFor), or after Confirm,
 // nothing changes.
 func (r *Redis) Finish(ctx context.Context, f Finish) error {
-	if f.RequestID == "" || f.Account == "" || f.KeyDigest == "" || f.Actual < 0 || f.Actual > MaxNano ||
+	if f.RequestID == "" || f.Account == "" || f.KeyDigest == "" || f.Actual < 0 || f.Actual > MaxNano || len(f.Record) > MaxRecord ||
 		f.InputTokens < 0 || f.InputTokens > MaxNano || f.OutputTokens < 0 || f.OutputTokens > MaxNano {
 		return fmt.Errorf("finishing: actual %d, tokens %d and %d; request id, account and key must be there: %w",
 			f.Actual, f.InputTokens, f.OutputTokens, ErrRange)
@@ -47,7 +48,10 @@ func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	keys := []string{
 		requestKey(f.Account, f.RequestID), arriveKey(f.Account, f.KeyDigest), holdsKey(f.Account), runningKey(f.Account),
 	}
-	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens)}
+	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens), string(f.Record)}
+	if r.owner != nil { // known here before it is told: Sync tells it where this call does not
+		r.owner.finished(f)
+	}
 	return r.do(ctx, "finishing", func(ctx context.Context, c rueidis.Client) error {
 		return finishScript.Exec(ctx, c, keys, args).Error()
 	})
@@ -64,13 +68,38 @@ func (r *Redis) Confirm(ctx context.Context, cs []Confirmation) error {
 	if len(calls) == 0 {
 		return nil
 	}
-	return r.do(ctx, "confirming", func(ctx context.Context, c rueidis.Client) error {
-		var errs []error
-		for _, res := range accountScript.ExecMulti(ctx, c, calls...) {
-			errs = append(errs, res.Error())
-		}
-		return errors.Join(errs...)
+	ids := make([]holdID, len(cs))
+	for i, c := range cs {
+		ids[i] = holdID{c.Account, c.RequestID}
+	}
+	return r.ending(ids, func() error {
+		return r.do(ctx, "confirming", func(ctx context.Context, c rueidis.Client) error {
+			return execAll(ctx, c, accountScript, calls)
+		})
 	})
+}
+
+// callsAtOnce bounds how many calls wait for their answers; the driver pipelines them.
+const callsAtOnce = 64
+
+// execAll makes independent calls. Each loads the script where it is not there: a node that is down, or that has just
+// forgotten its scripts, fails no other's calls.
+func execAll(ctx context.Context, c rueidis.Client, script *rueidis.Lua, calls []rueidis.LuaExec) error {
+	if len(calls) == 1 {
+		return script.Exec(ctx, c, calls[0].Keys, calls[0].Args).Error()
+	}
+	errs := make([]error, len(calls))
+	room := make(chan struct{}, callsAtOnce)
+	var running sync.WaitGroup
+	for i, call := range calls {
+		room <- struct{}{}
+		running.Go(func() {
+			errs[i] = script.Exec(ctx, c, call.Keys, call.Args).Error()
+			<-room
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }
 
 // settled is what confirmations say of one key of an account.
@@ -185,9 +214,11 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 	if account == "" || requestID == "" {
 		return fmt.Errorf("releasing: account and request id must be there: %w", ErrRange)
 	}
-	return r.do(ctx, "releasing a hold", func(ctx context.Context, c rueidis.Client) error {
-		call := r.exec(accountCall{account: account, ids: []string{requestID}})
-		return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
+	return r.ending([]holdID{{account, requestID}}, func() error {
+		return r.do(ctx, "releasing a hold", func(ctx context.Context, c rueidis.Client) error {
+			call := r.exec(accountCall{account: account, ids: []string{requestID}})
+			return accountScript.Exec(ctx, c, call.Keys, call.Args).Error()
+		})
 	})
 }
 
@@ -195,6 +226,9 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
 	if err := checkAccount(account, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
+	}
+	if err := r.syncLost(ctx, account); err != nil { // or the copy would be lent out without what this process holds
+		return err
 	}
 	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version)})
 }

@@ -14,24 +14,32 @@ var outcomes = map[string]Outcome{
 	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "rate-limited": RateLimited,
 	"too-many-concurrent": TooManyConcurrent, "reload-account": ReloadAccount, "reload-cap": ReloadCap,
 	"cap-reached": CapReached, "insufficient-credits": InsufficientCredits,
+	"unknown-hold": UnknownHold, "join": join,
 }
 
-// parseDecision reads admit.lua's reply: ten words, then six for each rate.
+// replyWords is how many words a reply of admit.lua has before those of the rates, six for each.
+const replyWords = 12
+
+// parseDecision reads admit.lua's reply, or extend.lua's.
 func parseDecision(text string) (Decision, error) {
 	words := strings.Split(text, " ")
-	outcome, ok := outcomes[words[0]]
-	if !ok || len(words) < 10 || (len(words)-10)%6 != 0 {
+	name, would := strings.CutPrefix(words[0], "would-")
+	outcome, ok := outcomes[name]
+	if !ok || len(words) < replyWords || (len(words)-replyWords)%6 != 0 {
 		return Decision{}, fmt.Errorf("admit.lua answered %q", text)
 	}
 	p := parser{words: words}
 	d := Decision{
 		Outcome: outcome, RetryAfter: p.micros(1), Now: time.UnixMicro(p.int(2)).UTC(),
-		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5),
+		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5), Held: p.int(10), Fits: p.int(11),
+	}
+	if would {
+		d.Outcome, d.Would = Admitted, outcome
 	}
 	if rule := words[6]; rule != "-" {
 		d.Refusal = Refusal{Rule: rule, Limit: p.int(7), Used: p.int(8), Reset: p.micros(9)}
 	}
-	for i := 10; i < len(words); i += 6 {
+	for i := replyWords; i < len(words); i += 6 {
 		unit := snapshot.Unit(words[i])
 		l, owed := measured(unit, p.int(i+1), p.int(i+2), p.int(i+4), p.int(i+5))
 		switch unit {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -34,6 +35,7 @@ type epoch struct {
 	clock func() time.Time // a monotonic one
 
 	turn  chan struct{} // has room for whoever may look at the rest
+	last  atomic.Int64  // known, for whoever has not the turn
 	known int64         // epoch; 0: none yet
 	beat  int64         // the last beat that was sent
 	heard int64         // the last beat that was answered
@@ -68,5 +70,6 @@ func (e *epoch) now(ctx context.Context, c rueidis.Client) (int64, error) {
 		return 0, fmt.Errorf("reading the epoch: %w", err)
 	}
 	e.known, e.heard, e.at = known, e.beat, start
+	e.last.Store(known)
 	return known, nil
 }

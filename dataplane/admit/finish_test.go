@@ -175,6 +175,7 @@ func TestRangeOfFinish(t *testing.T) {
 		"no key": func(f *Finish) { f.KeyDigest = "" }, "a negative cost": func(f *Finish) { f.Actual = -1 },
 		"too dear": func(f *Finish) { f.Actual = MaxNano + 1 }, "negative input": func(f *Finish) { f.InputTokens = -1 },
 		"negative output": func(f *Finish) { f.OutputTokens = -1 },
+		"a long record":   func(f *Finish) { f.Record = make([]byte, MaxRecord+1) },
 	} {
 		f := good
 		spoil(&f)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ const (
 	DefaultTimeout = time.Second
 	DefaultIdle    = 24 * time.Hour
 	DefaultKeyAge  = time.Minute
+	DefaultLease   = 30 * time.Second
+	DefaultSync    = 30 * time.Second
 )
 
 // Options says which Redis (6.2 or newer, alone or a cluster, `noeviction`) and how patient to be with it.
@@ -37,6 +40,13 @@ type Options struct {
 	// unnoticed, the change acts after this time. Where the ledger was set back, or another one is in its place, its older
 	// rows win over copies that nobody has renewed for so long.
 	KeyAge time.Duration
+	// Owner names this start of this process, without spaces: pod UID and boot id. Holds then belong to it, not to their time, and
+	// whoever sets it runs Keep. Empty: holds end by time.
+	Owner string
+	// Lease is how long an owner is taken to live after it was last heard; 0: DefaultLease. It is renewed three times in that.
+	Lease time.Duration
+	// SyncEvery is how often an owner's holds are compared with the store's; 0: DefaultSync.
+	SyncEvery time.Duration
 }
 
 // client turns Options into the driver's own.
@@ -77,6 +87,12 @@ func (o Options) withDefaults() Options {
 	if o.KeyAge <= 0 {
 		o.KeyAge = DefaultKeyAge
 	}
+	if o.Lease <= 0 {
+		o.Lease = DefaultLease
+	}
+	if o.SyncEvery <= 0 {
+		o.SyncEvery = DefaultSync
+	}
 	return o
 }
 
@@ -94,6 +110,7 @@ type Redis struct {
 	dialing singleflight.Group
 	onClose func()
 	epoch   epoch
+	owner   *owner // nil without Options.Owner
 
 	mu     sync.RWMutex
 	client rueidis.Client
@@ -103,11 +120,18 @@ type Redis struct {
 // NewRedis checks the options; it does not connect.
 func NewRedis(o Options) (*Redis, error) {
 	o = o.withDefaults()
+	if strings.Contains(o.Owner, " ") {
+		return nil, fmt.Errorf("owner %q has a space: %w", o.Owner, ErrRange)
+	}
 	driver, err := o.client()
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{opts: o, driver: driver, epoch: newEpoch()}, nil
+	r := &Redis{opts: o, driver: driver, epoch: newEpoch()}
+	if o.Owner != "" {
+		r.owner = newOwner(o.Owner)
+	}
+	return r, nil
 }
 
 // Close ends the connections, and the server of an embedded store.
@@ -134,18 +158,74 @@ func (r *Redis) Ping(ctx context.Context) error {
 	})
 }
 
-// do runs one call under the deadline.
+// do runs one call under the deadline. A store that loads its data, or that is no longer, or not yet, the one to write to, is
+// asked again until then: every call may be made twice.
 func (r *Redis) do(ctx context.Context, what string, call func(context.Context, rueidis.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	c, err := r.connect(ctx)
-	if err == nil {
-		err = call(ctx, c)
+	for {
+		c, err := r.connect(ctx)
+		if err == nil {
+			err = call(ctx, c)
+		}
+		if err == nil {
+			return nil
+		}
+		passes, elsewhere := passing(err)
+		if elsewhere {
+			r.drop(c)
+		}
+		if !passes || !rest(ctx, askAgain) {
+			return fmt.Errorf("%s in redis: %w", what, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("%s in redis: %w", what, err)
+}
+
+// askAgain is the pause before a store that is not ready is asked again.
+const askAgain = 20 * time.Millisecond
+
+// passing says whether an error is one of a store that is not ready, and whether another may be behind the same address:
+// after a failover the old primary refuses to be written (scripts of Redis 6 say so inside an error of their own).
+func passing(err error) (passes, elsewhere bool) {
+	if errors.Is(err, rueidis.ErrClosing) { // another call dropped the client
+		return true, false
 	}
-	return nil
+	var said *rueidis.RedisError
+	if !errors.As(err, &said) {
+		return false, false
+	}
+	text := said.Error()
+	if strings.Contains(text, "READONLY ") {
+		return true, true
+	}
+	for _, prefix := range []string{"LOADING ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "NOSCRIPT "} {
+		if strings.HasPrefix(text, prefix) {
+			return true, false
+		}
+	}
+	return false, false
+}
+
+// rest waits; false when the context ends first.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// drop ends the connections of a client, so that the next call dials anew; those under way end with an error.
+func (r *Redis) drop(c rueidis.Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == c {
+		r.client = nil
+		c.Close()
+	}
 }
 
 // connect answers the client, made by whoever comes first. Others wait for the same dial, each under its own deadline.

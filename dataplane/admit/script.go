@@ -54,43 +54,72 @@ func spentKey(account, digest string) string  { return "lyr:{" + account + "}:sp
 
 // Admit decides one request. See Admitter.
 //
-// Holds that are past HoldFor count no more and go with the next admission: until owners hold leases, time is all that
-// tells a hold whose replica died from one whose request still runs.
+// With Options.Owner the hold stands until Confirm, Release or Orphans of another process. Without, holds that are past
+// HoldFor count no more and go with the next admission.
 func (r *Redis) Admit(ctx context.Context, q Request) (Decision, error) {
-	return r.decide(ctx, "admitting", q, false)
+	if err := q.check(); err != nil {
+		return Decision{}, fmt.Errorf("admitting: %w", err)
+	}
+	if r.owner == nil {
+		d, _, err := r.decide(ctx, "admitting", q, false)
+		return d, err
+	}
+	r.owner.begin(q.Account, q.ID)
+	d, stands, err := r.decide(ctx, "admitting", q, false)
+	r.owner.admitted(q, d, stands, err)
+	return d, err
 }
 
 // Preview answers what Admit would, and writes nothing. The id must be there; one that was admitted is answered with its
 // decision. Pieces of a request may be asked about one by one, to hear of each rule that would refuse.
 func (r *Redis) Preview(ctx context.Context, q Request) (Decision, error) {
-	return r.decide(ctx, "previewing an admission", q, true)
+	if err := q.check(); err != nil {
+		return Decision{}, fmt.Errorf("previewing an admission: %w", err)
+	}
+	d, _, err := r.decide(ctx, "previewing an admission", q, true)
+	return d, err
 }
 
-func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool) (Decision, error) {
-	if err := q.check(); err != nil {
-		return Decision{}, fmt.Errorf("%s: %w", what, err)
-	}
+// decide also answers whether this owner's hold stands in the store: an id may come again after its hold has gone.
+func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool) (d Decision, stands bool, err error) {
 	keys := []string{
 		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), arriveKey(q.Account, q.KeyDigest),
 		accountKey(q.Account), holdsKey(q.Account), expiryKey(q.Account), runningKey(q.Account), spentKey(q.Account, q.KeyDigest),
 	}
-	var d Decision
-	err := r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
+	err = r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
 		epoch, err := r.epoch.now(ctx, c)
 		if err != nil {
 			return err
 		}
-		text, err := admitScript.Exec(ctx, c, keys, r.arguments(q, epoch, preview)).ToString()
-		if err == nil {
-			d, err = parseDecision(text)
+		for range joinAttempts {
+			var m membership
+			if r.owner != nil && !preview {
+				if m, err = r.member(ctx, c, q.Account); err != nil {
+					return err
+				}
+			}
+			reply, err := admitScript.Exec(ctx, c, keys, r.arguments(q, m, epoch, preview)).AsStrSlice()
+			if err != nil {
+				return err
+			}
+			if len(reply) != 2 {
+				return fmt.Errorf("admit.lua answered %q", reply)
+			}
+			if d, err = parseDecision(reply[0]); err != nil || d.Outcome != join {
+				stands = reply[1] == "1"
+				return err
+			}
+			if err := r.join(ctx, c, q.Account); err != nil {
+				return err
+			}
 		}
-		return err
+		return errLease
 	})
-	return d, err
+	return d, stands, err
 }
 
 // arguments are those of admit.lua.
-func (r *Redis) arguments(q Request, epoch int64, preview bool) []string {
+func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []string {
 	amount, period := "", ""
 	if q.Cap != nil {
 		amount, period = decimal(q.Cap.Amount), q.Cap.Period
@@ -99,6 +128,7 @@ func (r *Redis) arguments(q Request, epoch int64, preview bool) []string {
 		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(r.opts.KeyAge.Microseconds()),
 		decimal(q.Hold), flag(q.Unmetered), flag(preview), decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()),
 		decimal(q.MaxConcurrent), amount, period,
+		m.owner, flag(m.joined), decimal(q.Floor), decimal(q.Expected), decimal(q.Healthy), flag(q.Shadow),
 	}
 	for _, rate := range q.Rates {
 		// A request larger than the whole room takes all of it, or it could never pass.
@@ -117,6 +147,10 @@ func (q Request) check() error {
 		return fmt.Errorf("request id, account and key must be there, without spaces: %w", ErrRange)
 	case q.Hold < 0 || q.Hold > MaxNano:
 		return fmt.Errorf("hold %d: %w", q.Hold, ErrRange)
+	case q.Floor < 0 || q.Floor > q.Hold || q.Expected < 0 || q.Expected > q.Hold:
+		return fmt.Errorf("hold %d, floor %d, expected %d: %w", q.Hold, q.Floor, q.Expected, ErrRange)
+	case q.Healthy != 0 && (q.Healthy < q.Hold || q.Healthy > MaxNano):
+		return fmt.Errorf("hold %d, healthy from %d: %w", q.Hold, q.Healthy, ErrRange)
 	case q.HoldFor < time.Millisecond:
 		return fmt.Errorf("hold for %v: %w", q.HoldFor, ErrRange)
 	case q.MaxConcurrent < 0 || q.MaxConcurrent > MaxRate:

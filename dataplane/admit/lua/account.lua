@@ -47,28 +47,6 @@ local last = 6 + 4 * tonumber(ARGV[6])
 for i = 7, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 if #ARGV == last then return 0 end
 
-local sum = tonumber(redis.call('HGET', KEYS[2], SUM) or 0)
-local ended, ended_of = 0, {}
-for i = last + 1, #ARGV do
-  local id = ARGV[i]
-  local value = redis.call('HGET', KEYS[2], id)
-  if value then
-    local h = read_hold(value)
-    sum = sum - h.amount
-    ended = ended + 1
-    ended_of[h.digest] = (ended_of[h.digest] or 0) + h.amount
-    redis.call('HDEL', KEYS[2], id)
-    redis.call('ZREM', KEYS[3], id)
-    redis.call('ZREM', KEYS[4], slot(h.digest, h.ends, id))
-  end
-end
-if ended == 0 then return 0 end
-for digest, amount in pairs(ended_of) do
-  set_key_sum(KEYS[2], digest, tonumber(redis.call('HGET', KEYS[2], key_field(digest)) or 0) - amount)
-end
-if redis.call('HLEN', KEYS[2]) == 1 then
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
-else
-  redis.call('HSET', KEYS[2], SUM, int(sum))
-end
-return ended
+local ids = {}
+for i = last + 1, #ARGV do ids[#ids + 1] = ARGV[i] end
+return end_holds(KEYS[2], KEYS[3], KEYS[4], ids)

@@ -5,15 +5,20 @@
 -- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 hold, nano-USD
 --       7 '1' if unmetered   8 '1' to decide only   9 life of the hold, us   10 least life of the holds' keys, ms
 --       11 running requests of the key at most (0: no limit)   12 spend cap, nano-USD, or ''   13 its period
---       14... for each rate its unit, value, burst (0: a day) and cost
+--       14 owner of the hold, or '': it ends by time   15 '1' if the owner's list has this account   16 least amount that
+--       is worth admitting (0: all or nothing)   17 amount to hold   18 where this much is free (0: never)   19 '1' to count
+--       and refuse nothing   20... for each rate its unit, value, burst (0: a day) and cost
 --
--- A reply, which is also the record of an admission, is words with one space between: outcome, retry after us, now us,
--- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us; then for each rate its
+-- The answer is a reply, and '1' if the owner's hold stands. A reply, which is also the record of an admission, is words
+-- with one space between: outcome ('would-' and the refusal where only counting admitted it), retry after us, now us,
+-- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us, held, what fits; then for each rate its
 -- unit, value, burst, cost and, after the decision, its debt in us and ps, or the day's count and reset us.
 local BATCH = 500
 
-local known = redis.call('GET', KEYS[1])
-if known then return known end
+local known, standing = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[5], ARGV[1])
+standing = standing and read_hold(standing)
+local mine = standing and standing.owner ~= '' and standing.owner == ARGV[14] and '1' or '0'
+if known then return {known, mine} end
 
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
@@ -23,11 +28,13 @@ local metered, preview = ARGV[7] ~= '1', ARGV[8] == '1'
 local ends = int(now + tonumber(ARGV[9]))
 local spendable, reserved, retry = 0, 0, 0
 local window, window_ends = 0, 0
+local owner, floor, expected, healthy = ARGV[14], tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local shadow, would, amount, fits = ARGV[19] == '1', nil, 0, 0
 if ARGV[12] ~= '' then window, window_ends = window_of(ARGV[13], second) end
 
 local rates, fields = {}, {}
 local measured = {} -- the rates, once they are checked
-for i = 14, #ARGV, 4 do
+for i = 20, #ARGV, 4 do
   local unit = ARGV[i]
   rates[#rates + 1] = {
     unit = unit, value = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]), cost = tonumber(ARGV[i + 3]),
@@ -40,11 +47,30 @@ end
 local function reply(outcome, rule, limit, used, reset)
   local words = {
     outcome, int(retry), int(now), int(spendable), int(reserved), int(window), rule or '-', int(limit or 0), int(used or 0), int(reset or 0),
+    int(amount), int(fits),
   }
   for _, r in ipairs(measured) do
     for _, word in ipairs({r.unit, int(r.value), int(r.burst), int(r.cost), int(r.us), int(r.ps)}) do words[#words + 1] = word end
   end
   return table.concat(words, ' ')
+end
+
+local function answer(outcome) return {reply(outcome), '0'} end
+
+-- A refusal; nil where it is only counted, the first one.
+local function refuse(outcome, wait, rule, limit, used, reset)
+  if not shadow then
+    retry = wait
+    return {reply(outcome, rule, limit, used, reset), '0'}
+  end
+  would = would or {string.format('would-%s', outcome), rule, limit, used, reset, wait}
+  return nil
+end
+
+-- Its record has aged, its hold stands: it was admitted.
+if standing and standing.owner ~= '' then
+  amount = standing.amount
+  return {reply('admitted'), mine}
 end
 
 -- The rates: what each has, what it would have after this request, and how long that is too early.
@@ -103,17 +129,17 @@ end
 -- The key. A tombstone always wins; a disabled row wins over a caller who knows an older one. A state from before the
 -- store was set back or lost data, or too old a one, is read again.
 local key = redis.call('HMGET', KEYS[2], 's', 'v', 'at', 'e')
-if not key[1] then return reply('reload-key') end
+if not key[1] then return answer('reload-key') end
 local stored, asked, age = tonumber(key[2]), tonumber(ARGV[3]), now - tonumber(key[3] or 0)
-if key[1] == 'revoked' or (key[1] ~= 'active' and stored >= asked) then return reply('key-refused') end
-if stored ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return reply('reload-key') end
+if key[1] == 'revoked' or (key[1] ~= 'active' and stored >= asked) then return answer('key-refused') end
+if stored ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return answer('reload-key') end
 
 -- Rates. The one that takes longest says when the request passes.
 if #rates > 0 then
   local worst = check_rates()
   if worst then
-    retry = worst.wait
-    return reply('rate-limited', worst.unit)
+    local refusal = refuse('rate-limited', worst.wait, worst.unit)
+    if refusal then return refusal end
   end
 end
 
@@ -124,14 +150,15 @@ if most > 0 then
   local running = redis.call('ZLEXCOUNT', KEYS[7], first, last)
   if running >= most then
     local function left(member) return tonumber(string.match(string.sub(member, #digest + 2), '^[0-9]+')) - now end
-    retry = left(redis.call('ZRANGEBYLEX', KEYS[7], first, last, 'LIMIT', int(running - most), 1)[1])
+    local wait = left(redis.call('ZRANGEBYLEX', KEYS[7], first, last, 'LIMIT', int(running - most), 1)[1])
     local longest = redis.call('ZREVRANGEBYLEX', KEYS[7], last, first, 'LIMIT', 0, 1)[1]
-    return reply('too-many-concurrent', 'MaxConcurrentRequests', most, running, left(longest))
+    local refusal = refuse('too-many-concurrent', wait, 'MaxConcurrentRequests', most, running, left(longest))
+    if refusal then return refusal end
   end
 end
 
 local account = redis.call('HMGET', KEYS[4], 'b', 'e')
-if not account[1] or tonumber(account[2] or 0) < epoch then return reply('reload-account') end
+if not account[1] or tonumber(account[2] or 0) < epoch then return answer('reload-account') end
 spendable = tonumber(account[1])
 
 -- Holds past their time count no more; an admission takes away those that it saw.
@@ -156,33 +183,60 @@ end
 
 look()
 
--- The cap.
+-- The cap and the credits: the hold is what is expected where much is free, else the worst case, else what fits.
+local function credit_room() return spendable - (sum - freed) end
+
+local cap, spent = nil, 0
 if metered and ARGV[12] ~= '' then
-  local cap = tonumber(ARGV[12])
   local copy = redis.call('HGET', KEYS[8], string.format('%s %s', ARGV[13], int(window)))
-  local spent, of = read_spent(copy)
-  if not copy or of < epoch then return reply('reload-cap') end
-  while spent + key_sum - freed_of[digest] + hold > cap and more do look() end
-  local used = spent + key_sum - freed_of[digest]
-  if used + hold > cap then
-    reserved = sum - freed
-    retry = window_ends * 1000000 - now
-    return reply('cap-reached', 'SpendCap', cap, used, retry)
+  local of
+  spent, of = read_spent(copy)
+  if not copy or of < epoch then return answer('reload-cap') end
+  cap = tonumber(ARGV[12])
+end
+
+local function cap_used() return spent + key_sum - freed_of[digest] end
+local function room()
+  if cap then return math.min(credit_room(), cap - cap_used()) end
+  return credit_room()
+end
+
+while metered and room() < math.max(hold, healthy) and more do look() end
+reserved = sum - freed
+if metered then
+  local free = room()
+  fits = math.max(0, free)
+  if healthy > 0 and free >= healthy then
+    amount = expected
+  elseif free >= hold then
+    amount = hold
+  elseif floor > 0 and free >= floor then
+    amount = free
+  else
+    local least, refusal = floor > 0 and floor or hold, nil
+    if cap and cap_used() + least > cap then
+      local left = window_ends * 1000000 - now
+      refusal = refuse('cap-reached', left, 'SpendCap', cap, cap_used(), left)
+    else
+      refusal = refuse('insufficient-credits', 0, 'Credits', spendable, reserved)
+    end
+    if refusal then return refusal end
+    amount = math.max(0, math.min(hold, 9000000000000000 - reserved)) -- sums stay exact
   end
 end
-
--- Credits.
-while metered and spendable - (sum - freed) < hold and more do look() end
-reserved = sum - freed
-if metered and spendable - reserved < hold then
-  return reply('insufficient-credits', 'Credits', spendable, reserved)
+local decision
+if would then
+  retry = would[6]
+  decision = reply(would[1], would[2], would[3], would[4], would[5])
+else
+  take_rates()
+  decision = reply('admitted')
 end
-take_rates()
-local decision = reply('admitted')
-if preview then return decision end
+if preview then return {decision, '0'} end
+if owner ~= '' and ARGV[15] ~= '1' then return answer('join') end
 
 -- All passed: from here on only writes.
-write_rates()
+if not would then write_rates() end
 
 local function remove_dead()
   for first = 1, #dead, BATCH do
@@ -217,17 +271,23 @@ local function remove_old()
   end
 end
 
+-- Holds of owners have no end: neither has the key that has some.
+local lasting = owner ~= '' or redis.call('PTTL', KEYS[5]) == -1
 if #dead > 0 then remove_dead() end
-remove_old()
-local amount = metered and hold or 0
-redis.call('HSET', KEYS[5], id, write_hold(int(amount), ends, '1', digest), SUM, int(sum + amount))
+if standing then remove_old() end
+local new = {amount = amount, ends = ends, running = '1', digest = digest, owner = owner, at = int(now), record = ''}
+redis.call('HSET', KEYS[5], id, write_hold(new), SUM, int(sum + amount))
 set_key_sum(KEYS[5], digest, key_sum + amount)
-redis.call('ZADD', KEYS[6], ends, id)
+if owner == '' then redis.call('ZADD', KEYS[6], ends, id) end
 redis.call('ZADD', KEYS[7], 0, slot(digest, ends, id))
 local held_for = math.ceil(tonumber(ARGV[9]) / 1000)
 local life = math.max(tonumber(ARGV[10]), held_for)
-if redis.call('PTTL', KEYS[5]) < life then
-  for i = 5, 7 do redis.call('PEXPIRE', KEYS[i], int(life)) end
+for i = 5, 7 do
+  if i == 5 and lasting then
+    redis.call('PERSIST', KEYS[5])
+  elseif redis.call('PTTL', KEYS[i]) < life then
+    redis.call('PEXPIRE', KEYS[i], int(life))
+  end
 end
 redis.call('SET', KEYS[1], decision, 'PX', int(held_for))
-return decision
+return {decision, owner ~= '' and '1' or '0'}

@@ -2,7 +2,7 @@
 -- nothing.
 --
 -- KEYS  1 record of the request id   2 rates of its key   3 holds   4 running requests
--- ARGV  1 request id   2 actual cost, nano-USD   3 input tokens   4 output tokens
+-- ARGV  1 request id   2 actual cost, nano-USD   3 input tokens   4 output tokens   5 the settlement, any bytes
 local id, actual = ARGV[1], tonumber(ARGV[2])
 local value = redis.call('HGET', KEYS[3], id)
 if not value then return 0 end
@@ -15,7 +15,9 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 redis.call('ZREM', KEYS[4], slot(h.digest, h.ends, id))
 local sums = redis.call('HMGET', KEYS[3], SUM, key_field(h.digest))
 local key_sum = tonumber(sums[2] or 0) - h.amount + actual
-redis.call('HSET', KEYS[3], id, write_hold(int(actual), h.ends, '0', h.digest), SUM, int(tonumber(sums[1]) - h.amount + actual))
+local sum = tonumber(sums[1] or 0) - h.amount + actual
+h.amount, h.running, h.record = actual, '0', ARGV[5]
+redis.call('HSET', KEYS[3], id, write_hold(h), SUM, int(sum))
 set_key_sum(KEYS[3], h.digest, key_sum)
 
 -- A bucket gets back what was estimated too much, and gives what was estimated too little, below empty, too: what comes back
@@ -43,7 +45,7 @@ local function correct(unit, limit, burst, estimated, used)
 end
 
 local record = redis.call('GET', KEYS[1])
-if not record then return 1 end
+if not record or string.sub(record, 1, 6) == 'would-' then return 1 end -- what only counts took nothing
 local tokens = {InputTokensPerMinute = tonumber(ARGV[3]), OutputTokensPerMinute = tonumber(ARGV[4])}
 for unit, limit, burst, estimated in string.gmatch(record, '([A-Za-z]+PerMinute) ([0-9]+) ([0-9]+) ([0-9]+)') do
   local used, reserved = tokens[unit], tonumber(estimated)

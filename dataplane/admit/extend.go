@@ -1,0 +1,63 @@
+package admit
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/redis/rueidis"
+)
+
+//go:embed lua/extend.lua
+var extendLua string
+
+var extendScript = rueidis.NewLuaScriptRetryable(spanLua + calendarLua + extendLua)
+
+// Extend makes the hold of a running request larger, if cap and credits have room. See Extender. Decision.Fits is the whole
+// amount to which it could be extended.
+func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error) {
+	if err := e.check(); err != nil {
+		return Decision{}, fmt.Errorf("extending a hold: %w", err)
+	}
+	amount, period := "", ""
+	if e.Cap != nil {
+		amount, period = decimal(e.Cap.Amount), e.Cap.Period
+	}
+	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.KeyDigest)}
+	if r.owner != nil {
+		r.owner.pend(holdID{e.Account, e.RequestID}, 1)
+		defer func() {
+			if err == nil && d.Outcome == Admitted {
+				r.owner.extended(holdID{e.Account, e.RequestID}, d.Held)
+			}
+			r.owner.pend(holdID{e.Account, e.RequestID}, -1)
+		}()
+	}
+	err = r.do(ctx, "extending a hold", func(ctx context.Context, c rueidis.Client) error {
+		epoch, err := r.epoch.now(ctx, c)
+		if err != nil {
+			return err
+		}
+		text, err := extendScript.Exec(ctx, c, keys, []string{e.RequestID, decimal(e.To), decimal(epoch), amount, period}).ToString()
+		if err == nil {
+			d, err = parseDecision(text)
+		}
+		return err
+	})
+	if r.owner != nil && err == nil && d.Outcome == ReloadAccount {
+		r.owner.lost(e.Account)
+	}
+	return d, err
+}
+
+func (e Extension) check() error {
+	switch {
+	case e.RequestID == "" || e.Account == "" || e.KeyDigest == "":
+		return fmt.Errorf("request id, account and key must be there: %w", ErrRange)
+	case e.To < 0 || e.To > MaxNano:
+		return fmt.Errorf("hold %d: %w", e.To, ErrRange)
+	case e.Cap != nil && (e.Cap.Amount < 0 || e.Cap.Amount > MaxNano || !isPeriod(e.Cap.Period)):
+		return fmt.Errorf("cap of %d a %q: %w", e.Cap.Amount, e.Cap.Period, ErrRange)
+	}
+	return nil
+}
