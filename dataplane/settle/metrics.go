@@ -7,8 +7,8 @@ import (
 )
 
 type stats struct {
-	committed, failures, dropped, unconfirmedLost int
-	busy                                          time.Duration
+	committed, failures, dropped, unconfirmedLost, notLogged, replayed int
+	busy                                                               time.Duration
 }
 
 func (s *Settler) count(rows int, took time.Duration, err error) {
@@ -31,11 +31,13 @@ var (
 	descDropped   = prometheus.NewDesc("layers_settle_dropped_total", "Settlements not taken because the queue was full.", nil, nil)
 	descBusy      = prometheus.NewDesc("layers_settle_busy_seconds_total", "Time spent writing to the ledger.", nil, nil)
 	descLost      = prometheus.NewDesc("layers_settle_unconfirmed_lost_total", "Confirmations given up; their holds end by themselves.", nil, nil)
+	descNoLog     = prometheus.NewDesc("layers_settle_not_logged_total", "Settlements that the write-ahead log did not take; they were tried without it.", nil, nil)
+	descReplayed  = prometheus.NewDesc("layers_settle_replayed_total", "Settlements that came from the write-ahead log at the start.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *Settler) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descQueue, descLag, descUnconf, descCommitted, descFailures, descDropped, descBusy, descLost} {
+	for _, d := range []*prometheus.Desc{descQueue, descLag, descUnconf, descCommitted, descFailures, descDropped, descBusy, descLost, descNoLog, descReplayed} {
 		ch <- d
 	}
 }
@@ -62,4 +64,6 @@ func (s *Settler) Collect(ch chan<- prometheus.Metric) {
 	counter(descDropped, float64(s.stats.dropped))
 	counter(descBusy, s.stats.busy.Seconds())
 	counter(descLost, float64(s.stats.unconfirmedLost))
+	counter(descNoLog, float64(s.stats.notLogged))
+	counter(descReplayed, float64(s.stats.replayed))
 }

@@ -7,10 +7,6 @@ import (
 // maxRefusedPause bounds the time between two tries of a row that the ledger refuses.
 const maxRefusedPause = time.Minute
 
-// maxAge is how long a row may wait before no more requests are admitted: well below the five minutes for which a hold
-// outlives its request.
-const maxAge = 2 * time.Minute
-
 // probeEvery is how often one request is let through where the only rows that wait were refused one by one: whether the
 // ledger refuses all or those alone is seen from another.
 const probeEvery = 10 * time.Second
@@ -20,7 +16,7 @@ const probeEvery = 10 * time.Second
 func (s *Settler) overdue() bool {
 	now, refused := s.o.Now(), false
 	for _, it := range s.queue {
-		if now.Sub(it.queuedAt) <= maxAge || it.refused && it.committedBefore < s.stats.committed {
+		if now.Sub(it.queuedAt) <= s.o.MaxAge || it.refused && it.committedBefore < s.stats.committed {
 			continue
 		}
 		if !it.refused {
@@ -38,6 +34,7 @@ func (s *Settler) overdue() bool {
 // putOff sets a row aside that was tried alone in vain while the store was well. It is tried again, alone, when nothing
 // else waits: it never makes another row wait.
 func (s *Settler) putOff(it *item) {
+	s.moveUp(it)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if it.pause == 0 { // the first time: what passes from now on shows that it is the row's fault
@@ -71,7 +68,7 @@ func (s *Settler) leave() {
 	defer s.mu.Unlock()
 	for _, it := range s.queue {
 		r := it.s
-		s.o.Log.Error("Settlement is left behind, post it by hand", "requestID", r.RequestID, "account", r.Account, "keyID", r.KeyID,
+		s.o.Log.Error("Settlement is left behind, post it by hand unless the log is replayed", "inLog", it.mark != 0, "requestID", r.RequestID, "account", r.Account, "keyID", r.KeyID,
 			"model", r.Model, "provider", r.Provider, "backend", r.Backend, "upstreamID", r.UpstreamID,
 			"chargedNano", r.Charged, "costNano", r.Cost, "heldNano", r.Held, "priceVersion", r.PriceVersion, "evidence", r.Evidence,
 			"input", r.Usage.Input, "cacheRead", r.Usage.CacheRead, "cacheWrite", r.Usage.CacheWrite, "output", r.Usage.Output,

@@ -116,10 +116,10 @@ func TestOverdueIsFull(t *testing.T) {
 		defer s.mu.Unlock()
 		return s.queue[0].refused
 	})
-	if ahead.Store(int64(maxAge - time.Minute)); s.Full() {
+	if ahead.Store(int64(DefaultMaxAge - time.Minute)); s.Full() {
 		t.Error("full before its time")
 	}
-	ahead.Store(int64(maxAge + time.Second))
+	ahead.Store(int64(DefaultMaxAge + time.Second))
 	if probe, next := s.Full(), s.Full(); probe || !next {
 		t.Errorf("overdue: full %t for the probe, %t after it", probe, next)
 	}
@@ -133,7 +133,7 @@ func TestOverdueIsFull(t *testing.T) {
 	if err := submit(t, s, "c")(t.Context()); !errors.Is(err, ErrPending) {
 		t.Fatal(err)
 	}
-	ahead.Store(int64(3 * maxAge))
+	ahead.Store(int64(3 * DefaultMaxAge))
 	for range 2 {
 		if !s.Full() {
 			t.Error("not full while the ledger is down")

@@ -43,9 +43,7 @@ func (s *Settler) round(batch []*item) bool {
 	written, ok := s.write(batch)
 	s.finish(written)
 	s.confirm()
-	for _, w := range written {
-		close(w.it.done)
-	}
+	s.acknowledge(written)
 	s.confirmLate()
 	return ok
 }
@@ -160,6 +158,7 @@ func (s *Settler) finish(written []committed) {
 		})
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(it *item) bool { return gone[it] })
+	signal(s.room)
 	if passed {
 		s.renew()
 	}
@@ -232,10 +231,15 @@ func (s *Settler) idle() {
 		defer t.Stop()
 		due = t.C
 	}
+	quit := s.quit
+	if s.stopping() { // it waits for the log or for a Submit
+		quit = nil
+	}
 	select {
 	case <-s.wake:
-	case <-s.quit:
+	case <-quit:
 	case <-due:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -246,12 +250,12 @@ func (s *Settler) refuse() {
 	s.closed = true
 }
 
-// ended says that the settler was told to stop and the queue is empty but for what is refused; from then on it takes
-// nothing.
+// ended says that the settler was told to stop and the queue is empty but for what is refused, and so is the log; from then
+// on it takes nothing.
 func (s *Settler) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = s.stopping() && !slices.ContainsFunc(s.queue, func(it *item) bool { return !it.refused })
+	s.closed = s.stopping() && s.entering == 0 && !s.replaying && !slices.ContainsFunc(s.queue, func(it *item) bool { return !it.refused })
 	return s.closed
 }
 

@@ -1,5 +1,6 @@
 // Package settle writes the ends of requests to the ledger, in batches, and confirms them to the admission store. What
-// was submitted is tried again until the ledger has it.
+// was submitted is tried again until the ledger has it. With a write-ahead log it is there too before Submit returns, and
+// is tried again after the process ended.
 package settle
 
 import (
@@ -12,6 +13,7 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/settle/wal"
 )
 
 // Ledger is what the settler needs of ledger.Ledger.
@@ -24,6 +26,16 @@ type Ledger interface {
 // Confirmer is what the settler needs of admit.Admitter.
 type Confirmer interface {
 	Confirm(ctx context.Context, cs []admit.Confirmation) error
+}
+
+// WAL is what the settler needs of wal.Log.
+type WAL interface {
+	Append(e wal.Entry) (wal.Mark, error)
+	Move(m wal.Mark, e wal.Entry) (wal.Mark, error)
+	Done(marks ...wal.Mark)
+	Sync() error
+	Replay(fn func(wal.Mark, wal.Entry) error) (wal.Report, error)
+	Full() bool
 }
 
 // Errors of Submit and of what it answers.
@@ -42,10 +54,17 @@ type Options struct {
 	Confirmer Confirmer
 	Log       *slog.Logger
 	Now       func() time.Time
+	// WAL, if set, has each settlement before Submit returns, and is replayed by New. Whoever opened it closes it after the
+	// Settler. nil: what is not in the ledger is lost with the process.
+	WAL WAL
+	// SyncEvery is the pause between two syncs of the log.
+	SyncEvery time.Duration
 	// Batch is how many rows go into one transaction.
 	Batch int
-	// Queue is how many settlements may wait in memory (about 1 KB each).
+	// Queue is how many settlements may wait in memory (about 1 KB each). The log's size bounds those that are in it.
 	Queue int
+	// MaxAge is how long a row may wait before no more requests are admitted: shorter than holds outlive their requests.
+	MaxAge time.Duration
 	// Timeout bounds one try at either store.
 	Timeout time.Duration
 	// Backoff is the pause after a failed try; it doubles up to BackoffMax.
@@ -55,6 +74,8 @@ type Options struct {
 // Defaults of Options.
 const (
 	DefaultBatch      = 200
+	DefaultSyncEvery  = 50 * time.Millisecond
+	DefaultMaxAge     = 2 * time.Minute
 	DefaultQueue      = 100_000
 	DefaultTimeout    = 5 * time.Second
 	DefaultBackoff    = 50 * time.Millisecond
@@ -64,6 +85,12 @@ const (
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = DefaultSyncEvery
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = DefaultMaxAge
 	}
 	if o.Batch == 0 {
 		o.Batch = DefaultBatch
@@ -88,6 +115,10 @@ type item struct {
 	s         ledger.Settlement
 	keyDigest string
 	queuedAt  time.Time
+	// mark is of the record in the log, 0: there is none. It is of the settler's goroutine once the item is in the queue.
+	mark wal.Mark
+	// logged says that Submit wrote it to the log.
+	logged bool
 	// done is closed when the ledger has it, tried when a try failed.
 	done, tried chan struct{}
 	once        sync.Once
@@ -112,9 +143,14 @@ type Settler struct {
 	giveUp context.CancelFunc
 	// latePause is of the goroutine alone.
 	latePause time.Duration
+	written   chan struct{} // the log has something to sync
+	room      chan struct{} // the queue became shorter
+	others    sync.WaitGroup
 
 	mu          sync.Mutex
 	closed      bool
+	entering    int  // Submits between the log and the queue
+	replaying   bool // the log may have more
 	queue       []*item
 	unconfirmed []admit.Confirmation
 	late        []late
@@ -125,39 +161,72 @@ type Settler struct {
 
 // New starts a Settler. The caller must Close it.
 func New(o Options) *Settler {
-	s := &Settler{o: o.withDefaults(), wake: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{})}
+	s := &Settler{
+		o: o.withDefaults(), wake: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{}),
+		written: make(chan struct{}, 1), room: make(chan struct{}, 1),
+	}
 	s.ctx, s.giveUp = context.WithCancel(context.Background())
+	s.startLog()
 	go s.run()
 	return s
 }
 
-// Submit takes one settlement of a request of that key. The answer waits until the ledger has it (nil), or until the first failed try or the
-// end of its context (ErrPending; the settler goes on trying). ErrFull: not taken.
+// Submit takes one settlement of a request of that key. The answer is nil as soon as the log has it; where there is no log,
+// or it does not take the row, it waits until the ledger has it (nil), or until the first failed try or the end of its
+// context (ErrPending; the settler goes on trying). ErrFull: not taken.
 func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(context.Context) error, err error) {
-	it := &item{s: row, keyDigest: keyDigest, queuedAt: s.o.Now(), done: make(chan struct{}), tried: make(chan struct{})}
+	it := newItem(row, keyDigest, s.o.Now())
+	if err := s.enter(it); err != nil {
+		return nil, err
+	}
+	logged := s.log(it)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	s.entering--
+	s.nudge() // it may wait for this one to end
+	switch {
+	case s.closed && it.mark == 0:
 		return nil, fmt.Errorf("settling %s: %w", row.RequestID, ErrClosed)
-	}
-	if len(s.queue) >= s.o.Queue {
+	case s.closed: // given up meanwhile: the next start finds it
+		return it.wait, nil
+	case it.mark == 0 && len(s.queue) >= s.o.Queue:
 		s.stats.dropped++
-		return nil, fmt.Errorf("settling %s: %w", row.RequestID, ErrFull)
+		return nil, errors.Join(fmt.Errorf("settling %s: %w", row.RequestID, ErrFull), logged)
 	}
 	s.queue = append(s.queue, it)
-	s.nudge()
 	return it.wait, nil
 }
 
-// Full says that no request shall begin now: the queue is nearly full, so that it may not find room at its end, or the
-// ledger takes nothing for so long that holds are about to end before their charges are written.
+func newItem(row ledger.Settlement, keyDigest string, at time.Time) *item {
+	return &item{s: row, keyDigest: keyDigest, queuedAt: at, done: make(chan struct{}), tried: make(chan struct{})}
+}
+
+// enter keeps the settler from ending until the item is in the queue.
+func (s *Settler) enter(it *item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("settling %s: %w", it.s.RequestID, ErrClosed)
+	}
+	s.entering++
+	return nil
+}
+
+// Full says that no request shall begin now: the queue or the log is nearly full, so that it may not find room at its end,
+// or the ledger takes nothing for so long that holds are about to end before their charges are written.
 func (s *Settler) Full() bool {
+	if s.o.WAL != nil && s.o.WAL.Full() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed || len(s.queue) >= s.o.Queue-s.o.Queue/10 || s.overdue()
 }
 
 func (it *item) wait(ctx context.Context) error {
+	if it.logged {
+		return nil
+	}
 	select {
 	case <-it.done:
 		return nil
@@ -174,15 +243,11 @@ func (it *item) wait(ctx context.Context) error {
 
 func (it *item) failed() { it.once.Do(func() { close(it.tried) }) }
 
-func (s *Settler) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Settler) nudge() { signal(s.wake) }
 
-// Close waits until the queue is empty, or ctx ends; then the settler stops. Rows that the ledger refuses while it is well
-// are tried once more and not waited for. What is left behind is logged in full; the error says how many there are.
+// Close waits until the queue and the log are empty, or ctx ends; then the settler stops. Rows that the ledger refuses while
+// it is well are tried once more and not waited for. What is left behind is logged in full; the error says how many there
+// are.
 func (s *Settler) Close(ctx context.Context) error {
 	s.stop.Do(func() {
 		s.mu.Lock()
@@ -190,17 +255,21 @@ func (s *Settler) Close(ctx context.Context) error {
 		s.renew()
 		close(s.quit)
 	})
-	defer s.giveUp()
 	select {
 	case <-s.gone:
 	case <-ctx.Done():
-		s.giveUp()
-		<-s.gone
 	}
+	s.giveUp()
+	<-s.gone
+	s.others.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.queue); n > 0 {
-		return fmt.Errorf("closing with %d settlements not committed: %w", n, ErrPending)
+	if n := len(s.queue); n > 0 || s.replaying {
+		more := ""
+		if s.replaying {
+			more = " and more in the log"
+		}
+		return fmt.Errorf("closing with %d settlements%s not committed: %w", n, more, ErrPending)
 	}
 	return nil
 }
