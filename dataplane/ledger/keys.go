@@ -148,7 +148,7 @@ func (s *store) openAccount(ctx context.Context, tx sqldb.Tx, u KeyUpsert) error
 	}
 	key := "first:" + u.Account
 	grant := Grant{ID: key, Account: u.Account, Amount: u.FirstGrant, Kind: "promo", Reason: "first grant"}
-	_, err = s.postGrant(ctx, tx, Account{ID: u.Account}, grant, key)
+	_, err = s.postGrant(ctx, tx, grant, key)
 	return err
 }
 

@@ -108,9 +108,14 @@ type Account struct {
 	ID string
 	// Balance in nano-USD is what may be spent (may be negative).
 	Balance pricing.Nano
-	// Version grows with every change of the balance, as that of a key does.
+	// Version grows with every change of the balance or the overdraft, as that of a key does.
 	Version int64
+	// Overdraft in nano-USD is how far below zero admission may let the balance go.
+	Overdraft pricing.Nano
 }
+
+// Spendable is what admission may let an account spend.
+func (a Account) Spendable() pricing.Nano { return a.Balance + a.Overdraft }
 
 // KeyUpsert declares what the row of one object's digest must be. An object may have several live rows, one a digest: when
 // its digest changes, the caller finds the old row with KeysByObject and revokes it.
@@ -121,17 +126,6 @@ type KeyUpsert struct {
 	FirstGrant pricing.Nano
 }
 
-// Grant adds money to an account.
-type Grant struct {
-	// ID is the idempotency key; the same ID again changes nothing and answers the account as it is.
-	ID      string
-	Account string
-	Amount  pricing.Nano // > 0
-	// Kind is "promo" (first grants) or "manual" (`layers grant`).
-	Kind   string
-	Reason string
-}
-
 // Evidence says how sure the usage is.
 type Evidence string
 
@@ -140,7 +134,29 @@ const (
 	EvidenceReported  Evidence = "reported"
 	EvidenceEstimated Evidence = "estimated"
 	EvidenceFree      Evidence = "free" // failed and empty answers
+	// EvidenceOrphan: nobody finished the request, its owner is gone. It is charged the floor that its policy declares; if it is
+	// settled after all, the difference is posted once, as "adjust:" + RequestID, and the row says what is true.
+	EvidenceOrphan Evidence = "orphan"
 )
+
+// What orphans are charged, as api/v1alpha1 spells them.
+const (
+	OrphanNone  = "None"  // nothing
+	OrphanInput = "Input" // what the input costs, at most the hold
+	OrphanHold  = "Hold"  // all that was held
+)
+
+// Floor is what an orphan is charged that held so much and whose input costs so much. Unknown policies charge nothing.
+func Floor(policy string, held, input pricing.Nano) pricing.Nano {
+	switch policy {
+	case OrphanInput:
+		return max(0, min(input, held))
+	case OrphanHold:
+		return max(0, held)
+	default:
+		return 0
+	}
+}
 
 // Settlement is the end of one request. It is posted as one double-entry transaction (when Charged > 0) and one row of
 // usage_logs, both once for each RequestID, whatever happens.
@@ -158,9 +174,11 @@ type Settlement struct {
 	PriceVersion string
 	Cost         pricing.Nano // what Cost(usage, price) says
 	Charged      pricing.Nano // Cost, or 0 where the account is unmetered or the answer was free
+	ProviderCost pricing.Nano // what the provider asks for it: Cost without markup
 	Held         pricing.Nano // what the hold was
 	Evidence     Evidence
-	Status       int // HTTP status told to the client
+	OrphanCharge string // the policy that an orphan was charged by (OrphanNone, ...); empty for all others
+	Status       int    // HTTP status told to the client
 	Stream       bool
 	StartedAt    int64 // microseconds
 	FinishedAt   int64
@@ -171,6 +189,8 @@ type Settled struct {
 	RequestID string
 	Account   Account
 	Duplicate bool
+	// Adjusted says that the request had been settled as an orphan, and that the difference was posted now.
+	Adjusted bool
 	// Spends is what the key has spent in the day and the month of FinishedAt (UTC) after the settlement, for whoever keeps
 	// copies; empty where nothing was charged or no key is named.
 	Spends []Spend
@@ -181,6 +201,8 @@ type Receipt struct {
 	Settlement
 	// TxID is the id of its double-entry transaction; empty where nothing was charged.
 	TxID string
+	// Floor is what was charged before an adjustment, where the request was an orphan first.
+	Floor pricing.Nano
 }
 
 // Periods of Window, as api/v1alpha1 spells them.
@@ -254,13 +276,48 @@ type Ledger interface {
 	// Grant posts a grant, making the account if need be. ErrConflict: ID was used with another account or amount;
 	// ErrLimit: the balance would exceed MaxBalance.
 	Grant(ctx context.Context, g Grant) (Account, error)
+	// SetOverdraft says how far below zero (nano-USD) admission may let an account go; ErrNotFound.
+	SetOverdraft(ctx context.Context, account string, limit pricing.Nano) (Account, error)
+	// Adjust posts a correction by hand, once for each ID; ErrConflict and ErrLimit as for Grant.
+	Adjust(ctx context.Context, a Adjustment) (Account, error)
+	// Grants answers the grants of an account in the order in which they are drawn, used up ones too, at most 1000.
+	Grants(ctx context.Context, account string) ([]GrantState, error)
+	// Current posts what of the account's grants is due (expiries, beginnings) and answers the account, and when its grants
+	// change next by the clock (microseconds; 0: never): what a copy of the balance needs to know. ErrNotFound.
+	Current(ctx context.Context, account string) (Account, int64, error)
+	// PostDue does the same for at most limit accounts whose grants are due, and answers those that it changed.
+	PostDue(ctx context.Context, limit int) ([]Account, error)
 	// Settle posts at most MaxSettle settlements, accounts in id order, in one transaction: all or none. The answer is in the
-	// order of the call. An account that is not there is made, so that no charge is lost.
+	// order of the call. An account that is not there is made, so that no charge is lost. What Reserve holds for the requests
+	// goes in the same transaction.
 	Settle(ctx context.Context, s []Settlement) ([]Settled, error)
 	// Receipt finds a settlement of the account; ErrNotFound, also where it is another account's.
 	Receipt(ctx context.Context, account, requestID string) (Receipt, error)
 	// KeySpends answers what a key has spent in each window, in the order of the call; 0 where it has spent nothing.
 	KeySpends(ctx context.Context, keyID string, windows []Window) ([]Spend, error)
+
+	// Reserve holds money for a request as one statement on the account's row, for when Redis cannot be reached. The same
+	// request again gets the same answer. ErrInsufficient: it does not fit; ErrNotFound: no such account.
+	Reserve(ctx context.Context, r Reservation) (Reserved, error)
+	// ExtendReservation holds more, by the same check; ErrInsufficient, ErrNotFound (also where it is finished).
+	ExtendReservation(ctx context.Context, account, requestID string, more pricing.Nano, divisor int64) (Reserved, error)
+	// FinishReservation makes the hold what the request cost and keeps its settlement, until Settle has it. ErrNotFound.
+	FinishReservation(ctx context.Context, s Settlement) (Reserved, error)
+	// ReleaseReservation takes a hold away, which may not be there.
+	ReleaseReservation(ctx context.Context, account, requestID string) error
+	// RenewReservations gives the unfinished holds of an owner until an instant (microseconds), and answers how many they are.
+	RenewReservations(ctx context.Context, owner string, until int64) (int, error)
+	// ExpiredReservations answers at most limit holds whose time is over, the oldest first. Whoever reaps settles each: with
+	// its Record if it was finished, else as an orphan.
+	ExpiredReservations(ctx context.Context, limit int) ([]Reservation, error)
+
+	// PutPriceVersions stores what versions of prices consist of, each once; ErrConflict: a version is there with another
+	// content. PriceVersion reads one; ErrNotFound.
+	PutPriceVersions(ctx context.Context, versions []PriceVersion) error
+	PriceVersion(ctx context.Context, version string) (PriceVersion, error)
+	// DailyUsage answers what an account used on the days (UTC) that begin in [from, to), Unix seconds, by day, key, model
+	// and provider.
+	DailyUsage(ctx context.Context, account string, from, to int64) ([]Daily, error)
 
 	// CreditsPerDollar pins what a credit is, once for each ledger: it stores want if nothing is stored yet and answers
 	// what is stored (0 asks only). The caller refuses to serve where that is not what it was told.
@@ -268,6 +325,16 @@ type Ledger interface {
 	// Check verifies that entries sum to zero for each transaction and to the balance for each account, and answers
 	// what does not; empty: sound.
 	Check(ctx context.Context) ([]string, error)
+	// CheckWindow verifies P1, P2 and P3 (see docs) of what was posted and finished in a window, and every account that had
+	// entries in it; recost, if it is set, is asked what each request of it should have cost.
+	CheckWindow(ctx context.Context, w Span, recost Recost) ([]string, error)
+	// Entries calls fn for every entry that was posted in a window, in the order in which they were.
+	Entries(ctx context.Context, w Span, fn func(Entry) error) error
+	// ProviderUsage calls fn for every request to a provider (empty: to all) that finished in a window.
+	ProviderUsage(ctx context.Context, provider string, w Span, fn func(ProviderRow) error) error
+	// MakePartitions makes the months of usage_logs from now on so many ahead, where the database has partitions, and answers
+	// how many were missing. It needs no DDL rights.
+	MakePartitions(ctx context.Context, months int) (int, error)
 	// Migrate brings the schema to this build's version; it needs DDL rights and may be called again.
 	Migrate(ctx context.Context) error
 	// Ready is nil when the schema is this build's or the next; else ErrSchema.

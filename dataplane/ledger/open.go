@@ -73,7 +73,12 @@ func (s *store) Migrate(ctx context.Context) error {
 	if err := sqldb.Migrate(ctx, s.db, s.now().UnixMicro()); err != nil {
 		return fmt.Errorf("migrating the ledger: %w", err)
 	}
-	return nil
+	have, err := sqldb.Version(ctx, s.db)
+	if err != nil || have > sqldb.Latest {
+		return err // a newer schema may keep its usage otherwise
+	}
+	_, err = s.MakePartitions(ctx, MonthsAhead)
+	return err
 }
 
 // Ready is nil for this build's schema version and for the next one, so that a migration can run before a rollout.

@@ -21,17 +21,19 @@ const rowsPerStatement = 100
 // maxText bounds, in bytes, ids that others made.
 const maxText = 200
 
-// usageColumns are the columns of usage_logs, in the order of usageRow.
+// usageColumns are the columns of usage_logs that a receipt has, in the order of usageRow.
 const usageColumns = "request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, " +
-	"output_tokens, reasoning_tokens, searches, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at"
+	"output_tokens, reasoning_tokens, searches, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at, provider_cost, orphan_charge, usage"
 
-// rolledUp is the last column of a row that is counted in key_windows.
-const rolledUp = ", rolled_up"
+// rolledUp are the last columns of a row that is counted in key_windows and in usage_daily.
+const rolledUp = ", rolled_up, rolled_daily"
 
-// state is what a batch leaves: accounts by id, and what keys have spent in the windows that it moved.
+// state is what a batch leaves: accounts by id, what keys have spent in the windows that it moved, and which requests were
+// new or adjusted.
 type state struct {
-	accounts map[string]Account
-	spent    map[keyWindow]pricing.Nano
+	accounts        map[string]Account
+	spent           map[keyWindow]pricing.Nano
+	fresh, adjusted map[string]bool
 }
 
 // Settle posts settlements in one transaction. An account that is not there is made, at zero: money is not lost for it.
@@ -42,30 +44,24 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 	if len(batch) > MaxSettle {
 		return nil, fmt.Errorf("%w settlements: %d at once, at most %d", errInvalid, len(batch), MaxSettle)
 	}
-	rows := make(map[string][]any, len(batch)) // by request id, the first of each
 	accounts := make([]string, len(batch))
 	for i, e := range batch {
-		row, err := usageRow(e)
-		if err != nil {
+		if err := checkSettlement(e); err != nil {
 			return nil, err
-		}
-		if _, again := rows[e.RequestID]; !again {
-			rows[e.RequestID] = row
 		}
 		accounts[i] = e.Account
 	}
 	var settled []Settled
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
-		locked, err := s.lockAccounts(ctx, tx, accounts)
+		b, err := s.openBook(ctx, tx, accounts)
 		if err != nil {
 			return err
 		}
-		after := state{locked, map[keyWindow]pricing.Nano{}}
-		fresh, err := s.postSettlements(ctx, tx, batch, rows, after)
-		if err != nil {
+		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string]bool{}}
+		if err := b.settle(ctx, firsts(batch), &after); err != nil {
 			return err
 		}
-		settled, err = answers(ctx, tx, batch, fresh, after)
+		settled, err = answers(ctx, tx, batch, after)
 		return err
 	})
 	if err != nil {
@@ -74,26 +70,56 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 	return settled, nil
 }
 
-// usageRow is the row of one settlement, or why it must not be posted.
-func usageRow(e Settlement) ([]any, error) {
-	if err := checkAccount(e.Account); err != nil {
-		return nil, err
+// firsts are the settlements that count of a batch, one for each request in the order in which they come: its first one,
+// but an orphan only if there is nothing else.
+func firsts(batch []Settlement) []Settlement {
+	at := make(map[string]int, len(batch))
+	out := make([]Settlement, 0, len(batch))
+	for _, e := range batch {
+		i, there := at[e.RequestID]
+		switch {
+		case !there:
+			at[e.RequestID] = len(out)
+			out = append(out, e)
+		case out[i].Evidence == EvidenceOrphan && e.Evidence != EvidenceOrphan:
+			out[i] = e
+		}
 	}
+	return out
+}
+
+// checkSettlement is why a settlement must not be posted.
+func checkSettlement(e Settlement) error {
+	known := e.Evidence == EvidenceReported || e.Evidence == EvidenceEstimated || e.Evidence == EvidenceFree || e.Evidence == EvidenceOrphan
 	switch {
 	case e.RequestID == "" || len(e.RequestID) > maxText:
-		return nil, fmt.Errorf("%w settlement: request id of %d bytes", errInvalid, len(e.RequestID))
-	case e.Charged < 0 || e.Charged > maxAmount || e.Cost < 0 || e.Held < 0:
-		return nil, fmt.Errorf("%w settlement %s: charged %d, cost %d, held %d", errInvalid, e.RequestID, e.Charged, e.Cost, e.Held)
-	case e.Evidence != EvidenceReported && e.Evidence != EvidenceEstimated && e.Evidence != EvidenceFree:
-		return nil, fmt.Errorf("%w settlement %s: evidence %q", errInvalid, e.RequestID, e.Evidence)
+		return fmt.Errorf("%w settlement: request id of %d bytes", errInvalid, len(e.RequestID))
+	case e.Charged < 0 || e.Charged > maxAmount || e.Cost < 0 || e.Held < 0 || e.ProviderCost < 0:
+		return fmt.Errorf("%w settlement %s: charged %d, cost %d, of the provider %d, held %d", errInvalid, e.RequestID, e.Charged, e.Cost, e.ProviderCost, e.Held)
+	case !known || (e.Evidence == EvidenceOrphan) != (e.OrphanCharge != ""):
+		return fmt.Errorf("%w settlement %s: evidence %q, orphans charged %q", errInvalid, e.RequestID, e.Evidence, e.OrphanCharge)
+	case e.Evidence == EvidenceOrphan && e.Charged != 0 && e.Charged != Floor(e.OrphanCharge, e.Held, e.Cost):
+		return fmt.Errorf("%w settlement %s: an orphan charged %d, holding %d", errInvalid, e.RequestID, e.Charged, e.Held)
 	}
+	return checkAccount(e.Account)
+}
+
+// usageRow is the row of one settlement.
+func usageRow(e Settlement) ([]any, error) {
 	lines, err := json.Marshal(e.Lines)
 	if err != nil {
 		return nil, fmt.Errorf("writing the lines of %s: %w", e.RequestID, err)
 	}
 	u := e.Usage
-	return []any{e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite, u.CacheWrite1h,
-		u.Output, u.Reasoning, u.Searches, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt, true}, nil
+	usage, err := json.Marshal(u)
+	if err != nil {
+		return nil, fmt.Errorf("writing the usage of %s: %w", e.RequestID, err)
+	}
+	return []any{
+		e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite, u.CacheWrite1h,
+		u.Output, u.Reasoning, u.Searches, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt,
+		e.ProviderCost, e.OrphanCharge, string(usage), true, true,
+	}, nil
 }
 
 // clean makes text that a provider chose fit for a column: PostgreSQL refuses NUL and what is no UTF-8, and one refused row
@@ -103,68 +129,86 @@ func clean(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// postSettlements writes what is not there yet, usage rows first: their request ids tell what is new. It answers the new
-// ones and puts what they changed into after.
-func (s *store) postSettlements(ctx context.Context, tx sqldb.Tx, batch []Settlement, rows map[string][]any, after state) (map[string]bool, error) {
-	usage := make([][]any, 0, len(rows))
-	once := make([]Settlement, 0, len(rows))
-	taken := make(map[string]bool, len(rows))
-	for _, e := range batch {
-		if !taken[e.RequestID] {
-			taken[e.RequestID] = true
-			usage, once = append(usage, rows[e.RequestID]), append(once, e)
+// settle posts what is not there yet: the transaction's key tells what is new. What is not new may be the late end of an
+// orphan.
+func (b *book) settle(ctx context.Context, once []Settlement, after *state) error {
+	var err error
+	if after.fresh, err = b.insertSettlements(ctx, once); err != nil {
+		return err
+	}
+	var charged []string
+	var again []Settlement
+	for _, e := range once {
+		switch {
+		case after.fresh[e.RequestID] && e.Charged > 0:
+			charged = append(charged, e.Account)
+		case !after.fresh[e.RequestID] && e.Evidence != EvidenceOrphan:
+			again = append(again, e)
 		}
 	}
-	fresh, err := insertNew(ctx, tx, "usage_logs", usageColumns+rolledUp, "request_id", usage)
+	if err := b.load(ctx, charged); err != nil {
+		return err
+	}
+	rolled := make([]rolled, 0, len(once))
+	for _, e := range once {
+		if after.fresh[e.RequestID] {
+			if e.Charged > 0 {
+				b.debit(b.accounts[e.Account], settleKey(e), "revenue", e.Charged, e.FinishedAt)
+			}
+			rolled = append(rolled, whole(e))
+		}
+	}
+	late, err := b.adjustOrphans(ctx, again)
+	if err != nil {
+		return err
+	}
+	for _, r := range late {
+		after.adjusted[r.RequestID] = true
+	}
+	if err := b.releaseHolds(ctx, once); err != nil {
+		return err
+	}
+	changed, err := b.flush(ctx)
+	if err != nil {
+		return err
+	}
+	for id, a := range b.accounts {
+		after.accounts[id] = a.Account
+	}
+	maps.Copy(after.accounts, changed)
+	return b.rollUp(ctx, append(rolled, late...), after.spent)
+}
+
+// insertSettlements inserts the transactions and the usage rows that are not there yet and answers which requests those are.
+// Rows of usage may be thrown away, transactions may not: they say what is new. A usage row without one was
+// written by the version before, of an answer that was free.
+func (b *book) insertSettlements(ctx context.Context, once []Settlement) (map[string]bool, error) {
+	txs := make([][]any, len(once))
+	for i, e := range once {
+		kind := kindSettle
+		if e.Charged == 0 {
+			kind = kindFree
+		}
+		txs[i] = []any{settleKey(e), kind, b.now}
+	}
+	posted, err := insertNew(ctx, b.tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs)
 	if err != nil {
 		return nil, err
 	}
-	var txs [][]any
+	var usage [][]any
 	for _, e := range once {
-		if fresh[e.RequestID] && e.Charged > 0 {
-			txs = append(txs, []any{settleKey(e), "settle", s.now().UnixMicro()})
+		if posted[settleKey(e)] {
+			row, err := usageRow(e)
+			if err != nil {
+				return nil, err
+			}
+			usage = append(usage, row)
 		}
 	}
-	posted, err := insertNew(ctx, tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range once {
-		if e.Charged > 0 && !posted[settleKey(e)] {
-			fresh[e.RequestID] = false // charged before, though its usage row is gone: rows of usage may be thrown away
-		}
-	}
-	return fresh, s.charge(ctx, tx, once, posted, after)
+	return insertNew(ctx, b.tx, "usage_logs", usageColumns+rolledUp, "request_id", usage)
 }
 
 func settleKey(e Settlement) string { return "settle:" + e.RequestID }
-
-// charge appends the entries of the transactions that were posted, changes the balances, each account once, and counts what
-// the keys have spent.
-func (s *store) charge(ctx context.Context, tx sqldb.Tx, once []Settlement, posted map[string]bool, after state) error {
-	var entries []entry
-	var charged []Settlement
-	add := map[string]pricing.Nano{}
-	for _, e := range once {
-		if posted[settleKey(e)] {
-			entries = append(entries, entry{settleKey(e), e.Account, -e.Charged}, entry{settleKey(e), systemPrefix + "revenue", e.Charged})
-			add[e.Account] -= e.Charged
-			charged = append(charged, e)
-		}
-	}
-	if len(entries) == 0 {
-		return nil
-	}
-	if err := postEntries(ctx, tx, entries); err != nil {
-		return err
-	}
-	changed, err := s.addBalances(ctx, tx, add)
-	if err != nil {
-		return err
-	}
-	maps.Copy(after.accounts, changed)
-	return rollUp(ctx, tx, charged, after.spent)
-}
 
 // insertNew inserts the rows whose key is not there yet and answers the keys of those.
 func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, rows [][]any) (map[string]bool, error) {
@@ -190,7 +234,7 @@ func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, row
 
 // answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. The windows
 // of duplicates may have moved on since: those that the batch did not move are read.
-func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, fresh map[string]bool, after state) ([]Settled, error) {
+func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, after state) ([]Settled, error) {
 	var others []keyWindow
 	for _, e := range batch {
 		for _, w := range windowsOf(e) {
@@ -205,7 +249,8 @@ func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, fresh map[str
 	out := make([]Settled, len(batch))
 	told := make(map[string]bool, len(batch))
 	for i, e := range batch {
-		out[i] = Settled{RequestID: e.RequestID, Account: after.accounts[e.Account], Duplicate: told[e.RequestID] || !fresh[e.RequestID]}
+		fresh, adjusted := after.fresh[e.RequestID], after.adjusted[e.RequestID]
+		out[i] = Settled{RequestID: e.RequestID, Account: after.accounts[e.Account], Duplicate: told[e.RequestID] || !fresh && !adjusted, Adjusted: adjusted && !told[e.RequestID]}
 		for _, w := range windowsOf(e) {
 			out[i].Spends = append(out[i].Spends, Spend{w.Window, after.spent[w]})
 		}

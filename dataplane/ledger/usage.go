@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
@@ -51,12 +50,15 @@ func windowsOf(e Settlement) []keyWindow {
 	return []keyWindow{{e.KeyID, WindowAt(PeriodDay, at)}, {e.KeyID, WindowAt(PeriodMonth, at)}}
 }
 
-// rollUp adds what was charged now to the windows of its keys, in one order, so that two transactions never wait for each
-// other, and puts what they are after it into spent.
-func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement, spent map[keyWindow]pricing.Nano) error {
+// rollUp adds what was settled now to the days of its accounts and to the windows of its keys, in one order, so that two
+// transactions never wait for each other, and puts what the windows are after it into spent.
+func (b *book) rollUp(ctx context.Context, rows []rolled, spent map[keyWindow]pricing.Nano) error {
+	if err := b.rollDaily(ctx, rows); err != nil {
+		return err
+	}
 	add := map[keyWindow]pricing.Nano{}
-	for _, e := range charged {
-		for _, w := range windowsOf(e) {
+	for _, e := range rows {
+		for _, w := range windowsOf(e.Settlement) {
 			add[w] += e.Charged
 		}
 	}
@@ -67,7 +69,7 @@ func rollUp(ctx context.Context, tx sqldb.Tx, charged []Settlement, spent map[ke
 		}
 		sql := "INSERT INTO key_windows (key_id, period, start, ends, spent) VALUES " + placeholders(len(part), 5) +
 			" ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent"
-		if err := tx.Each(ctx, sql, args, scanWindows(spent)); err != nil {
+		if err := b.tx.Each(ctx, sql, args, scanWindows(spent)); err != nil {
 			return err
 		}
 	}
@@ -133,8 +135,8 @@ func (s *store) KeySpends(ctx context.Context, keyID string, windows []Window) (
 // Receipt finds a settlement of the account.
 func (s *store) Receipt(ctx context.Context, account, requestID string) (Receipt, error) {
 	var found []Receipt
-	sql := "SELECT " + usageColumns + ", COALESCE((SELECT idem_key FROM ledger_tx WHERE idem_key = 'settle:' || request_id), '') " +
-		"FROM usage_logs WHERE request_id = $1 AND account = $2"
+	sql := "SELECT " + usageColumns + ", COALESCE((SELECT idem_key FROM ledger_tx WHERE idem_key = 'settle:' || request_id AND kind <> 'free'), " +
+		"(SELECT idem_key FROM ledger_tx WHERE idem_key = 'adjust:' || request_id AND kind <> 'free'), ''), floor FROM usage_logs WHERE request_id = $1 AND account = $2"
 	err := s.db.Each(ctx, sql, []any{requestID, account}, func(scan func(...any) error) error {
 		r, err := scanReceipt(scan)
 		found = append(found, r)
@@ -150,16 +152,21 @@ func (s *store) Receipt(ctx context.Context, account, requestID string) (Receipt
 }
 
 func scanReceipt(scan func(...any) error) (r Receipt, err error) {
-	var lines string
+	var lines, usage string
 	u := &r.Usage
 	err = scan(&r.RequestID, &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Backend, &r.UpstreamID, &u.Input, &u.CacheRead, &u.CacheWrite, &u.CacheWrite1h,
 		&u.Output, &u.Reasoning, &u.Searches, &lines, &r.PriceVersion, &r.Cost, &r.Charged, &r.Held, (*string)(&r.Evidence), &r.Status, &r.Stream,
-		&r.StartedAt, &r.FinishedAt, &r.TxID)
+		&r.StartedAt, &r.FinishedAt, &r.ProviderCost, &r.OrphanCharge, &usage, &r.TxID, &r.Floor)
 	if err != nil {
 		return Receipt{}, err
 	}
 	if err := json.Unmarshal([]byte(lines), &r.Lines); err != nil {
 		return Receipt{}, fmt.Errorf("reading its lines: %w", err)
+	}
+	if usage != "" { // rows of before have the columns alone
+		if err := json.Unmarshal([]byte(usage), &r.Usage); err != nil {
+			return Receipt{}, fmt.Errorf("reading its usage: %w", err)
+		}
 	}
 	return r, nil
 }

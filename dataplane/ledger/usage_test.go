@@ -19,7 +19,7 @@ func TestReceipt(t *testing.T) {
 		free.Evidence, free.Lines, free.Status = ledger.EvidenceFree, nil, 502
 		e.only(t, charged)
 		e.only(t, free)
-		for _, want := range []ledger.Receipt{{charged, "settle:req_1"}, {free, ""}} {
+		for _, want := range []ledger.Receipt{{Settlement: charged, TxID: "settle:req_1"}, {Settlement: free}} {
 			got, err := e.Receipt(t.Context(), "default/a", want.RequestID)
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%v, %s", err, diff)

@@ -15,7 +15,7 @@ import (
 var files embed.FS
 
 // Latest is the schema version of this build, the same for both dialects.
-const Latest = 3
+const Latest = 4
 
 // Version is the schema's version; 0: there is none yet.
 func Version(ctx context.Context, db DB) (int64, error) {

@@ -43,6 +43,9 @@ func (p postgres) Close() { p.pool.Close() }
 // ForUpdate locks the rows that a SELECT answers.
 func (p postgres) ForUpdate() string { return " FOR UPDATE" }
 
+// Partitions: a table for each month.
+func (p postgres) Partitions() bool { return true }
+
 func (p postgres) migrations() string { return "migrations/postgres" }
 
 func (p postgres) lockSchema(ctx context.Context, tx Tx) error {

@@ -61,6 +61,9 @@ func (s sqlite) Close() {
 // ForUpdate is nothing: a transaction that writes is the only one.
 func (s sqlite) ForUpdate() string { return "" }
 
+// Partitions: SQLite has none.
+func (s sqlite) Partitions() bool { return false }
+
 func (s sqlite) migrations() string { return "migrations/sqlite" }
 
 // lockSchema has nothing to do: the transaction is immediate, so that it is the only writer.

@@ -1,0 +1,299 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// book is what one transaction does to the accounts that it has locked: it is gathered in memory, and written by flush. Of
+// every account that it changed, the remaining amounts of the grants then sum to the balance, or to zero below it.
+type book struct {
+	s        *store
+	tx       sqldb.Tx
+	now      int64
+	accounts map[string]*account
+	posts    [][]any // rows of ledger_tx
+	entries  []entry
+	draws    [][]any // rows of grant_draws
+	made     []*grant
+	taken    map[*grant]bool
+}
+
+// account is a locked account and what the book does to it.
+type account struct {
+	Account
+
+	held, drawnTo pricing.Nano
+	add, release  pricing.Nano
+	grants        []*grant // live ones, in the order in which they are drawn
+	loaded        bool
+	changed       bool
+}
+
+// balance is what the account has after what was done so far.
+func (a *account) balance() pricing.Nano { return a.Balance + a.add }
+
+// grant is a row of credit_grants.
+type grant struct {
+	key, account, kind, reason, source string
+	amount, remaining                  pricing.Nano
+	priority                           int64
+	createdAt, effectiveAt, expiresAt  int64
+	pending                            bool
+	uncounted                          bool // remaining is NULL
+}
+
+// openBook locks accounts, makes those that are missing, and answers a book of them.
+func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book, error) {
+	b := &book{s: s, tx: tx, now: s.now().UnixMicro(), accounts: make(map[string]*account, len(ids)), taken: map[*grant]bool{}}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	args := make([]any, 0, 3*len(ids))
+	for _, id := range ids {
+		args = append(args, id, s.nextVersion(0), b.now)
+	}
+	if _, err := tx.Exec(ctx, "INSERT INTO accounts (id, version, created_at) VALUES "+placeholders(len(ids), 3)+" ON CONFLICT DO NOTHING", args...); err != nil {
+		return nil, err
+	}
+	return b, b.lock(ctx, ids)
+}
+
+// lock locks accounts in the order of their ids, so that two transactions never wait for each other.
+func (b *book) lock(ctx context.Context, ids []string) error {
+	sql := "SELECT id, balance, version, overdraft, held, drawn_to FROM accounts WHERE id IN " + placeholders(1, len(ids)) + " ORDER BY id" + b.s.db.ForUpdate()
+	return b.tx.Each(ctx, sql, anys(ids), func(scan func(...any) error) error {
+		a := new(account)
+		err := scan(&a.ID, &a.Balance, &a.Version, &a.Overdraft, &a.held, &a.drawnTo)
+		b.accounts[a.ID] = a
+		return err
+	})
+}
+
+func anys(texts []string) []any {
+	args := make([]any, len(texts))
+	for i, t := range texts {
+		args[i] = t
+	}
+	return args
+}
+
+// load reads the live grants of locked accounts and counts what a version that knows no draws has left uncounted.
+func (b *book) load(ctx context.Context, ids []string) error {
+	ids = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(ids))), func(id string) bool { return b.accounts[id].loaded })
+	if len(ids) == 0 {
+		return nil
+	}
+	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account IN " + placeholders(1, len(ids)) + " AND (remaining IS NULL OR remaining > 0)"
+	err := b.tx.Each(ctx, sql, anys(ids), func(scan func(...any) error) error {
+		g, err := scanGrant(scan)
+		if err == nil {
+			a := b.accounts[g.account]
+			a.grants = append(a.grants, g)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		a := b.accounts[id]
+		a.loaded = true
+		slices.SortFunc(a.grants, drawOrder)
+		b.align(a)
+	}
+	return nil
+}
+
+// drawOrder: by priority, then the soonest expiry, then the oldest.
+func drawOrder(a, b *grant) int {
+	expiry := func(g *grant) uint64 { return uint64(g.expiresAt) - 1 } // never is the latest
+	return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(expiry(a), expiry(b)), cmp.Compare(a.createdAt, b.createdAt), cmp.Compare(a.key, b.key))
+}
+
+// align draws what the account spent while nobody drew, in a transaction of its own that has no entries.
+func (b *book) align(a *account) {
+	var sum pricing.Nano
+	for _, g := range a.grants {
+		if g.uncounted {
+			g.uncounted, g.remaining = false, g.amount
+			b.taken[g], a.changed = true, true
+		}
+		if !g.pending {
+			sum += g.remaining
+		}
+	}
+	over := sum - max(a.Balance, 0)
+	if a.drawnTo == a.Balance || over <= 0 {
+		return
+	}
+	key := fmt.Sprintf("align:%s:%d", a.ID, a.Version)
+	b.post(key, kindAlign, "", "")
+	for _, g := range a.grants {
+		over -= b.take(a, g, key, over)
+	}
+}
+
+// take draws up to amount from one grant and answers how much.
+func (b *book) take(a *account, g *grant, tx string, amount pricing.Nano) pricing.Nano {
+	amount = min(amount, g.remaining)
+	if amount <= 0 || g.pending {
+		return 0
+	}
+	g.remaining -= amount
+	b.taken[g], a.changed = true, true
+	b.draws = append(b.draws, []any{tx, g.key, amount})
+	return amount
+}
+
+// post appends a transaction.
+func (b *book) post(key, kind, reverses, reason string) {
+	var of any
+	if reverses != "" {
+		of = reverses
+	}
+	b.posts = append(b.posts, []any{key, kind, b.now, of, reason})
+}
+
+// move appends the two entries of a transaction that gives amount to the account (takes it, below zero) from another one.
+func (b *book) move(a *account, tx, other string, amount pricing.Nano) {
+	if amount == 0 {
+		return
+	}
+	a.add += amount
+	a.changed = true
+	b.entries = append(b.entries, entry{tx, a.ID, amount}, entry{tx, systemPrefix + other, -amount})
+}
+
+// debit takes amount from the account for what happened at an instant: from grants that had not expired then, in their order. What they do
+// not have makes the balance negative, after the other grants, whose time is over, were taken away.
+func (b *book) debit(a *account, tx, other string, amount pricing.Nano, at int64) {
+	left := amount
+	for _, g := range a.grants {
+		if !g.expired(at) {
+			left -= b.take(a, g, tx, left)
+		}
+	}
+	if left > 0 {
+		for _, g := range a.grants {
+			b.expire(a, g)
+		}
+	}
+	b.move(a, tx, other, -amount)
+}
+
+func (g *grant) expired(at int64) bool { return g.expiresAt != 0 && g.expiresAt <= at }
+
+// expire takes what remains of a grant, and no more.
+func (b *book) expire(a *account, g *grant) {
+	if rest := g.remaining; rest > 0 && !g.pending {
+		key := "expire:" + g.key
+		b.post(key, kindExpire, "", "")
+		b.take(a, g, key, rest)
+		b.move(a, key, "breakage", -rest)
+	}
+}
+
+// credit gives a grant to its account: what the account owes is repaid first.
+func (b *book) credit(a *account, g *grant, tx, other string) {
+	debt := max(0, -a.balance())
+	b.move(a, tx, other, g.amount)
+	b.take(a, g, tx, debt)
+}
+
+// add makes a grant's row.
+func (b *book) add(a *account, g *grant) {
+	b.made = append(b.made, g)
+	a.grants = append(a.grants, g)
+	slices.SortFunc(a.grants, drawOrder)
+}
+
+// flush writes the book and answers the accounts that it changed, as they are then.
+func (b *book) flush(ctx context.Context) (map[string]Account, error) {
+	made := make([][]any, len(b.made))
+	for i, g := range b.made {
+		made[i] = []any{g.key, g.account, g.kind, g.amount, g.reason, g.createdAt, g.remaining, g.source, g.priority, g.effectiveAt, g.expiresAt, g.pending}
+		delete(b.taken, g)
+	}
+	for _, w := range []struct {
+		into string
+		rows [][]any
+	}{
+		{"ledger_tx (idem_key, kind, created_at, reverses, reason)", b.posts},
+		{"credit_grants (" + grantColumns + ")", made},
+		{"grant_draws (tx, grant_key, amount)", b.draws},
+	} {
+		if err := insertAll(ctx, b.tx, w.into, w.rows); err != nil {
+			return nil, err
+		}
+	}
+	if err := postEntries(ctx, b.tx, b.entries); err != nil {
+		return nil, err
+	}
+	if err := b.writeGrants(ctx); err != nil {
+		return nil, err
+	}
+	return b.writeAccounts(ctx)
+}
+
+// insertAll inserts rows, which must be new.
+func insertAll(ctx context.Context, tx sqldb.Tx, into string, rows [][]any) error {
+	for part := range slices.Chunk(rows, rowsPerStatement) {
+		if _, err := tx.Exec(ctx, "INSERT INTO "+into+" VALUES "+placeholders(len(part), len(part[0])), slices.Concat(part...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeGrants writes what remains of the grants that were taken from or became effective.
+func (b *book) writeGrants(ctx context.Context) error {
+	changed := slices.SortedFunc(maps.Keys(b.taken), func(a, b *grant) int { return cmp.Compare(a.key, b.key) })
+	for part := range slices.Chunk(changed, rowsPerStatement) {
+		var values []string
+		var args []any
+		for _, g := range part {
+			args = append(args, g.key, g.remaining, g.pending)
+			n := len(args)
+			values = append(values, fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS BOOLEAN))", n-2, n-1, n))
+		}
+		sql := "UPDATE credit_grants SET remaining = v.column2, pending = v.column3 FROM (VALUES " + strings.Join(values, ", ") + ") AS v WHERE idem_key = v.column1"
+		if _, err := b.tx.Exec(ctx, sql, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeAccounts adds to the balances. Versions grow, and are no less than now.
+func (b *book) writeAccounts(ctx context.Context) (map[string]Account, error) {
+	after := map[string]Account{}
+	var values []string
+	args := []any{b.s.nextVersion(0)}
+	for _, id := range slices.Sorted(maps.Keys(b.accounts)) {
+		a := b.accounts[id]
+		if !a.changed && a.release == 0 {
+			continue
+		}
+		if a.loaded {
+			a.drawnTo = a.balance()
+		}
+		args = append(args, id, a.add, a.release, a.drawnTo)
+		n := len(args)
+		values = append(values, fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS BIGINT), CAST($%d AS BIGINT))", n-3, n-2, n-1, n))
+	}
+	if len(values) == 0 {
+		return after, nil
+	}
+	// Both dialects call the columns of VALUES column1 and so on.
+	sql := "UPDATE accounts SET balance = balance + v.column2, held = held - v.column3, drawn_to = v.column4, " +
+		"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM (VALUES " + strings.Join(values, ", ") +
+		") AS v WHERE id = v.column1 RETURNING id, balance, version, overdraft"
+	err := b.tx.Each(ctx, sql, args, scanAccounts(after))
+	return after, err
+}

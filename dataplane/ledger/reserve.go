@@ -1,0 +1,263 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// ErrInsufficient says that a reservation does not fit into what the account may spend.
+var ErrInsufficient = errors.New("insufficient credits")
+
+// Reservation is money held for a request in the ledger itself.
+type Reservation struct {
+	RequestID string
+	Account   string
+	Amount    pricing.Nano // >= 0
+	// Owner is whoever answers for it, ExpiresAt (microseconds) until when without renewing.
+	Owner     string
+	ExpiresAt int64
+	// Divisor bounds all holds of the account to Spendable / Divisor, because Redis may hold of the same money; 0 is 1.
+	Divisor int64
+	// Record is the settlement of a request that has finished; nil before. Reserve ignores it.
+	Record *Settlement
+}
+
+// Reserved is an account and what is held of it after a reservation, or where it was refused.
+type Reserved struct {
+	Account Account
+	// Held is the sum of the account's holds; Amount is what this request holds of it.
+	Held, Amount pricing.Nano
+	// Duplicate says that the request held before.
+	Duplicate bool
+}
+
+// Available is what another reservation without a divisor could hold.
+func (r Reserved) Available() pricing.Nano { return r.Account.Spendable() - r.Held }
+
+// holdMore is the one statement that decides: it holds $2 more if that fits into what account $1 may spend, divided by $3.
+const holdMore = "UPDATE accounts SET held = held + $2 WHERE id = $1 AND held + $2 <= (balance + overdraft) / $3 RETURNING id, balance, version, overdraft, held"
+
+// readHeld reads an account and what is held of it.
+const readHeld = "SELECT id, balance, version, overdraft, held FROM accounts WHERE id = $1"
+
+func eachReserved(ctx context.Context, tx sqldb.Tx, sql string, args ...any) (r Reserved, found bool, err error) {
+	err = tx.Each(ctx, sql, args, func(scan func(...any) error) error {
+		found = true
+		return scan(&r.Account.ID, &r.Account.Balance, &r.Account.Version, &r.Account.Overdraft, &r.Held)
+	})
+	return r, found, err
+}
+
+// Reserve holds money for a request.
+func (s *store) Reserve(ctx context.Context, r Reservation) (Reserved, error) {
+	if r.Divisor = max(r.Divisor, 1); r.RequestID == "" || len(r.RequestID) > maxText || r.Amount < 0 || r.Amount > maxAmount || r.Owner == "" || r.ExpiresAt <= 0 {
+		return Reserved{}, fmt.Errorf("%w reservation %q of %d by %q until %d", errInvalid, r.RequestID, r.Amount, r.Owner, r.ExpiresAt)
+	}
+	var out Reserved
+	err := s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
+		if out, err = s.again(ctx, tx, r); out.Duplicate || err != nil {
+			return err
+		}
+		if out, err = hold(ctx, tx, r.Account, r.Amount, r.Divisor); err != nil {
+			return err
+		}
+		out.Amount = r.Amount
+		const sql = "INSERT INTO holds (request_id, account, amount, owner, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+		_, err = tx.Exec(ctx, sql, r.RequestID, r.Account, r.Amount, r.Owner, r.ExpiresAt, s.now().UnixMicro())
+		return err
+	})
+	return out, wrap("reserving", err)
+}
+
+// again answers a request that holds already. It locks the account first, so that the same request is not admitted twice at once.
+func (s *store) again(ctx context.Context, tx sqldb.Tx, r Reservation) (Reserved, error) {
+	out, found, err := eachReserved(ctx, tx, readHeld+s.db.ForUpdate(), r.Account)
+	if err == nil && !found {
+		err = fmt.Errorf("account %s: %w", r.Account, ErrNotFound)
+	}
+	if err != nil {
+		return Reserved{}, err
+	}
+	err = tx.Each(ctx, "SELECT amount, account FROM holds WHERE request_id = $1", []any{r.RequestID}, func(scan func(...any) error) error {
+		out.Duplicate = true
+		var account string
+		if err := scan(&out.Amount, &account); err != nil {
+			return err
+		}
+		if account != r.Account {
+			return fmt.Errorf("request %s: %w", r.RequestID, ErrConflict)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// hold runs the statement that decides; where it refuses it answers the account as it is.
+func hold(ctx context.Context, tx sqldb.Tx, account string, amount pricing.Nano, divisor int64) (Reserved, error) {
+	out, fits, err := eachReserved(ctx, tx, holdMore, account, amount, divisor)
+	if err != nil || fits {
+		return out, err
+	}
+	out, found, err := eachReserved(ctx, tx, readHeld, account)
+	switch {
+	case err != nil:
+		return Reserved{}, err
+	case !found:
+		return Reserved{}, fmt.Errorf("account %s: %w", account, ErrNotFound)
+	default:
+		return out, fmt.Errorf("account %s: %w", account, ErrInsufficient)
+	}
+}
+
+// ExtendReservation holds more for a request that has not finished.
+func (s *store) ExtendReservation(ctx context.Context, account, requestID string, more pricing.Nano, divisor int64) (Reserved, error) {
+	if more <= 0 || more > maxAmount {
+		return Reserved{}, fmt.Errorf("%w extension of %s by %d", errInvalid, requestID, more)
+	}
+	var out Reserved
+	err := s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
+		if out, err = hold(ctx, tx, account, more, max(divisor, 1)); err != nil {
+			return err
+		}
+		const sql = "UPDATE holds SET amount = amount + $3 WHERE request_id = $1 AND account = $2 AND NOT finished RETURNING amount"
+		out.Amount, err = one(ctx, tx, requestID, sql, requestID, account, more)
+		return err
+	})
+	return out, wrap("extending a reservation", err)
+}
+
+// one is the one number that a statement on a request's hold answers; ErrNotFound: there is no such hold.
+func one(ctx context.Context, tx sqldb.Tx, requestID, sql string, args ...any) (n pricing.Nano, err error) {
+	found := false
+	err = tx.Each(ctx, sql, args, func(scan func(...any) error) error {
+		found = true
+		return scan(&n)
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("reservation of %s: %w", requestID, ErrNotFound)
+	}
+	return n, err
+}
+
+// FinishReservation makes the hold what the request cost. A second call changes nothing.
+func (s *store) FinishReservation(ctx context.Context, e Settlement) (Reserved, error) {
+	if err := checkSettlement(e); err != nil {
+		return Reserved{}, err
+	}
+	record, err := json.Marshal(e)
+	if err != nil {
+		return Reserved{}, fmt.Errorf("writing the settlement of %s: %w", e.RequestID, err)
+	}
+	var out Reserved
+	err = s.db.Write(ctx, func(tx sqldb.Tx) error {
+		if _, _, err := eachReserved(ctx, tx, readHeld+s.db.ForUpdate(), e.Account); err != nil {
+			return err
+		}
+		held, err := one(ctx, tx, e.RequestID, "SELECT amount FROM holds WHERE request_id = $1 AND account = $2", e.RequestID, e.Account)
+		if err != nil {
+			return err
+		}
+		done, err := tx.Exec(ctx, "UPDATE holds SET amount = $2, record = $3, finished = TRUE WHERE request_id = $1 AND NOT finished", e.RequestID, e.Charged, string(record))
+		if err != nil {
+			return err
+		}
+		if out.Duplicate = done == 0; !out.Duplicate {
+			if _, err := tx.Exec(ctx, "UPDATE accounts SET held = held + $2 WHERE id = $1", e.Account, e.Charged-held); err != nil {
+				return err
+			}
+			held = e.Charged
+		}
+		duplicate := out.Duplicate
+		out, _, err = eachReserved(ctx, tx, readHeld, e.Account)
+		out.Amount, out.Duplicate = held, duplicate
+		return err
+	})
+	return out, wrap("finishing a reservation", err)
+}
+
+// ReleaseReservation takes a hold away.
+func (s *store) ReleaseReservation(ctx context.Context, account, requestID string) error {
+	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
+		if _, _, err := eachReserved(ctx, tx, readHeld+s.db.ForUpdate(), account); err != nil {
+			return err
+		}
+		amount, err := one(ctx, tx, requestID, "DELETE FROM holds WHERE request_id = $1 AND account = $2 RETURNING amount", requestID, account)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, "UPDATE accounts SET held = held - $2 WHERE id = $1", account, amount)
+		}
+		return err
+	})
+	return wrap("releasing a reservation", err)
+}
+
+// RenewReservations gives an owner's unfinished holds more time.
+func (s *store) RenewReservations(ctx context.Context, owner string, until int64) (int, error) {
+	var n int64
+	err := s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
+		n, err = tx.Exec(ctx, "UPDATE holds SET expires_at = $2 WHERE owner = $1 AND NOT finished", owner, until)
+		return err
+	})
+	return int(n), wrap("renewing reservations", err)
+}
+
+// ExpiredReservations answers holds whose time is over.
+func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservation, error) {
+	var out []Reservation
+	const sql = "SELECT request_id, account, amount, owner, expires_at, record FROM holds WHERE expires_at <= $1 ORDER BY expires_at, request_id LIMIT $2"
+	err := s.db.Each(ctx, sql, []any{s.now().UnixMicro(), limit}, func(scan func(...any) error) error {
+		var r Reservation
+		var record string
+		if err := scan(&r.RequestID, &r.Account, &r.Amount, &r.Owner, &r.ExpiresAt, &record); err != nil {
+			return err
+		}
+		if record != "" {
+			r.Record = new(Settlement)
+			if err := json.Unmarshal([]byte(record), r.Record); err != nil {
+				return fmt.Errorf("reading the settlement of %s: %w", r.RequestID, err)
+			}
+		}
+		out = append(out, r)
+		return nil
+	})
+	return out, wrap("reading expired reservations", err)
+}
+
+// releaseHolds takes away what is held here for requests that are settled. Accounts that hold nothing, which they do while
+// Redis is well, are not looked for.
+func (b *book) releaseHolds(ctx context.Context, settled []Settlement) error {
+	var ids []any
+	for _, e := range settled {
+		if b.accounts[e.Account].held > 0 {
+			ids = append(ids, e.RequestID)
+		}
+	}
+	for part := range slices.Chunk(ids, rowsPerStatement) {
+		sql := "DELETE FROM holds WHERE request_id IN " + placeholders(1, len(part)) + " RETURNING account, amount"
+		err := b.tx.Each(ctx, sql, part, func(scan func(...any) error) error {
+			var id string
+			var amount pricing.Nano
+			if err := scan(&id, &amount); err != nil {
+				return err
+			}
+			a, locked := b.accounts[id]
+			if !locked {
+				return fmt.Errorf("a reservation of account %s under a request of another: %w", id, ErrConflict)
+			}
+			a.release += amount
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
