@@ -56,9 +56,48 @@ type ModelBackend struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	Weight *int32 `json:"weight,omitempty"`
+
+	// pricing is what the provider asks for an answer of this backend; the default is the Model's pricing. It is kept
+	// beside the charge, which is always of the Model's pricing.
+	// +optional
+	Pricing *ModelPricing `json:"pricing,omitempty"`
 }
 
-// ModelPricing is the list price in USD.
+// PricingStep is what the tokens of a large request cost.
+type PricingStep struct {
+	// aboveInputTokens is the number of input tokens, cached ones included, above which the whole request is at these prices.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000000
+	AboveInputTokens int64 `json:"aboveInputTokens,omitempty"`
+
+	// inputPerMillion is as in the pricing above, as are the others.
+	// +required
+	InputPerMillion Decimal `json:"inputPerMillion,omitempty"`
+
+	// outputPerMillion is the price of a million output tokens, reasoning included.
+	// +required
+	OutputPerMillion Decimal `json:"outputPerMillion,omitempty"`
+
+	// cacheReadPerMillion is the price of a million input tokens read from a prompt cache; required where the pricing has one.
+	// +optional
+	CacheReadPerMillion *Decimal `json:"cacheReadPerMillion,omitempty"`
+
+	// cacheWritePerMillion is the price of a million input tokens written to a prompt cache; required where the pricing has
+	// one.
+	// +optional
+	CacheWritePerMillion *Decimal `json:"cacheWritePerMillion,omitempty"`
+
+	// cacheWrite1hPerMillion is the price of a million input tokens written to a prompt cache that is kept for an hour;
+	// required where the pricing has one.
+	// +optional
+	CacheWrite1hPerMillion *Decimal `json:"cacheWrite1hPerMillion,omitempty"`
+}
+
+// ModelPricing is a price list in USD.
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !has(self.cacheReadPerMillion) || self.steps.all(s, has(s.cacheReadPerMillion))",message="each of steps needs cacheReadPerMillion where the pricing has it"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !has(self.cacheWritePerMillion) || self.steps.all(s, has(s.cacheWritePerMillion))",message="each of steps needs cacheWritePerMillion where the pricing has it"
+// +kubebuilder:validation:XValidation:rule="!has(self.steps) || !has(self.cacheWrite1hPerMillion) || self.steps.all(s, has(s.cacheWrite1hPerMillion))",message="each of steps needs cacheWrite1hPerMillion where the pricing has it"
 type ModelPricing struct {
 	// inputPerMillion is the price of a million input tokens that were neither read from nor written to a cache.
 	// +required
@@ -87,6 +126,15 @@ type ModelPricing struct {
 	// WebSearch.
 	// +optional
 	SearchPerThousand *Decimal `json:"searchPerThousand,omitempty"`
+
+	// steps are dearer or cheaper prices for requests with much input: the whole request is at the prices of the step with
+	// the largest aboveInputTokens that its input exceeds. Searches have one price.
+	// +optional
+	// +listType=map
+	// +listMapKey=aboveInputTokens
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Steps []PricingStep `json:"steps,omitempty"`
 }
 
 // UnsupportedParameter says what becomes of a parameter that the upstream has nothing for.

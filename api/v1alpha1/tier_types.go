@@ -73,6 +73,12 @@ type TierSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	MaxConcurrentRequests *int64 `json:"maxConcurrentRequests,omitempty"`
 
+	// markup multiplies what the keys are charged: "1.2" is a fifth more than the Model's pricing. At most "1000"; the
+	// default is "1".
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(1000(\\.0+)?|[0-9]{1,3}(\\.[0-9]+)?)$')",message="markup must be at most 1000"
+	Markup *Decimal `json:"markup,omitempty"`
+
 	// upgradeURL is where a caller who meets a limit can get a larger tier; a 429 names it.
 	// +optional
 	// +kubebuilder:validation:MinLength=8

@@ -2,8 +2,6 @@ package compile
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -11,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
@@ -100,6 +97,7 @@ func (r *run) backends(m *v1alpha1.Model) ([]snapshot.Backend, Condition) {
 			Model:    b.Model,
 			Priority: orDefault(b.Priority, 0),
 			Weight:   orDefault(b.Weight, 1),
+			Price:    asked(b.Pricing),
 		})
 	}
 	slices.SortFunc(out, func(a, b snapshot.Backend) int {
@@ -123,43 +121,17 @@ func (r *run) price(m *v1alpha1.Model) (*snapshot.Price, Condition) {
 		}
 		return nil, cond
 	}
-	out, err := parsePrice(p)
+	out, err := parsePrice(p, "pricing")
+	for _, b := range m.Spec.Backends {
+		if b.Pricing != nil && err == nil {
+			_, err = parsePrice(b.Pricing, "backends["+b.Name+"].pricing")
+		}
+	}
 	if err != nil {
 		cond.Status, cond.Reason, cond.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalid, "The price is wrong: "+err.Error()+"."
 		return nil, cond
 	}
 	return out, cond
-}
-
-func parsePrice(p *v1alpha1.ModelPricing) (*snapshot.Price, error) {
-	var out snapshot.Price
-	fields := []struct {
-		name string
-		text *v1alpha1.Decimal
-		read func(string) (pricing.Nano, error)
-		set  func(int64)
-	}{
-		{"inputPerMillion", &p.InputPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.InputPerMillion = n }},
-		{"outputPerMillion", &p.OutputPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.OutputPerMillion = n }},
-		{"cacheReadPerMillion", p.CacheReadPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheReadPerMillion = &n }},
-		{"cacheWritePerMillion", p.CacheWritePerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheWritePerMillion = &n }},
-		{"cacheWrite1hPerMillion", p.CacheWrite1hPerMillion, pricing.ParseUSDPerMillion, func(n int64) { out.CacheWrite1hPerMillion = &n }},
-		{"searchPerThousand", p.SearchPerThousand, pricing.ParseUSDPerThousand, func(n int64) { out.SearchPerMillion = &n }},
-	}
-	sum := sha256.New()
-	for _, f := range fields {
-		if f.text == nil {
-			continue
-		}
-		n, err := f.read(string(*f.text))
-		if err != nil {
-			return nil, fmt.Errorf("pricing.%s: %w", f.name, err)
-		}
-		f.set(n)
-		_, _ = fmt.Fprintf(sum, "%s=%d\n", f.name, n) // a hash never fails
-	}
-	out.Version = hex.EncodeToString(sum.Sum(nil))[:16]
-	return &out, nil
 }
 
 func timeouts(t v1alpha1.ModelTimeouts) snapshot.Timeout {

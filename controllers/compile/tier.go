@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
@@ -34,15 +35,20 @@ func (r *run) tiers() {
 			}
 			r.selectors[nameOf(t).String()] = selector
 		}
+		out, err := tier(t)
+		if err != nil {
+			r.set(k, *refused(v1alpha1.ReasonInvalid, "The markup is wrong: "+err.Error()+"."))
+			continue
+		}
 		r.usable[k] = true
 		r.tierScopes[nameOf(t)] = allowed
 		r.set(k, accepted)
-		r.out.Snapshot.Tiers = append(r.out.Snapshot.Tiers, tier(t))
+		r.out.Snapshot.Tiers = append(r.out.Snapshot.Tiers, out)
 		r.include(KindTier, t.ObjectMeta)
 	}
 }
 
-func tier(t *v1alpha1.Tier) snapshot.Tier {
+func tier(t *v1alpha1.Tier) (snapshot.Tier, error) {
 	out := snapshot.Tier{
 		Name:          nameOf(t).String(),
 		MaxConcurrent: orDefault(t.Spec.MaxConcurrentRequests, 0),
@@ -61,7 +67,14 @@ func tier(t *v1alpha1.Tier) snapshot.Tier {
 		out.Limits = append(out.Limits, limit)
 	}
 	slices.SortFunc(out.Limits, func(a, b snapshot.RateLimit) int { return cmp.Compare(a.Unit, b.Unit) })
-	return out
+	if t.Spec.Markup != nil {
+		markup, err := pricing.ParseRatio(string(*t.Spec.Markup))
+		if err != nil {
+			return out, err
+		}
+		out.Markup = &snapshot.Ratio{Num: markup.Num, Den: markup.Den}
+	}
+	return out, nil
 }
 
 // tierModels fills in what selectors take: the public names of models that are in the snapshot. A Model that lost its

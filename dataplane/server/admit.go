@@ -46,6 +46,9 @@ func (e *exchange) ask() (admit.Request, error) {
 	if err := e.allowed(e.target); err != nil {
 		return admit.Request{}, err
 	}
+	if err := e.worstCase(); err != nil { // another tier has another markup
+		return admit.Request{}, err
+	}
 	ask := admit.Request{
 		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version,
 		Rates: limits.Rates(e.tier, e.guess), Hold: e.holds(), Unmetered: e.unmetered,

@@ -33,6 +33,7 @@ type bill struct {
 	usage         pricing.Usage
 	evidence      ledger.Evidence
 	cost, charged pricing.Nano
+	provider      pricing.Nano // what the provider asks
 	lines         []pricing.Line
 }
 
@@ -69,7 +70,7 @@ func (e *exchange) bill() bill {
 				cost, lines = e.worst, nil
 			}
 		}
-		b.cost, b.lines = cost, lines
+		b.cost, b.lines, b.provider = cost, lines, e.providerCost(b.usage)
 	}
 	if e.tally.empty() {
 		b.evidence = ledger.EvidenceFree
@@ -135,7 +136,7 @@ func (e *exchange) settlement(b bill, status int) ledger.Settlement {
 	row := ledger.Settlement{
 		RequestID: e.rec.ID, Account: e.key.Account, KeyID: e.key.ID,
 		Model: e.target.PublicName, Provider: e.rec.Provider, Backend: e.rec.Backend, UpstreamID: storable(e.tally.upstreamID),
-		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, Held: e.holds(), Evidence: b.evidence,
+		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, ProviderCost: b.provider, Held: e.holds(), Evidence: b.evidence,
 		Status: status, Stream: e.req.Stream, StartedAt: e.rec.Start.UnixMicro(), FinishedAt: e.s.o.Now().UnixMicro(),
 	}
 	if e.price != nil {

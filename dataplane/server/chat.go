@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/route"
@@ -160,22 +159,14 @@ func (e *exchange) bound() error {
 	if err := e.priced(); err != nil {
 		return err
 	}
-	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.searches, LongCache: e.req.LongCache}
-	worst, err := pricing.Worst(bound, *e.price)
-	if err != nil || worst > admit.MaxNano {
-		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
-	}
-	e.worst = worst
-	return nil
+	return e.worstCase()
 }
 
 // priced finds the price, and refuses what it has no price for.
 func (e *exchange) priced() error {
 	p := e.target.Price
-	e.price = &pricing.Price{
-		Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion,
-		CacheWrite: p.CacheWritePerMillion, CacheWrite1h: p.CacheWrite1hPerMillion, Search: p.SearchPerMillion,
-	}
+	price := priceOf(p, e.tier)
+	e.price = &price
 	if e.req.Searches > 0 && p.SearchPerMillion == nil {
 		return errRequest("unsupported_parameter", "tools", "The model '"+e.target.PublicName+"' has no price for web searches.")
 	}

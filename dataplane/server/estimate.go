@@ -57,6 +57,19 @@ type priceList struct {
 	CacheWrite1h string `json:"cache_write_1h_usd_per_million,omitempty"`
 	Search       string `json:"search_usd_per_million,omitempty"`
 	Output       string `json:"output_usd_per_million"`
+	// Markup multiplies all of it; absent: nothing does.
+	Markup string `json:"markup,omitempty"`
+	// Steps are the prices of the whole request where its input exceeds a number of tokens.
+	Steps []priceStep `json:"steps,omitempty"`
+}
+
+type priceStep struct {
+	AboveInput   int64  `json:"above_input_tokens"`
+	Input        string `json:"input_usd_per_million"`
+	CacheRead    string `json:"cache_read_usd_per_million"`
+	CacheWrite   string `json:"cache_write_usd_per_million"`
+	CacheWrite1h string `json:"cache_write_1h_usd_per_million,omitempty"`
+	Output       string `json:"output_usd_per_million"`
 }
 
 type tokenPair struct {
@@ -173,22 +186,33 @@ func stops(backends []snapshot.Backend) []stop {
 }
 
 func pricesOf(p pricing.Price) *priceList {
-	optional := func(n *pricing.Nano) string {
-		if n == nil {
-			return pricing.FormatUSD(p.Input)
-		}
-		return pricing.FormatUSD(*n)
+	out := &priceList{
+		Version: p.Version, CacheWrite1h: ifSet(p.CacheWrite1h), Search: ifSet(p.Search), Input: pricing.FormatUSD(p.Input), Output: pricing.FormatUSD(p.Output),
+		CacheRead: orPrice(p.CacheRead, p.Input), CacheWrite: orPrice(p.CacheWrite, p.Input), Markup: p.Markup.String(),
 	}
-	only := func(n *pricing.Nano) string {
-		if n == nil {
-			return ""
-		}
-		return pricing.FormatUSD(*n)
+	for _, s := range p.Steps {
+		out.Steps = append(out.Steps, priceStep{
+			AboveInput: s.Above, Input: pricing.FormatUSD(s.Input), Output: pricing.FormatUSD(s.Output), CacheWrite1h: ifSet(s.CacheWrite1h),
+			CacheRead: orPrice(s.CacheRead, s.Input), CacheWrite: orPrice(s.CacheWrite, s.Input),
+		})
 	}
-	return &priceList{
-		Version: p.Version, CacheWrite1h: only(p.CacheWrite1h), Search: only(p.Search), Input: pricing.FormatUSD(p.Input), Output: pricing.FormatUSD(p.Output),
-		CacheRead: optional(p.CacheRead), CacheWrite: optional(p.CacheWrite),
+	return out
+}
+
+// orPrice is an optional price, or the one that is charged instead.
+func orPrice(optional *pricing.Nano, instead pricing.Nano) string {
+	if optional == nil {
+		return pricing.FormatUSD(instead)
 	}
+	return pricing.FormatUSD(*optional)
+}
+
+// ifSet is an optional price, or nothing.
+func ifSet(optional *pricing.Nano) string {
+	if optional == nil {
+		return ""
+	}
+	return pricing.FormatUSD(*optional)
 }
 
 // limitsOf are the rules that e counts against.

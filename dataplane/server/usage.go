@@ -63,12 +63,14 @@ type line struct {
 	Quantity      int64             `json:"quantity"`
 	USDPerMillion string            `json:"usd_per_million"`
 	Amount        map[string]string `json:"amount"`
+	// Markup is what the amount is multiplied by besides; absent: nothing.
+	Markup string `json:"markup,omitempty"`
 }
 
 func linesOf(from []pricing.Line, perDollar int64) []line {
 	out := make([]line, 0, len(from))
 	for _, l := range from {
-		out = append(out, line{Kind: l.Kind, Quantity: l.Quantity, USDPerMillion: pricing.FormatUSD(l.UnitPrice), Amount: limits.Amount(l.Amount, perDollar)})
+		out = append(out, line{Kind: l.Kind, Quantity: l.Quantity, USDPerMillion: pricing.FormatUSD(l.UnitPrice), Amount: limits.Amount(l.Amount, perDollar), Markup: l.Markup})
 	}
 	return out
 }

@@ -135,6 +135,8 @@ type Backend struct {
 	Model    string `json:"model"`    // the upstream's id
 	Priority int32  `json:"priority"`
 	Weight   int32  `json:"weight"`
+	// Price is what the provider asks; nil: the model's.
+	Price *Price `json:"price,omitempty"`
 }
 
 // Price holds prices in nano-USD (10^-9 USD) per million units. A nil optional price: charged as input.
@@ -148,6 +150,19 @@ type Price struct {
 	// CacheWrite1hPerMillion and SearchPerMillion: nil: requests that need them are refused.
 	CacheWrite1hPerMillion *int64 `json:"cacheWrite1hPerMillion,omitempty"`
 	SearchPerMillion       *int64 `json:"searchPerMillion,omitempty"`
+	// Steps reprice the whole request by its input; in ascending order.
+	Steps []PriceStep `json:"steps,omitempty"`
+}
+
+// PriceStep is what the tokens of a request with more than AboveInput tokens of input cost, cached ones included. Nil
+// optional prices: as in Price, within the step.
+type PriceStep struct {
+	AboveInput             int64  `json:"aboveInput"`
+	InputPerMillion        int64  `json:"inputPerMillion"`
+	OutputPerMillion       int64  `json:"outputPerMillion"`
+	CacheReadPerMillion    *int64 `json:"cacheReadPerMillion,omitempty"`
+	CacheWritePerMillion   *int64 `json:"cacheWritePerMillion,omitempty"`
+	CacheWrite1hPerMillion *int64 `json:"cacheWrite1hPerMillion,omitempty"`
 }
 
 // Limits bound a request, in tokens.
@@ -201,10 +216,18 @@ type Tier struct {
 	Limits []RateLimit `json:"limits,omitempty"`
 	// MaxConcurrent is how many requests of each key may run at once; 0: any number.
 	MaxConcurrent int64 `json:"maxConcurrent,omitempty"`
+	// Markup multiplies what keys are charged; nil: 1.
+	Markup *Ratio `json:"markup,omitempty"`
 	// UpgradeURL is told with a 429; may be empty.
 	UpgradeURL string `json:"upgradeURL,omitempty"`
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes int64 `json:"maxBodyBytes"`
+}
+
+// Ratio is the exact fraction Num/Den; Den is a power of ten up to 10^9.
+type Ratio struct {
+	Num int64 `json:"num"`
+	Den int64 `json:"den"`
 }
 
 // CreditPolicy says how accounts pay.

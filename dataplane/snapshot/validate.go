@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Validate says whether s can be served: names are unique, references resolve, live models are priced, limits are
@@ -58,12 +59,15 @@ func validateModel(m *Model, mode Mode, providers map[string]bool) error {
 		if b.Weight < 0 || b.Priority < 0 {
 			bad("backend %q: negative weight or priority", b.Name)
 		}
+		if err := b.Price.check(); err != nil {
+			bad("backend %q: %w", b.Name, err)
+		}
 	}
 	if m.Price == nil && mode == Live && m.Unavailable == "" {
 		bad("no price")
 	}
-	if m.Price != nil && !m.Price.valid() {
-		bad("negative price")
+	if err := m.Price.check(); err != nil {
+		bad("%w", err)
 	}
 	if m.Limits.ContextTokens <= 0 || m.Limits.MaxOutputTokens <= 0 {
 		bad("limits are not positive")
@@ -74,11 +78,41 @@ func validateModel(m *Model, mode Mode, providers map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-func (p *Price) valid() bool {
-	optional := func(v *int64) bool { return v == nil || *v >= 0 }
-	return p.InputPerMillion >= 0 && p.OutputPerMillion >= 0 && optional(p.CacheReadPerMillion) && optional(p.CacheWritePerMillion) &&
-		optional(p.CacheWrite1hPerMillion) && optional(p.SearchPerMillion)
+// check says whether a price can be charged; one that is not there can.
+func (p *Price) check() error {
+	if p == nil {
+		return nil
+	}
+	optional := func(values ...*int64) bool {
+		return !slices.ContainsFunc(values, func(v *int64) bool { return v != nil && *v < 0 })
+	}
+	if p.InputPerMillion < 0 || p.OutputPerMillion < 0 ||
+		!optional(p.CacheReadPerMillion, p.CacheWritePerMillion, p.CacheWrite1hPerMillion, p.SearchPerMillion) {
+		return errors.New("negative price")
+	}
+	above := int64(0)
+	for _, s := range p.Steps {
+		if s.InputPerMillion < 0 || s.OutputPerMillion < 0 || !optional(s.CacheReadPerMillion, s.CacheWritePerMillion, s.CacheWrite1hPerMillion) {
+			return errors.New("negative price in a step")
+		}
+		if s.AboveInput <= above {
+			return errors.New("steps of the price are not in ascending order")
+		}
+		above = s.AboveInput
+	}
+	return nil
 }
+
+// valid says whether a ratio is one that can be charged by.
+func (r *Ratio) valid() bool {
+	return r == nil || r.Num >= 0 && r.Den > 0 && r.Den <= maxDen && maxDen%r.Den == 0 && r.Num <= maxRatio*r.Den
+}
+
+// maxDen and maxRatio bound a Ratio, as package pricing does.
+const (
+	maxDen   = 1_000_000_000
+	maxRatio = 1000
+)
 
 func validateTiers(s *Snapshot) error {
 	var errs []error
@@ -90,6 +124,9 @@ func validateTiers(s *Snapshot) error {
 		}
 		if t.MaxConcurrent < 0 {
 			errs = append(errs, fmt.Errorf("tier %q: maxConcurrent is %d, negative", t.Name, t.MaxConcurrent))
+		}
+		if !t.Markup.valid() {
+			errs = append(errs, fmt.Errorf("tier %q: the markup is no ratio", t.Name))
 		}
 		if t.NoModels && len(t.Models) > 0 {
 			errs = append(errs, fmt.Errorf("tier %q: noModels, and names models", t.Name))

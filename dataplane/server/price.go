@@ -1,0 +1,60 @@
+package server
+
+import (
+	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// priceOf is a snapshot's price list as it is charged, with a tier's markup; no tier: none.
+func priceOf(p *snapshot.Price, tier *snapshot.Tier) pricing.Price {
+	out := pricing.Price{
+		Version: p.Version, Input: p.InputPerMillion, Output: p.OutputPerMillion, CacheRead: p.CacheReadPerMillion,
+		CacheWrite: p.CacheWritePerMillion, CacheWrite1h: p.CacheWrite1hPerMillion, Search: p.SearchPerMillion,
+	}
+	for _, s := range p.Steps {
+		out.Steps = append(out.Steps, pricing.Step{
+			Above: s.AboveInput, Input: s.InputPerMillion, Output: s.OutputPerMillion, CacheRead: s.CacheReadPerMillion,
+			CacheWrite: s.CacheWritePerMillion, CacheWrite1h: s.CacheWrite1hPerMillion,
+		})
+	}
+	if tier != nil && tier.Markup != nil {
+		out.Markup = pricing.Ratio{Num: tier.Markup.Num, Den: tier.Markup.Den}
+	}
+	return out
+}
+
+// worstCase prices the request under the terms that are known now, and pins that price: what it is admitted with, it is
+// settled with. Without a price there is nothing to do.
+func (e *exchange) worstCase() error {
+	if e.price == nil {
+		return nil
+	}
+	price := priceOf(e.target.Price, e.tier)
+	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.searches, LongCache: e.req.LongCache}
+	worst, err := pricing.Worst(bound, price)
+	if err != nil || worst > admit.MaxNano {
+		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
+	}
+	e.price, e.worst = &price, worst
+	return nil
+}
+
+// providerCost is what the provider of the last attempt asks for usage: its backend's price where it has one, else the
+// model's, without markup. 0 where that cannot be told.
+func (e *exchange) providerCost(u pricing.Usage) pricing.Nano {
+	if e.price == nil {
+		return 0
+	}
+	list := e.target.Price
+	for i := range e.backends {
+		if b := &e.backends[i]; b.Name == e.rec.Backend && b.Price != nil {
+			list = b.Price
+		}
+	}
+	cost, _, err := pricing.Cost(u, priceOf(list, nil))
+	if err != nil || cost > admit.MaxNano {
+		return 0
+	}
+	return cost
+}
