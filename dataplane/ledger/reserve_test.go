@@ -1,0 +1,198 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+func reservation(id string, amount pricing.Nano) ledger.Reservation {
+	return ledger.Reservation{RequestID: id, Account: "default/a", Amount: amount, Owner: "pod-1", ExpiresAt: soon}
+}
+
+// reserved fails the test unless the answer has these amounts.
+func reserved(t *testing.T, what string, got ledger.Reserved, err error, want [3]pricing.Nano) {
+	t.Helper()
+	if have := [3]pricing.Nano{got.Amount, got.Held, got.Available()}; err != nil || have != want {
+		t.Errorf("%s: amount, held and available are %v, want %v: %v", what, have, want, err)
+	}
+}
+
+func TestReserveFinishSettle(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, _ = e.at(t)
+		if _, err := e.Reserve(t.Context(), reservation("req_1", 1)); !errors.Is(err, ledger.ErrNotFound) {
+			t.Errorf("of nobody: %v", err)
+		}
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		for i := range 2 {
+			got, err := e.Reserve(t.Context(), reservation("req_1", 60))
+			reserved(t, "reserve", got, err, [3]pricing.Nano{60, 60, 40})
+			if got.Duplicate != (i > 0) {
+				t.Errorf("%+v", got)
+			}
+		}
+		got, err := e.Reserve(t.Context(), reservation("req_2", 41))
+		if !errors.Is(err, ledger.ErrInsufficient) || got.Available() != 40 || got.Account.Balance != 100 {
+			t.Errorf("too much: %+v, %v", got, err)
+		}
+		got, err = e.Reserve(t.Context(), reservation("req_2", 40))
+		reserved(t, "the rest", got, err, [3]pricing.Nano{40, 100, 0})
+		end := settlement("req_1", "default/a", 25)
+		for range 2 {
+			got, err = e.FinishReservation(t.Context(), end)
+			reserved(t, "finish", got, err, [3]pricing.Nano{25, 65, 35})
+		}
+		if _, err := e.ExtendReservation(t.Context(), "default/a", "req_1", 1, 1); !errors.Is(err, ledger.ErrNotFound) {
+			t.Errorf("extending what has finished: %v", err)
+		}
+		got, err = e.ExtendReservation(t.Context(), "default/a", "req_2", 35, 1)
+		reserved(t, "extend", got, err, [3]pricing.Nano{75, 100, 0})
+		if _, err := e.ExtendReservation(t.Context(), "default/a", "req_2", 1, 1); !errors.Is(err, ledger.ErrInsufficient) {
+			t.Errorf("extending too far: %v", err)
+		}
+		e.sound(t)
+		for range 2 {
+			if got := e.only(t, end); got.Account.Balance != 75 {
+				t.Errorf("settled: %+v", got)
+			}
+			if n := e.number(t, "SELECT held FROM accounts"); n != 75 {
+				t.Errorf("%d are held after settling", n)
+			}
+		}
+		for range 2 {
+			if err := e.ReleaseReservation(t.Context(), "default/a", "req_2"); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := e.number(t, "SELECT held + (SELECT COUNT(*) FROM holds) FROM accounts"); n != 0 {
+			t.Errorf("%d are held in the end", n)
+		}
+		e.sound(t)
+	})
+}
+
+func TestReserveWithinAShareAndTheOverdraft(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, _ = e.at(t)
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		if _, err := e.SetOverdraft(t.Context(), "default/a", 20); err != nil {
+			t.Fatal(err)
+		}
+		half := reservation("req_1", 61)
+		half.Divisor = 2
+		if _, err := e.Reserve(t.Context(), half); !errors.Is(err, ledger.ErrInsufficient) {
+			t.Errorf("more than half: %v", err)
+		}
+		half.Amount = 60
+		got, err := e.Reserve(t.Context(), half)
+		reserved(t, "half", got, err, [3]pricing.Nano{60, 60, 60})
+		got, err = e.Reserve(t.Context(), reservation("req_2", 60))
+		reserved(t, "the rest", got, err, [3]pricing.Nano{60, 120, 0})
+		other := reservation("req_1", 1)
+		other.Account = "default/b"
+		e.granted(t, "default/b", 10)
+		if _, err := e.Reserve(t.Context(), other); !errors.Is(err, ledger.ErrConflict) {
+			t.Errorf("the request of another account: %v", err)
+		}
+		e.sound(t)
+	})
+}
+
+func TestReap(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, now := e.at(t)
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		for i := range 3 {
+			if _, err := e.Reserve(t.Context(), reservation(fmt.Sprint("req_", i), 10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := settlement("req_0", "default/a", 7)
+		if _, err := e.FinishReservation(t.Context(), done); err != nil {
+			t.Fatal(err)
+		}
+		now.Store(soon - 1)
+		if gone, err := e.ExpiredReservations(t.Context(), 10); err != nil || len(gone) != 0 {
+			t.Errorf("%v, %v", gone, err)
+		}
+		if n, err := e.RenewReservations(t.Context(), "pod-2", soon+5); err != nil || n != 0 {
+			t.Errorf("another owner renews %d, %v", n, err)
+		}
+		now.Store(soon)
+		gone, err := e.ExpiredReservations(t.Context(), 10)
+		want := []ledger.Reservation{reservation("req_0", 7), reservation("req_1", 10), reservation("req_2", 10)}
+		want[0].Record = &done
+		if diff := cmp.Diff(want, gone); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+		batch := []ledger.Settlement{*gone[0].Record, orphan("req_1", 4)}
+		if _, err := e.Settle(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := e.RenewReservations(t.Context(), "pod-1", soon+5); err != nil || n != 1 {
+			t.Errorf("renewed %d, %v", n, err)
+		}
+		if gone, err := e.ExpiredReservations(t.Context(), 10); err != nil || len(gone) != 0 {
+			t.Errorf("%v, %v", gone, err)
+		}
+		e.is(t, 89, left{"1", 89})
+	})
+}
+
+// TestReserveConcurrently: however many ask at a time, no more is held than there is.
+func TestReserveConcurrently(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e.granted(t, "default/a", 100)
+		var wg sync.WaitGroup
+		var admitted atomic.Int64
+		for i := range 24 {
+			wg.Go(func() {
+				got, err := e.Reserve(t.Context(), reservation(fmt.Sprint("req_", i/2), 10)) // each twice
+				switch {
+				case err == nil && !got.Duplicate:
+					admitted.Add(1)
+				case err != nil && !errors.Is(err, ledger.ErrInsufficient):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := e.number(t, "SELECT held FROM accounts"); n != 100 || admitted.Load() != 10 {
+			t.Errorf("%d held, %d admitted", n, admitted.Load())
+		}
+		e.sound(t)
+	})
+}
+
+func TestReservationsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e.granted(t, "default/a", 100)
+		for name, change := range map[string]func(*ledger.Reservation){
+			"no id": func(r *ledger.Reservation) { r.RequestID = "" }, "negative": func(r *ledger.Reservation) { r.Amount = -1 },
+			"no owner": func(r *ledger.Reservation) { r.Owner = "" }, "no end": func(r *ledger.Reservation) { r.ExpiresAt = 0 },
+		} {
+			r := reservation("req_1", 1)
+			change(&r)
+			if _, err := e.Reserve(t.Context(), r); err == nil {
+				t.Errorf("%s: taken", name)
+			}
+		}
+		if _, err := e.FinishReservation(t.Context(), settlement("req_9", "default/a", 1)); !errors.Is(err, ledger.ErrNotFound) {
+			t.Errorf("finishing what does not hold: %v", err)
+		}
+		if _, err := e.ExtendReservation(t.Context(), "default/a", "req_9", 1, 1); !errors.Is(err, ledger.ErrNotFound) {
+			t.Errorf("extending what does not hold: %v", err)
+		}
+		if n := e.number(t, "SELECT held FROM accounts"); n != 0 {
+			t.Errorf("%d are held", n)
+		}
+	})
+}
