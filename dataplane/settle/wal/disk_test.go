@@ -105,6 +105,32 @@ func TestFailedWrites(t *testing.T) {
 	}
 }
 
+// A segment that could be made only by half, and not be deleted either, takes nobody's place.
+func TestFailedMaking(t *testing.T) {
+	dir, fail := t.TempDir(), true
+	l := open(t, dir, wal.Options{}.WithMaking(func(path string) (wal.File, error) {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+		if fail {
+			return nil, errors.Join(syscall.EIO, err, f.Close())
+		}
+		return f, err
+	}))
+	if _, err := l.Append(entry("lost")); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	fail = false
+	appendTo(t, l, "a")
+	l.Abandon()
+	if n := len(segmentsIn(t, dir)); n != 2 {
+		t.Errorf("%d segments", n)
+	}
+	l = open(t, dir, wal.Options{})
+	wantIDs(t, l, "a")
+	if n := len(segmentsIn(t, dir)); n != 1 {
+		t.Errorf("%d segments, one of them empty", n)
+	}
+}
+
 // A sync that fails is told once: the system forgets what it could not write. What comes later goes elsewhere.
 func TestFailedSync(t *testing.T) {
 	dir, d := t.TempDir(), newDisk()

@@ -31,6 +31,12 @@ func (o Options) WithFiles(wrap func(*os.File) File) Options {
 	return o
 }
 
+// WithMaking puts something in the place of the making of files.
+func (o Options) WithMaking(fn func(path string) (File, error)) Options {
+	o.create = fn
+	return o
+}
+
 // Scan is what is sound in the bytes of a segment, by sequence, and how many places are not.
 func Scan(data []byte) (sequences []uint64, torn, corrupt int) {
 	records, damages := scan(data)
