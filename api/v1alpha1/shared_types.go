@@ -61,6 +61,12 @@ type NamespaceScope struct {
 // +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`
 type Decimal string
 
+// Factor is a decimal string from 0 to 1000 with at most nine digits after the point.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=14
+// +kubebuilder:validation:Pattern=`^(1000(\.0{1,9})?|(0|[1-9][0-9]{0,2})(\.[0-9]{1,9})?)$`
+type Factor string
+
 // Conditions that more than one kind carries. Each kind lists the ones it has.
 const (
 	// ConditionAccepted says whether the spec makes sense by itself and against its peers (duplicates, conflicts).

@@ -76,8 +76,7 @@ type TierSpec struct {
 	// markup multiplies what the keys are charged: "1.2" is a fifth more than the Model's pricing. At most "1000"; the
 	// default is "1".
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(1000(\\.0+)?|[0-9]{1,3}(\\.[0-9]+)?)$')",message="markup must be at most 1000"
-	Markup *Decimal `json:"markup,omitempty"`
+	Markup *Factor `json:"markup,omitempty"`
 
 	// upgradeURL is where a caller who meets a limit can get a larger tier; a 429 names it.
 	// +optional

@@ -1384,7 +1384,7 @@ func (in *TierSpec) DeepCopyInto(out *TierSpec) {
 	}
 	if in.Markup != nil {
 		in, out := &in.Markup, &out.Markup
-		*out = new(Decimal)
+		*out = new(Factor)
 		**out = **in
 	}
 	in.AllowedNamespaces.DeepCopyInto(&out.AllowedNamespaces)
