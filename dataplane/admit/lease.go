@@ -178,8 +178,8 @@ func (r *Redis) Owners() int64 {
 	return r.owner.live
 }
 
-// Keep renews the lease three times in its life, looks for a new epoch every second, and syncs on one and every
-// SyncEvery. It says what went wrong and goes on. See Owner.
+// Keep renews the lease three times in its life, looks for a new epoch every second, and syncs on one, on a new
+// connection and every SyncEvery. It says what went wrong and goes on. See Owner.
 func (r *Redis) Keep(ctx context.Context, tell func(error)) {
 	if r.owner == nil {
 		tell(errNoOwner)
@@ -191,6 +191,7 @@ func (r *Redis) Keep(ctx context.Context, tell func(error)) {
 		var errs []error
 		changed, err := r.look(ctx)
 		errs = append(errs, err)
+		changed = r.owner.distrust() || changed
 		if changed || now.Sub(renewed) >= r.opts.Lease/3-every {
 			err := r.Renew(ctx)
 			if errs = append(errs, err); err == nil {

@@ -1,11 +1,15 @@
 package admit
 
 import (
+	"context"
+	"crypto/tls"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -16,6 +20,10 @@ type owner struct {
 	base  string
 	clock func() time.Time // a monotonic one
 	turn  chan struct{}    // has room for whoever may talk about the lease
+
+	// dialled: there is a new connection, and another store may be at its end, which lacks what the last one took in its last
+	// second. No epoch tells of that.
+	dialled atomic.Bool
 
 	mu       sync.Mutex
 	name     string // base and a serial: a lease that was lost does not come back
@@ -99,6 +107,28 @@ func (o *owner) sawEpoch(epoch int64) (changed bool) {
 	return changed
 }
 
+// dial opens a connection as the driver would, and notes it.
+func (o *owner) dial(ctx context.Context, address string, dialer *net.Dialer, secure *tls.Config) (net.Conn, error) {
+	o.dialled.Store(true)
+	if secure != nil {
+		return (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, "tcp", address)
+	}
+	return dialer.DialContext(ctx, "tcp", address)
+}
+
+// distrust has every account synced before the next admission on it, if there is a new connection.
+func (o *owner) distrust() bool {
+	if !o.dialled.Swap(false) {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, a := range o.accounts {
+		a.lost, a.rounds = true, syncRounds
+	}
+	return true
+}
+
 // of is the state of an account; the caller holds mu.
 func (o *owner) of(account string) *ownAccount {
 	a := o.accounts[account]
@@ -108,6 +138,16 @@ func (o *owner) of(account string) *ownAccount {
 	}
 	a.idle = 0
 	return a
+}
+
+// holdsAny says whether there is a hold that the store should have.
+func (a *ownAccount) holdsAny() bool {
+	for _, h := range a.holds {
+		if h.known {
+			return true
+		}
+	}
+	return false
 }
 
 // begin notes that an admission is asked for, before it is.

@@ -130,6 +130,7 @@ func NewRedis(o Options) (*Redis, error) {
 	r := &Redis{opts: o, driver: driver, epoch: newEpoch()}
 	if o.Owner != "" {
 		r.owner = newOwner(o.Owner)
+		r.driver.DialCtxFn = r.owner.dial
 	}
 	return r, nil
 }
@@ -163,7 +164,7 @@ func (r *Redis) Ping(ctx context.Context) error {
 func (r *Redis) do(ctx context.Context, what string, call func(context.Context, rueidis.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	for {
+	for said := error(nil); ; {
 		c, err := r.connect(ctx)
 		if err == nil {
 			err = call(ctx, c)
@@ -176,8 +177,12 @@ func (r *Redis) do(ctx context.Context, what string, call func(context.Context, 
 			r.drop(c)
 		}
 		if !passes || !rest(ctx, askAgain) {
+			if ctx.Err() != nil {
+				err = errors.Join(err, said) // why there was no time left
+			}
 			return fmt.Errorf("%s in redis: %w", what, err)
 		}
+		said = err
 	}
 }
 

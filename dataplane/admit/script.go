@@ -91,6 +91,11 @@ func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool
 		if err != nil {
 			return err
 		}
+		if !preview {
+			if err := r.syncLost(ctx, q.Account); err != nil {
+				return err
+			}
+		}
 		for range joinAttempts {
 			var m membership
 			if r.owner != nil && !preview {

@@ -65,9 +65,10 @@ func (r *Redis) syncLost(ctx context.Context, account string) error {
 	if r.owner == nil {
 		return nil
 	}
+	r.owner.distrust()
 	r.owner.mu.Lock()
 	a := r.owner.accounts[account]
-	lost := a != nil && a.lost
+	lost := a != nil && a.lost && a.holdsAny()
 	r.owner.mu.Unlock()
 	if !lost {
 		return nil
