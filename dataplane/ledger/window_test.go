@@ -1,0 +1,141 @@
+package ledger_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// TestCheckWindowFinds breaks a sound ledger of grants, an orphan and a reservation in ways that Check and CheckWindow know; a
+// window beside it finds nothing, except of what has no time.
+func TestCheckWindowFinds(t *testing.T) {
+	inside := ledger.Span{From: 1_699_920_000_000_000, To: 1_700_006_400_000_000} // the clock's day
+	beside := ledger.Span{From: 1_700_006_400_000_000, To: 1_800_000_000_000_000}
+	for sql, want := range map[string]string{
+		"UPDATE credit_grants SET remaining = 1":                                                             "grant grant:1: amount 100, but its draws and what remains are 6",
+		"UPDATE credit_grants SET remaining = 0":                                                             "account default/a: 95 to spend, but 0 remains of its grants",
+		"UPDATE accounts SET held = 8":                                                                       "account default/a: 8 held, but its reservations are 7",
+		"DELETE FROM usage_logs WHERE request_id = 'req_1'":                                                  "settlement settle:req_1: it has 0 rows of usage, expected 1",
+		"UPDATE usage_logs SET cost = 4 WHERE request_id = 'req_1'":                                          "request req_1: charged 2, but it costs 4",
+		"UPDATE usage_logs SET held = 1 WHERE request_id = 'req_2'":                                          "orphan req_2: charged 3 of the 1 it held, which is not its policy's floor",
+		"UPDATE usage_logs SET request_id = 'req_9' WHERE request_id = 'req_1'":                              "request req_9: charged 2, but it has 0 settlements",
+		"UPDATE usage_daily SET charged = 4":                                                                 "account and day default/a 1699920000: rolled up are 4, but its usage sums to 5",
+		"INSERT INTO ledger_tx (idem_key, kind, created_at) VALUES ('adjust:req_2', 'free', 0)":              "orphan req_2: charged 3, though it has 1 adjustments",
+		"INSERT INTO ledger_entries (tx, account, amount) VALUES ('settle:req_0', 'system/x', 1)":            "transaction settle:req_0: an entry of 1, expected 0 entries",
+		"INSERT INTO ledger_tx (idem_key, kind, created_at) VALUES ('adjust:x', 'adjust', 1700000000000000)": "adjustment adjust:x: 0 of 1 settlements",
+	} {
+		t.Run(want, func(t *testing.T) {
+			onEach(t, func(t *testing.T, e env) {
+				e, _ = e.at(t)
+				e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+				free := settlement("req_0", "default/a", 0)
+				free.Evidence = ledger.EvidenceFree
+				e.only(t, free)
+				e.only(t, settlement("req_1", "default/a", 2))
+				e.only(t, orphan("req_2", 3))
+				if _, err := e.Reserve(t.Context(), reservation("req_3", 7)); err != nil {
+					t.Fatal(err)
+				}
+				if p, err := e.CheckWindow(t.Context(), inside, nil); err != nil || len(p) > 0 {
+					t.Fatalf("%q, %v", p, err)
+				}
+				e.exec(t, sql)
+				problems, err := e.CheckWindow(t.Context(), inside, nil)
+				if err != nil || !strings.Contains(strings.Join(problems, "\n"), want) {
+					t.Errorf("CheckWindow = %q, %v", problems, err)
+				}
+				problems, err = e.CheckWindow(t.Context(), beside, nil)
+				if err != nil || len(problems) > 0 && !strings.Contains(sql, "held = 8") {
+					t.Errorf("beside it: %q, %v", problems, err)
+				}
+			})
+		})
+	}
+}
+
+func TestCheckWindowRecosts(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		cost, lines, err := pricing.Cost(pricing.Usage{Input: 1000, Output: 7}, pricing.Price{Input: 2_500_000, Output: 10_000_001, Markup: pricing.Ratio{Num: 12, Den: 10}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		provider, _, err := pricing.Cost(pricing.Usage{Input: 1000, Output: 7}, pricing.Price{Input: 2_500_000, Output: 10_000_001})
+		if err != nil {
+			t.Fatal(err)
+		}
+		right := settlement("req_1", "default/a", cost)
+		right.Lines, right.ProviderCost = lines, provider
+		e.only(t, right)
+		span := ledger.Span{To: 1 << 62}
+		if p, err := e.CheckWindow(t.Context(), span, ledger.FromLines); err != nil || len(p) > 0 {
+			t.Errorf("%q, %v", p, err)
+		}
+		r, err := e.Receipt(t.Context(), "default/a", "req_1")
+		if err != nil || r.ProviderCost != provider {
+			t.Errorf("%+v, %v", r, err)
+		}
+		wrong, lacking, unknown := right, right, right
+		wrong.RequestID, wrong.ProviderCost = "req_2", provider+1
+		lacking.RequestID, lacking.ProviderCost, lacking.Cost, lacking.Charged = "req_3", 0, cost+1, 0
+		unknown.RequestID, unknown.Lines = "req_4", []pricing.Line{{Quantity: -1}}
+		for _, s := range []ledger.Settlement{wrong, lacking, unknown} {
+			e.only(t, s)
+		}
+		p, err := e.CheckWindow(t.Context(), span, ledger.FromLines)
+		if err != nil || len(p) != 3 || !strings.HasPrefix(p[0], "request req_2: its row says that its provider asks") ||
+			!strings.HasPrefix(p[1], "request req_3: its row says that it costs") || !strings.HasPrefix(p[2], "request req_4: what it should cost is not known") {
+			t.Errorf("%q, %v", p, err)
+		}
+		if _, err := e.CheckWindow(t.Context(), ledger.Span{From: 2, To: 1}, nil); err == nil {
+			t.Error("a window that ends before it begins")
+		}
+	})
+}
+
+func TestEntriesAndProviderUsage(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, now := e.at(t)
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		began := now.Add(10)
+		s := settlement("req_1", "default/a", 5)
+		s.ProviderCost = 4
+		e.only(t, s)
+		if _, err := e.Adjust(t.Context(), ledger.Adjustment{ID: "x", Account: "default/a", Amount: -1, Reason: "why"}); err != nil {
+			t.Fatal(err)
+		}
+		read := func(w ledger.Span) (out []ledger.Entry) {
+			if err := e.Entries(t.Context(), w, func(x ledger.Entry) error { out = append(out, x); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		want := []ledger.Entry{
+			{"grant:1", "grant", "default/a", 100, "test", began - 10}, {"grant:1", "grant", "system/promo", -100, "test", began - 10},
+			{"correction:x", "correction", "default/a", -1, "why", began}, {"correction:x", "correction", "system/correction", 1, "why", began},
+			{"settle:req_1", "settle", "default/a", -5, "", began}, {"settle:req_1", "settle", "system/revenue", 5, "", began},
+		}
+		if diff := cmp.Diff(want, read(ledger.Span{To: began + 1})); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(want[:2], read(ledger.Span{To: began})); diff != "" {
+			t.Error(diff)
+		}
+		row := ledger.ProviderRow{RequestID: "req_1", UpstreamID: "chatcmpl-1", Provider: "p", Model: "m", InputTokens: 12, OutputTokens: 5, Cost: 4, FinishedAt: s.FinishedAt}
+		for provider, want := range map[string][]ledger.ProviderRow{"": {row}, "p": {row}, "q": nil} {
+			var got []ledger.ProviderRow
+			err := e.ProviderUsage(t.Context(), provider, ledger.Span{From: s.FinishedAt, To: s.FinishedAt + 1}, func(r ledger.ProviderRow) error { got = append(got, r); return nil })
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Error(err, diff)
+			}
+		}
+		stop := errors.New("stop")
+		if err := e.Entries(t.Context(), ledger.Span{To: 1 << 62}, func(ledger.Entry) error { return stop }); !errors.Is(err, stop) {
+			t.Errorf("%v", err)
+		}
+	})
+}
