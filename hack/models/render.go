@@ -90,9 +90,6 @@ func model(b *bytes.Buffer, e catalogue.Entry) error {
 		return fmt.Errorf("%s: %w", e.Model.Name, err)
 	}
 	b.WriteString("---\n")
-	if e.Step > 0 {
-		fmt.Fprintf(b, "# Above %d input tokens the provider asks more than the prices here.\n", e.Step)
-	}
 	b.Write(text)
 	return nil
 }

@@ -31,13 +31,16 @@ type Model struct {
 	Aliases []v1alpha1.PublicName `json:"aliases,omitempty"`
 	// Direct is "No" where the provider has it only on an endpoint that chat completions do not reach.
 	Direct string `json:"direct,omitempty"`
-	// Context and Output are limits in tokens. Above Step input tokens the provider asks more than USD; 0: it does not.
+	// Context and Output are limits in tokens. A request with more than Step input tokens is at the prices of Above, all of it; 0:
+	// none is.
 	Context int64 `json:"context"`
 	Output  int64 `json:"output"`
 	Step    int64 `json:"step,omitempty"`
 	// Can are its capabilities, USD its prices.
 	Can []v1alpha1.Capability `json:"can"`
 	USD Price                 `json:"usd"`
+	// Above has prices of tokens only.
+	Above *Price `json:"above,omitempty"`
 }
 
 // Price is a list price in USD a million tokens, Search in USD a thousand searches.

@@ -109,6 +109,46 @@ func TestPrices(t *testing.T) {
 	}
 }
 
+// TestSteps: where a provider asks more of large requests, it does so for every class of tokens, and the object says so where
+// the model takes requests that large.
+func TestSteps(t *testing.T) {
+	f, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, served := 0, 0
+	for _, m := range f.Models {
+		steps := object("", m, nil).Spec.Pricing.Steps
+		if (m.Step > 0) != (m.Above != nil) || (len(steps) == 1) != (m.Step > 0 && m.Context > m.Step) {
+			t.Errorf("%s: step %d, %+v, as an object %+v", m.Name, m.Step, m.Above, steps)
+		}
+		if m.Above == nil {
+			continue
+		}
+		known++
+		if m.Above.Search != nil {
+			t.Errorf("%s: searches have one price", m.Name)
+		}
+		for _, pair := range [][2]*v1alpha1.Decimal{
+			{&m.USD.Input, &m.Above.Input}, {&m.USD.Output, &m.Above.Output}, {m.USD.CacheRead, m.Above.CacheRead},
+			{m.USD.CacheWrite, m.Above.CacheWrite}, {m.USD.CacheWrite1h, m.Above.CacheWrite1h},
+		} {
+			if (pair[0] == nil) != (pair[1] == nil) || pair[0] != nil && nano(t, *pair[1]) <= nano(t, *pair[0]) {
+				t.Errorf("%s: %+v, above %d tokens %+v", m.Name, m.USD, m.Step, *m.Above)
+			}
+		}
+		if len(steps) == 1 {
+			served++
+			if s := steps[0]; s.AboveInputTokens != m.Step || s.InputPerMillion != m.Above.Input || s.CacheReadPerMillion != m.Above.CacheRead {
+				t.Errorf("%s: %+v", m.Name, s)
+			}
+		}
+	}
+	if known < 15 || served < 5 {
+		t.Errorf("%d models with a step, %d of them served", known, served)
+	}
+}
+
 func nano(t *testing.T, price v1alpha1.Decimal) pricing.Nano {
 	t.Helper()
 	n, err := pricing.ParseUSDPerMillion(string(price))

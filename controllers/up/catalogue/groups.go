@@ -22,8 +22,6 @@ type Entry struct {
 	Model v1alpha1.Model
 	// Vercel is what serves it second; nil: Vercel AI Gateway does not have it.
 	Vercel *v1alpha1.ModelBackend
-	// Step is as in Model.
-	Step int64
 }
 
 // Groups are the providers with all that the catalogue has of them, in its order; the last, Vercel AI Gateway, has no models of
@@ -54,7 +52,7 @@ func Groups() ([]Group, error) {
 // entry makes objects of a model as if there were a key of its provider.
 func (m Model) entry() Entry {
 	owner := m.owner().Name
-	e := Entry{Model: object("", m, m.backends(map[string]string{owner: "any"})), Step: m.Step}
+	e := Entry{Model: object("", m, m.backends(map[string]string{owner: "any"}))}
 	for _, b := range m.backends(map[string]string{vercel: "any"}) {
 		e.Vercel = &b
 	}

@@ -138,9 +138,20 @@ func object(namespace string, m Model, backends []v1alpha1.ModelBackend) v1alpha
 	out.Spec.Pricing = &v1alpha1.ModelPricing{
 		InputPerMillion: m.USD.Input, OutputPerMillion: m.USD.Output,
 		CacheReadPerMillion: m.USD.CacheRead, CacheWritePerMillion: m.USD.CacheWrite, CacheWrite1hPerMillion: m.USD.CacheWrite1h,
-		SearchPerThousand: m.USD.Search,
+		SearchPerThousand: m.USD.Search, Steps: m.steps(),
 	}
 	return out
+}
+
+// steps are the prices of large requests, where the model takes any that large.
+func (m Model) steps() []v1alpha1.PricingStep {
+	if m.Above == nil || m.Context <= m.Step {
+		return nil
+	}
+	return []v1alpha1.PricingStep{{
+		AboveInputTokens: m.Step, InputPerMillion: m.Above.Input, OutputPerMillion: m.Above.Output,
+		CacheReadPerMillion: m.Above.CacheRead, CacheWritePerMillion: m.Above.CacheWrite, CacheWrite1hPerMillion: m.Above.CacheWrite1h,
+	}}
 }
 
 // objectName is a public name as an object may be called.
