@@ -11,11 +11,26 @@ func TestValidate(t *testing.T) {
 		change func(*Snapshot)
 		want   string // part of the error; empty: valid
 	}{
-		"sample":               {func(*Snapshot) {}, ""},
-		"empty":                {func(s *Snapshot) { s.Models = nil }, ""},
-		"unpriced in demo":     {func(s *Snapshot) { s.Mode, s.Models[0].Price = Demo, nil }, ""},
-		"unpriced":             {func(s *Snapshot) { s.Models[0].Price = nil }, "no price"},
-		"negative price":       {func(s *Snapshot) { s.Models[0].Price.OutputPerMillion = -1 }, "negative price"},
+		"sample":           {func(*Snapshot) {}, ""},
+		"empty":            {func(s *Snapshot) { s.Models = nil }, ""},
+		"unpriced in demo": {func(s *Snapshot) { s.Mode, s.Models[0].Price = Demo, nil }, ""},
+		"unpriced":         {func(s *Snapshot) { s.Models[0].Price = nil }, "no price"},
+		"negative price":   {func(s *Snapshot) { s.Models[0].Price.OutputPerMillion = -1 }, "negative price"},
+		"steps": {func(s *Snapshot) {
+			s.Models[0].Price.Steps = []PriceStep{{AboveInput: 100, InputPerMillion: 1}, {AboveInput: 101, InputPerMillion: 2}}
+		}, ""},
+		"steps out of order": {func(s *Snapshot) {
+			s.Models[0].Price.Steps = []PriceStep{{AboveInput: 100}, {AboveInput: 100}}
+		}, "ascending order"},
+		"a step for all":       {func(s *Snapshot) { s.Models[0].Price.Steps = []PriceStep{{}} }, "ascending order"},
+		"a negative step":      {func(s *Snapshot) { s.Models[0].Price.Steps = []PriceStep{{AboveInput: 1, OutputPerMillion: -1}} }, "in a step"},
+		"a provider's":         {func(s *Snapshot) { s.Models[0].Backends[0].Price = &Price{InputPerMillion: 1} }, ""},
+		"a negative one":       {func(s *Snapshot) { s.Models[0].Backends[0].Price = &Price{InputPerMillion: -1} }, "negative price"},
+		"markup":               {func(s *Snapshot) { s.Tiers[0].Markup = &Ratio{12, 10} }, ""},
+		"no markup":            {func(s *Snapshot) { s.Tiers[0].Markup = &Ratio{} }, "no ratio"},
+		"a third":              {func(s *Snapshot) { s.Tiers[0].Markup = &Ratio{1, 3} }, "no ratio"},
+		"too large":            {func(s *Snapshot) { s.Tiers[0].Markup = &Ratio{1001, 1} }, "no ratio"},
+		"a negative ratio":     {func(s *Snapshot) { s.Tiers[0].Markup = &Ratio{-1, 1} }, "no ratio"},
 		"mode":                 {func(s *Snapshot) { s.Mode = "x" }, `mode "x"`},
 		"credits":              {func(s *Snapshot) { s.CreditsPerDollar = 0 }, "creditsPerDollar"},
 		"sequence":             {func(s *Snapshot) { s.Sequence = -1 }, "sequence"},
