@@ -43,14 +43,14 @@ func (s *store) Entries(ctx context.Context, w Span, fn func(Entry) error) error
 type ProviderRow struct {
 	RequestID, UpstreamID, Provider, Model string
 	InputTokens, OutputTokens              int64        // Input has cached and cache writing tokens, too
-	Cost                                   pricing.Nano // of the provider
+	Cost                                   pricing.Nano // what the provider asks; where the row does not say it, what the request costs
 	FinishedAt                             int64
 }
 
 // ProviderUsage reads what was used of a provider. Answers that were free for the customer count, if the provider asks for
 // them.
 func (s *store) ProviderUsage(ctx context.Context, provider string, w Span, fn func(ProviderRow) error) error {
-	const sql = "SELECT request_id, upstream_id, provider, model, input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens, provider_cost, finished_at " +
+	const sql = "SELECT request_id, upstream_id, provider, model, input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens, CASE WHEN provider_cost = 0 THEN cost ELSE provider_cost END, finished_at " +
 		"FROM usage_logs WHERE finished_at >= $1 AND finished_at < $2 AND ($3 = '' OR provider = $3) ORDER BY finished_at, request_id"
 	err := s.db.Snapshot(ctx, func(tx sqldb.Tx) error {
 		return tx.Each(ctx, sql, []any{w.From, w.To, provider}, func(scan func(...any) error) error {

@@ -1,5 +1,5 @@
-// Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant`, `layers keys` and
-// `layers ledger check`.
+// Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant`, `layers keys` and `layers
+// ledger` with check, adjust, overdraft, export and reconcile.
 package cli
 
 import (
@@ -106,37 +106,9 @@ func NewMigrateCommand() *cobra.Command {
 	return cmd
 }
 
-// NewLedgerCommand is `layers ledger`, with `check` below it.
+// NewLedgerCommand is `layers ledger`, with what looks after a ledger below it.
 func NewLedgerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ledger", Short: "Look after the ledger", Args: cobra.NoArgs}
-	cmd.AddCommand(newCheckCommand())
-	return cmd
-}
-
-// newCheckCommand is `layers ledger check`: it prints what is unsound, a line each, and fails if there is any.
-func newCheckCommand() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Verify that entries sum to zero, and to the balances",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.ready(cmd, func(ctx context.Context, l ledger.Ledger) error {
-				problems, err := l.Check(ctx)
-				if err != nil {
-					return err
-				}
-				for _, p := range problems {
-					fmt.Fprintln(cmd.OutOrStdout(), p)
-				}
-				if len(problems) > 0 {
-					return fmt.Errorf("the ledger is not sound: %d problems", len(problems))
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), "the ledger is sound")
-				return nil
-			})
-		},
-	}
-	t.bind(cmd)
+	cmd.AddCommand(newCheckCommand(), newAdjustCommand(), newOverdraftCommand(), newExportCommand(), newReconcileCommand())
 	return cmd
 }

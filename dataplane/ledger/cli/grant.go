@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -18,7 +19,8 @@ import (
 type grantFlags struct {
 	target
 
-	reason, id string
+	reason, id, kind, source, expires string
+	priority                          int64
 }
 
 // NewGrantCommand is `layers grant ACCOUNT CREDITS`: it adds credits to an account, making it if need be.
@@ -37,6 +39,10 @@ func NewGrantCommand() *cobra.Command {
 	}
 	f.bind(cmd)
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for whoever reads the ledger (required)")
+	cmd.Flags().StringVar(&f.kind, "kind", ledger.GrantManual, "manual, promo, subscription or purchased: the first two are drawn first, purchased is drawn last")
+	cmd.Flags().StringVar(&f.expires, "expires", "", "when what is left is taken away: a day (2030-01-31, UTC), an instant (2030-01-31T12:00:00Z) or a duration from now (720h)")
+	cmd.Flags().Int64Var(&f.priority, "priority", 0, "lower ones are drawn first (default: 10 for manual and promo, 20 for subscription, 30 for purchased)")
+	cmd.Flags().StringVar(&f.source, "source", "", "what the grant is for, such as an invoice: no two grants have the same")
 	cmd.Flags().StringVar(&f.id, "id", "", "id of the grant: the same id again changes nothing (default: a new one, printed)")
 	_ = cmd.MarkFlagRequired("reason") // fails only for a flag that is not there
 	return cmd
@@ -58,22 +64,62 @@ func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 	if err != nil {
 		return err
 	}
-	account = qualified(account)
-	if !accountName.MatchString(account) {
-		return fmt.Errorf("granting: %q is no account: NAMESPACE/NAME in lower case, as an APIKey names it", account)
+	if account, err = named(account); err != nil {
+		return fmt.Errorf("granting: %w", err)
 	}
-	if f.id == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("making an id: %w", err)
-		}
-		f.id = id.String()
+	expires, err := endOf(f.expires, time.Now())
+	if err != nil {
+		return fmt.Errorf("granting: %w", err)
 	}
-	after, err := l.Grant(ctx, ledger.Grant{ID: f.id, Account: account, Amount: amount, Kind: "manual", Reason: f.reason})
+	if f.id, err = idOr(f.id); err != nil {
+		return err
+	}
+	after, err := l.Grant(ctx, ledger.Grant{
+		ID: f.id, Account: account, Amount: amount, Kind: f.kind, Reason: f.reason, Source: f.source, Priority: f.priority, ExpiresAt: expires,
+	})
 	if err != nil {
 		return fmt.Errorf("%w (to try again without granting twice: --id %s)", err, f.id)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "grant %s: %s credits to %s, balance %s credits\n", f.id,
 		pricing.FormatCredits(amount, perDollar), after.ID, pricing.FormatCredits(after.Balance, perDollar))
 	return nil
+}
+
+// named is an account that an APIKey can name.
+func named(account string) (string, error) {
+	if account = qualified(account); !accountName.MatchString(account) {
+		return "", fmt.Errorf("%q is no account: NAMESPACE/NAME in lower case, as an APIKey names it", account)
+	}
+	return account, nil
+}
+
+// idOr is an id that was given, or a new one.
+func idOr(id string) (string, error) {
+	if id != "" {
+		return id, nil
+	}
+	made, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("making an id: %w", err)
+	}
+	return made.String(), nil
+}
+
+// endOf reads an instant after now, or a duration from now, in microseconds; 0: none is given.
+func endOf(text string, now time.Time) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	at, err := instant(text)
+	if d, notDuration := time.ParseDuration(text); notDuration == nil {
+		at, err = now.Add(d), nil
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case !at.After(now):
+		return 0, fmt.Errorf("%s is over already", text)
+	default:
+		return at.UnixMicro(), nil
+	}
 }

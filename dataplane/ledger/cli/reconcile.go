@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+)
+
+// What charges and a provider's usage are compared by.
+const (
+	byDay     = "day"
+	byModel   = "model"
+	byRequest = "request"
+)
+
+// reconcileFlags are what `layers ledger reconcile` is told.
+type reconcileFlags struct {
+	target
+	spanFlags
+
+	file, provider, by, threshold string
+}
+
+// newReconcileCommand is `layers ledger reconcile`: it compares the ledger with what a provider says that it was used.
+func newReconcileCommand() *cobra.Command {
+	var f reconcileFlags
+	cmd := &cobra.Command{
+		Use:   "reconcile",
+		Short: "Compare the ledger with a provider's usage export",
+		Long: "Compare what the ledger says that a provider asks with the provider's own usage export: a CSV file with a header, or a JSON\n" +
+			"array of objects, with these columns in any order (others are ignored):\n\n" +
+			"  cost_usd    what the provider asks, a decimal number of USD (required)\n" +
+			"  date        the day, 2030-01-31, or an instant, RFC 3339 (required for --by day and model)\n" +
+			"  model       the model, under the name that the gateway has for it (required for --by model)\n" +
+			"  request_id  the provider's id of the answer (required for --by request)\n\n" +
+			"Rows of one group are added up. The window is that of the export's days unless flags say otherwise. Every group that\n" +
+			"differs is printed; the drift is the sum of the differences, whatever their sign, in percent of what the provider asks. The\n" +
+			"command fails where that is above the threshold.",
+		Example: "  layers ledger reconcile --import usage.csv --provider openai --by model --threshold 0.5",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.by != byDay && f.by != byModel && f.by != byRequest {
+				return fmt.Errorf("--by is day, model or request, not %q", f.by)
+			}
+			return f.ready(cmd, func(ctx context.Context, l ledger.Ledger) error { return f.run(ctx, cmd, l) })
+		},
+	}
+	f.target.bind(cmd)
+	f.spanFlags.bind(cmd)
+	cmd.Flags().StringVar(&f.file, "import", "", "the provider's usage export, a .csv or .json file (required)")
+	cmd.Flags().StringVar(&f.provider, "provider", "", "the provider's id in the gateway, NAMESPACE/NAME as receipts have it (required)")
+	cmd.Flags().StringVar(&f.by, "by", byDay, "what is compared: day, model (of a day) or request")
+	cmd.Flags().StringVar(&f.threshold, "threshold", "1", "the drift in percent above which the command fails")
+	_ = cmd.MarkFlagRequired("import") // these fail only for a flag that is not there
+	_ = cmd.MarkFlagRequired("provider")
+	return cmd
+}
+
+// group is what is compared: a day, a model of a day, or a request.
+type group struct{ day, model, request string }
+
+func (g group) String() string {
+	if g.request != "" {
+		return g.request
+	}
+	if g.model != "" {
+		return g.day + " " + g.model
+	}
+	return g.day
+}
+
+// pair is what the ledger and the provider say of a group.
+type pair struct{ ours, theirs pricing.Nano }
+
+func (f *reconcileFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledger) error {
+	threshold, err := decimalOf(f.threshold)
+	if err != nil || threshold.Sign() < 0 {
+		return fmt.Errorf("--threshold: %q is no percentage", f.threshold)
+	}
+	file, err := os.Open(f.file)
+	if err != nil {
+		return fmt.Errorf("reading the export: %w", err)
+	}
+	defer file.Close()
+	rows, err := readUsage(file, f.file, f.by)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", f.file, err)
+	}
+	w, err := f.window(rows, time.Now())
+	if err != nil {
+		return err
+	}
+	pairs, err := f.compare(ctx, l, rows, w)
+	if err != nil {
+		return err
+	}
+	return report(cmd.OutOrStdout(), pairs, threshold)
+}
+
+// window is what the flags say, or the days of the export.
+func (f *reconcileFlags) window(rows []usageLine, now time.Time) (ledger.Span, error) {
+	w, err := f.span(now)
+	if err != nil || f.given() {
+		return w, err
+	}
+	var first, last time.Time
+	for _, r := range rows {
+		if !r.at.IsZero() && (first.IsZero() || r.at.Before(first)) {
+			first = r.at
+		}
+		if r.at.After(last) {
+			last = r.at
+		}
+	}
+	if !first.IsZero() {
+		day := 24 * time.Hour
+		w = ledger.Span{From: max(0, first.UTC().Truncate(day).UnixMicro()), To: last.UTC().Truncate(day).Add(day).UnixMicro()}
+	}
+	return w, nil
+}
+
+// compare adds both sides up.
+func (f *reconcileFlags) compare(ctx context.Context, l ledger.Ledger, rows []usageLine, w ledger.Span) (map[group]pair, error) {
+	pairs := map[group]pair{}
+	for _, r := range rows {
+		if at := r.at.UnixMicro(); !r.at.IsZero() && (at < w.From || at >= w.To) {
+			continue
+		}
+		g := f.group(r.at, r.model, r.request)
+		p := pairs[g]
+		p.theirs += r.cost
+		pairs[g] = p
+	}
+	err := l.ProviderUsage(ctx, f.provider, w, func(r ledger.ProviderRow) error {
+		id := r.UpstreamID
+		if id == "" {
+			id = r.RequestID // the provider never gave one, so that nothing of the export is the same
+		}
+		g := f.group(time.UnixMicro(r.FinishedAt), r.Model, id)
+		p := pairs[g]
+		p.ours += r.Cost
+		pairs[g] = p
+		return nil
+	})
+	return pairs, err
+}
+
+func (f *reconcileFlags) group(at time.Time, model, request string) group {
+	switch day := at.UTC().Format(time.DateOnly); f.by {
+	case byRequest:
+		return group{request: request}
+	case byModel:
+		return group{day: day, model: model}
+	default:
+		return group{day: day}
+	}
+}
+
+// report prints what differs and the drift, and fails where that is above the threshold.
+func report(out io.Writer, pairs map[group]pair, threshold *big.Rat) error {
+	if len(pairs) == 0 {
+		return errors.New("there is nothing to compare: neither the ledger nor the export has usage in the window")
+	}
+	ours, theirs, drift := new(big.Int), new(big.Int), new(big.Int)
+	order := slices.SortedFunc(maps.Keys(pairs), func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.model, b.model), cmp.Compare(a.request, b.request))
+	})
+	for _, g := range order {
+		p := pairs[g]
+		ours.Add(ours, big.NewInt(p.ours))
+		theirs.Add(theirs, big.NewInt(p.theirs))
+		if d := p.ours - p.theirs; d != 0 {
+			drift.Add(drift, new(big.Int).Abs(big.NewInt(d)))
+			fmt.Fprintf(out, "%s: the ledger has %s USD, the provider %s USD, difference %s USD\n", g, pricing.FormatUSD(p.ours), pricing.FormatUSD(p.theirs), pricing.FormatUSD(d))
+		}
+	}
+	percent := "unbounded"
+	above := drift.Sign() > 0
+	if theirs.Sign() > 0 {
+		share := new(big.Rat).SetFrac(new(big.Int).Mul(drift, big.NewInt(100)), theirs)
+		percent, above = share.FloatString(3)+" %", share.Cmp(threshold) > 0
+	}
+	fmt.Fprintf(out, "ledger %s USD, provider %s USD, drift %s USD (%s) in %d groups\n",
+		usd(ours), usd(theirs), usd(drift), percent, len(pairs))
+	if above {
+		return fmt.Errorf("the drift is above the threshold of %s %%", threshold.RatString())
+	}
+	return nil
+}
+
+// usd writes a sum of nano-USD.
+func usd(nano *big.Int) string {
+	return new(big.Rat).SetFrac(nano, big.NewInt(1_000_000_000)).FloatString(9)
+}
