@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
@@ -20,6 +21,15 @@ func priceOf(p *snapshot.Price, tier *snapshot.Tier) pricing.Price {
 	}
 	if tier != nil && tier.Markup != nil {
 		out.Markup = pricing.Ratio{Num: tier.Markup.Num, Den: tier.Markup.Den}
+	}
+	return out
+}
+
+// info is what the caller sees of a model, at its own tier's prices.
+func (c *caller) info(m *snapshot.Model) openai.ModelInfo {
+	out := openai.Info(m)
+	if m.Price != nil {
+		out.Markup = priceOf(m.Price, c.tier).Markup.String()
 	}
 	return out
 }

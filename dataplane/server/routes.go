@@ -140,7 +140,7 @@ func (s *Server) listModels(w *answer, r *http.Request, rec *observe.Record) err
 		s.writeJSON(w, anthropic.ModelList(infos(models, anthropic.Info)))
 		return nil
 	}
-	s.writeJSON(w, openai.ModelList(infos(models, openai.Info)))
+	s.writeJSON(w, openai.ModelList(infos(models, c.info)))
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (s *Server) getModel(w *answer, r *http.Request, rec *observe.Record) error
 		s.writeJSON(w, anthropic.ModelObject(anthropic.Info(m)))
 		return nil
 	}
-	s.writeJSON(w, openai.ModelObject(openai.Info(m)))
+	s.writeJSON(w, openai.ModelObject(c.info(m)))
 	return nil
 }
 

@@ -24,6 +24,8 @@ type ModelInfo struct {
 	Capabilities []string
 	// Price is nil where nothing is charged.
 	Price *snapshot.Price
+	// Markup is what the caller's tier multiplies all of it by, as a decimal; empty: nothing.
+	Markup string
 }
 
 // Info is what clients see of a model. Its owner is the part of the name before the slash, as people expect.
@@ -78,6 +80,19 @@ type pricesPerMillion struct {
 	CacheWrite   json.Number `json:"cache_write"`
 	CacheWrite1h json.Number `json:"cache_write_1h,omitempty"`
 	Searches     json.Number `json:"thousand_web_searches,omitempty"`
+	// Markup multiplies all of these for the caller's tier.
+	Markup json.Number `json:"markup,omitempty"`
+	// Steps are the prices of the whole request where its input has more tokens than a number.
+	Steps []stepPerMillion `json:"steps,omitempty"`
+}
+
+type stepPerMillion struct {
+	AboveInput   int64       `json:"above_input_tokens"`
+	Input        json.Number `json:"input"`
+	Output       json.Number `json:"output"`
+	CacheRead    json.Number `json:"cache_read"`
+	CacheWrite   json.Number `json:"cache_write"`
+	CacheWrite1h json.Number `json:"cache_write_1h,omitempty"`
 }
 
 type modelList struct {
@@ -98,6 +113,7 @@ func (m ModelInfo) object() modelObject {
 	}
 	if m.Price != nil {
 		o.Pricing, o.PerMillion = unitsOf(m.Price), millionsOf(m.Price)
+		o.PerMillion.Markup = json.Number(m.Markup)
 	}
 	return o
 }
@@ -112,12 +128,21 @@ func unitsOf(p *snapshot.Price) *unitPrices {
 
 func millionsOf(p *snapshot.Price) *pricesPerMillion {
 	usd := func(nano int64) json.Number { return json.Number(pricing.FormatUSD(nano)) }
-	return &pricesPerMillion{
+	out := &pricesPerMillion{
 		Currency: "USD", Input: usd(p.InputPerMillion), Output: usd(p.OutputPerMillion),
 		CacheRead: usd(orInput(p.CacheReadPerMillion, p)), CacheWrite: usd(orInput(p.CacheWritePerMillion, p)),
 		CacheWrite1h: json.Number(ifPriced(p.CacheWrite1hPerMillion, pricing.FormatUSD)),
 		Searches:     json.Number(ifPriced(p.SearchPerMillion, perThousand)),
 	}
+	for _, s := range p.Steps {
+		base := &snapshot.Price{InputPerMillion: s.InputPerMillion}
+		out.Steps = append(out.Steps, stepPerMillion{
+			AboveInput: s.AboveInput, Input: usd(s.InputPerMillion), Output: usd(s.OutputPerMillion),
+			CacheRead: usd(orInput(s.CacheReadPerMillion, base)), CacheWrite: usd(orInput(s.CacheWritePerMillion, base)),
+			CacheWrite1h: json.Number(ifPriced(s.CacheWrite1hPerMillion, pricing.FormatUSD)),
+		})
+	}
+	return out
 }
 
 func orInput(price *int64, p *snapshot.Price) int64 {
