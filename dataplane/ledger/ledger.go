@@ -322,11 +322,12 @@ type Ledger interface {
 	// CreditsPerDollar pins what a credit is, once for each ledger: it stores want if nothing is stored yet and answers
 	// what is stored (0 asks only). The caller refuses to serve where that is not what it was told.
 	CreditsPerDollar(ctx context.Context, want int64) (int64, error)
-	// Check verifies that entries sum to zero for each transaction and to the balance for each account, and answers
-	// what does not; empty: sound.
+	// Check verifies that entries sum to zero for each transaction and to the balance for each account, that draws and what
+	// remains are each grant's amount, that each request was settled once and adjusted at most once, and that roll-ups are what
+	// they roll up. It answers what is not so; empty: sound.
 	Check(ctx context.Context) ([]string, error)
-	// CheckWindow verifies P1, P2 and P3 (see docs) of what was posted and finished in a window, and every account that had
-	// entries in it; recost, if it is set, is asked what each request of it should have cost.
+	// CheckWindow verifies the same of what was posted and finished in a window, and of every account that had entries in it;
+	// also that every settlement of it still has its usage row. recost, if it is set, is asked what each request should have cost.
 	CheckWindow(ctx context.Context, w Span, recost Recost) ([]string, error)
 	// Entries calls fn for every entry that was posted in a window, in the order in which they were.
 	Entries(ctx context.Context, w Span, fn func(Entry) error) error

@@ -61,5 +61,12 @@ func TestWithoutDDL(t *testing.T) {
 	if _, err := app.CreditsPerDollar(t.Context(), 100); err != nil {
 		t.Error(err)
 	}
+	if n, err := app.MakePartitions(t.Context(), ledger.MonthsAhead+1); err != nil || n != 1 {
+		t.Errorf("made %d months, %v", n, err)
+	}
+	if _, err := app.Reserve(t.Context(), ledger.Reservation{RequestID: "req_2", Account: "default/acme", Amount: 5, Owner: "pod", ExpiresAt: 1}); err != nil {
+		t.Error(err)
+	}
+	app.only(t, settlement("req_2", "default/acme", 5))
 	app.sound(t)
 }

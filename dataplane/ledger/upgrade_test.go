@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +82,64 @@ func TestUpgrade(t *testing.T) {
 			e.sound(t)
 		}
 		e.only(t, settlement("req_6", "default/a", 3))
+		e.sound(t)
+	})
+}
+
+// TestUpgradeOfGrants: what was granted and spent by a version that knew no draws is drawn when the account changes next, also
+// where replicas of that version go on beside this one.
+func TestUpgradeOfGrants(t *testing.T) {
+	onEachEmpty(t, func(t *testing.T, e env) {
+		e.first(t)
+		grantAsFirst := func(id, kind string, amount int) {
+			e.exec(t, fmt.Sprintf("INSERT INTO ledger_tx (idem_key, kind, created_at) VALUES ('grant:%s', 'grant', 0)", id))
+			e.exec(t, fmt.Sprintf("INSERT INTO ledger_entries VALUES ('grant:%s', 'default/a', %d), ('grant:%s', 'system/%s', -%d)", id, amount, id, kind, amount))
+			e.exec(t, fmt.Sprintf("INSERT INTO credit_grants (idem_key, account, kind, amount, reason, created_at) VALUES ('grant:%s', 'default/a', '%s', %d, 'r', 0)", id, kind, amount))
+			e.exec(t, fmt.Sprintf("UPDATE accounts SET balance = balance + %d, version = version + 1 WHERE id = 'default/a'", amount))
+		}
+		e.exec(t, "INSERT INTO accounts (id, created_at) VALUES ('default/a', 0)")
+		grantAsFirst("1", "promo", 8)
+		grantAsFirst("2", "manual", 20)
+		e.settleAsFirst(t, "req_1", "key_1", leapDay)
+		e.settleAsFirst(t, "req_2", "key_1", leapDay)
+		e.exec(t, "INSERT INTO usage_logs SELECT 'req_0', account, key_id, model, provider, backend, '', 1, 0, 0, 1, 0, '[]', 'v', 0, 0, 5, 'free', 502, stream, 0, finished_at FROM usage_logs WHERE request_id = 'req_1'")
+		if err := e.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.is(t, 18, left{"1", 8}, left{"2", 20})
+		if e.dialect == "postgres" {
+			if n := e.number(t, "SELECT COUNT(*) FROM usage_logs_2024_02"); n != 3 {
+				t.Errorf("February has %d rows", n)
+			}
+			e.settleAsFirst(t, "req_3", "key_1", dayAfter)
+			grantAsFirst("3", "manual", 5)
+			e.sound(t)
+		}
+		paid := settlement("req_4", "default/a", 3)
+		e.only(t, paid)
+		if e.dialect == "postgres" {
+			e.is(t, 15, left{"1", 0}, left{"2", 10}, left{"3", 5})
+		} else {
+			e.is(t, 15, left{"1", 0}, left{"2", 15})
+		}
+		if n := e.number(t, "SELECT SUM(amount) FROM grant_draws WHERE tx = 'settle:req_4'"); n != 3 {
+			t.Errorf("req_4 drew %d", n)
+		}
+		again := settlement("req_0", "default/a", 9)
+		if got := e.only(t, again); !got.Duplicate {
+			t.Errorf("what was free was charged: %+v", got)
+		}
+		if got := e.only(t, settlement("req_1", "default/a", 5)); !got.Duplicate {
+			t.Errorf("%+v", got)
+		}
+		days, err := e.DailyUsage(t.Context(), "default/a", 1709164800, 1709164801)
+		if err != nil || len(days) != 1 || days[0].Requests != 3 || days[0].Charged != 10 || days[0].ProviderCost != 10 {
+			t.Errorf("%+v, %v", days, err)
+		}
+		r, err := e.Receipt(t.Context(), "default/a", "req_1")
+		if err != nil || r.Usage.Input != 1 || r.ProviderCost != 5 || r.TxID != "settle:req_1" {
+			t.Errorf("%+v, %v", r, err)
+		}
 		e.sound(t)
 	})
 }
