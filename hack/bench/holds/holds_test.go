@@ -24,10 +24,15 @@ func trace(t *testing.T) []row {
 }
 
 // byPolicy runs a workload under each policy.
-func byPolicy(w workload) map[string]result {
+func byPolicy(t *testing.T, w workload) map[string]result {
+	t.Helper()
 	out := map[string]result{}
 	for _, p := range policies() {
-		out[p.name] = simulate(w, p)
+		r, err := simulate(w, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[p.name] = r
 	}
 	return out
 }
@@ -35,7 +40,7 @@ func byPolicy(w workload) map[string]result {
 func TestAdaptiveHoldsAvoidRefusals(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3} {
 		for _, w := range []workload{synthetic(seed), replayed(seed, trace(t))} {
-			r := byPolicy(w)
+			r := byPolicy(t, w)
 			worst, adaptive, ideal := r[worstCase], r[adaptiveHolds], r["clairvoyant"]
 			if worst.short-adaptive.short <= worst.short/20 {
 				t.Errorf("%s %d: %d instead of %d 402s", w.name, seed, adaptive.short, worst.short)
@@ -57,7 +62,7 @@ func TestAdaptiveHoldsAvoidRefusals(t *testing.T) {
 func TestBurstsStayWithinASlice(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3} {
 		w := bursts(seed)
-		r := byPolicy(w)
+		r := byPolicy(t, w)
 		adaptive := r[adaptiveHolds]
 		slice := frontier.price.Output * forecast.SliceTokens / 1_000_000
 		if adaptive.deepest > slice*50 || adaptive.stopped == 0 {
@@ -71,7 +76,7 @@ func TestBurstsStayWithinASlice(t *testing.T) {
 
 func TestEveryRequestIsDecidedOnce(t *testing.T) {
 	w := synthetic(4)
-	for name, r := range byPolicy(w) {
+	for name, r := range byPolicy(t, w) {
 		if r.served+r.short+r.tiedUp != len(w.requests) || len(r.refused) != r.short+r.tiedUp {
 			t.Errorf("%s: %d served, %d and %d refused of %d", name, r.served, r.short, r.tiedUp, len(w.requests))
 		}
@@ -89,6 +94,9 @@ func TestMoneyIsKept(t *testing.T) {
 		s.arrive(i, policies()[2])
 	}
 	s.until(1 << 62)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
 	left := s.charged
 	for i := range w.balances {
 		left += s.balance[i] - w.balances[i]
@@ -128,6 +136,16 @@ func TestReplayKeepsSizes(t *testing.T) {
 	for r, n := range want {
 		if got[r]%n != 0 || got[r] == 0 || len(got) != len(want) {
 			t.Fatalf("%+v is %d times in the trace, %d times in the workload", r, n, got[r])
+		}
+	}
+}
+
+func TestWhatHasNoPrice(t *testing.T) {
+	broken := model{"broken", pricing.Price{Input: -1}, 1000, 1000, false, 1}
+	w := workload{balances: []pricing.Nano{1}, requests: []request{{model: &broken, bytes: 10, input: 5}}}
+	for _, p := range policies() {
+		if _, err := simulate(w, p); err == nil {
+			t.Errorf("%s: a negative price is charged", p.name)
 		}
 	}
 }

@@ -61,7 +61,10 @@ func report(out io.Writer, w workload) error {
 	_, _ = fmt.Fprintln(t, "hold\tserved\t402\t429\tclamped\tshortened\tstopped\tcharged $\toverspent $\tworst account $\t")
 	results := map[string]result{}
 	for _, p := range policies() {
-		r := simulate(w, p)
+		r, err := simulate(w, p)
+		if err != nil {
+			return err
+		}
 		results[p.name] = r
 		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t\n", p.name, r.served, r.short, r.tiedUp, r.clamped, r.shortened,
 			r.stopped, usd(r.charged), usd(r.overspent), usd(r.deepest))

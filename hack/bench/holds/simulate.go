@@ -72,6 +72,7 @@ type simulation struct {
 	balance  []pricing.Nano
 	reserved []pricing.Nano
 	running  running
+	err      error // the last that there was
 	result
 }
 
@@ -86,8 +87,8 @@ type call struct {
 	wakes  time.Duration // when it has written what it is held for, or all
 }
 
-// simulate runs a workload to its end.
-func simulate(w workload, p policy) result {
+// simulate runs a workload to its end; an error says that something has no price.
+func simulate(w workload, p policy) (result, error) {
 	s := &simulation{w: w, balance: append([]pricing.Nano(nil), w.balances...), reserved: make([]pricing.Nano, len(w.balances))}
 	s.refused = map[int]bool{}
 	began := time.Unix(1_800_000_000, 0)
@@ -101,7 +102,7 @@ func simulate(w workload, p policy) result {
 		s.overspent += max(0, -b)
 		s.deepest = max(s.deepest, -b)
 	}
-	return s.result
+	return s.result, s.err
 }
 
 // until moves time, and the calls that run.
@@ -127,7 +128,8 @@ func (s *simulation) arrive(id int, p policy) {
 	}
 	need, err := ask.Need()
 	if err != nil {
-		panic(err) // the models' prices are far from any overflow
+		s.err = err
+		return
 	}
 	v := p.hold(s, q, ask, need, s.balance[q.account], s.reserved[q.account])
 	switch v.Mode {
@@ -201,7 +203,7 @@ func (s *simulation) wake(c *call) {
 func (s *simulation) cost(p pricing.Price, input, output int64) pricing.Nano {
 	n, _, err := pricing.Cost(pricing.Usage{Input: input, Output: output}, p)
 	if err != nil {
-		panic(err) // the models' prices are far from any overflow
+		s.err = err
 	}
 	return n
 }

@@ -123,10 +123,10 @@ func replayed(seed uint64, trace []row) workload {
 	r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // the same in every run is the point
 	w := workload{name: "replayed", balances: balances(r, 40)}
 	length := trace[len(trace)-1].at + time.Second
-	for round := time.Duration(0); len(w.requests) < 100*len(w.balances); round++ {
+	for round := time.Duration(0); len(w.requests) < 100*len(w.balances); round += length {
 		for _, t := range trace {
 			q := request{
-				at: round*length + t.at, account: r.IntN(len(w.balances)), model: &frontier, input: t.input, output: t.output,
+				at: round + t.at, account: r.IntN(len(w.balances)), model: &frontier, input: t.input, output: t.output,
 				stream: r.IntN(4) > 0,
 			}
 			w.requests = append(w.requests, q.finished(r))
