@@ -233,8 +233,9 @@ type Owner interface {
 	Renew(ctx context.Context) error
 	// Sync makes the store's holds those of this process, on every account that it has used of late.
 	Sync(ctx context.Context) error
-	// Orphans answers holds of owners whose lease is gone, about so many at most. The caller posts them, then confirms them;
-	// until then they come again. None: there was nothing to do in what was looked at.
+	// Orphans answers holds of owners whose lease is gone, about so many at most. The caller posts them, those that are Finished as
+	// the settlements that they are (an orphan's charge may stand already, and is then adjusted), then confirms them; until then
+	// they come again. None: there was nothing to do in what was looked at.
 	Orphans(ctx context.Context, most int) ([]Orphan, error)
 	// Owners is how many leases lived when this process last renewed its own; 0: not yet.
 	Owners() int64

@@ -52,9 +52,16 @@ func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	if r.owner != nil { // known here before it is told: Sync tells it where this call does not
 		r.owner.finished(f)
 	}
-	return r.do(ctx, "finishing", func(ctx context.Context, c rueidis.Client) error {
-		return finishScript.Exec(ctx, c, keys, args).Error()
+	var there int64
+	err := r.do(ctx, "finishing", func(ctx context.Context, c rueidis.Client) (err error) {
+		there, err = finishScript.Exec(ctx, c, keys, args).AsInt64()
+		return err
 	})
+	if err != nil || there > 0 || r.owner == nil || !r.owner.knows(holdID{f.Account, f.RequestID}) {
+		return err
+	}
+	// The store has lost the hold, or somebody took this process for dead and ended it: until it is settled it has to stand.
+	return r.syncAccount(ctx, f.Account, nil)
 }
 
 // Confirm ends the holds of settled requests. A hold that is not there is no error; a copy that is not there is made, but

@@ -200,6 +200,14 @@ func (o *owner) extended(id holdID, to pricing.Nano) {
 	}
 }
 
+// knows says whether this process holds it.
+func (o *owner) knows(id holdID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h := o.hold(id)
+	return h != nil && h.known
+}
+
 // hold answers a hold, nil where there is none; the caller holds mu.
 func (o *owner) hold(id holdID) *ownHold {
 	if a := o.accounts[id.account]; a != nil {

@@ -190,6 +190,31 @@ func TestZombie(t *testing.T) {
 	})
 }
 
+// A request that was charged as an orphan and then ends leaves its record, though its hold was taken away.
+func TestFinishOfAReapedHold(t *testing.T) {
+	onBothOwned(t, func(t *testing.T, a, b *store) {
+		ctx := context.Background()
+		a.load(1000)
+		q := request(60)
+		a.want(q, Admitted)
+		b.expire("a.1")
+		same(t, "orphans", len(b.orphans()), 1)
+		must(t, b.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: 940, Version: 2}}))
+		same(t, "reaped", a.held(), "0")
+		a.owner.until = time.Time{} // it slept
+		for range 2 {
+			must(t, a.Finish(ctx, Finish{RequestID: q.ID, Account: q.Account, KeyDigest: q.KeyDigest, Actual: 25, Record: []byte("row")}))
+			same(t, "held", a.held(), "25")
+		}
+		b.expire("a.2")
+		got := b.orphans()
+		same(t, "record", len(got) == 1 && got[0].Finished && string(got[0].Record) == "row", true)
+		must(t, a.Release(ctx, q.Account, q.ID))
+		must(t, a.Finish(ctx, Finish{RequestID: q.ID, Account: q.Account, KeyDigest: q.KeyDigest, Actual: 25}))
+		same(t, "once it is settled nothing comes back", a.held(), "0")
+	})
+}
+
 // A lease that has ended but that nobody has given up goes on.
 func TestLateRenewal(t *testing.T) {
 	all := pods(t, "a", "b")

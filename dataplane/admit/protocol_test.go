@@ -176,7 +176,7 @@ func (w *protocol) admit() {
 	w.tb.Fatal("no decision")
 }
 
-// refresh does what is no part of a decision: the beat and the lease.
+// refresh does what is no part of a decision: the beat, the lease, what the store has lost.
 func (w *protocol) refresh(p *pod) error {
 	if p.owner == nil {
 		_, err := p.Preview(context.Background(), request(0))
@@ -185,7 +185,10 @@ func (w *protocol) refresh(p *pod) error {
 	if _, err := p.look(context.Background()); err != nil {
 		return err
 	}
-	return p.Renew(context.Background())
+	if err := p.Renew(context.Background()); err != nil {
+		return err
+	}
+	return p.syncLost(context.Background(), "ns/acme")
 }
 
 func (w *protocol) ask(p *pod, q Request, lost bool) (Decision, error) {
@@ -373,7 +376,7 @@ func (w *protocol) reap() {
 			cost, err = strconv.ParseInt(string(o.Record), 10, 64)
 			must(w.tb, err)
 		}
-		w.tell(p, w.post(o.RequestID, cost, true))
+		w.tell(p, w.post(o.RequestID, cost, !o.Finished))
 	}
 }
 

@@ -1,5 +1,5 @@
 -- Makes a hold its request's actual cost, frees its slot and corrects the token buckets, once; an unknown id changes
--- nothing.
+-- nothing, and is answered with 0.
 --
 -- KEYS  1 record of the request id   2 rates of its key   3 holds   4 running requests
 -- ARGV  1 request id   2 actual cost, nano-USD   3 input tokens   4 output tokens   5 the settlement, any bytes
@@ -7,7 +7,7 @@ local id, actual = ARGV[1], tonumber(ARGV[2])
 local value = redis.call('HGET', KEYS[3], id)
 if not value then return 0 end
 local h = read_hold(value)
-if h.running == '0' then return 0 end
+if h.running == '0' then return 1 end
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
