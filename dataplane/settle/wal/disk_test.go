@@ -130,6 +130,37 @@ func TestFailedMaking(t *testing.T) {
 	}
 }
 
+// Who asks for room, before a request is let in, waits for no disk that hangs.
+func TestFullBesideAHangingDisk(t *testing.T) {
+	hangs, writes := make(chan struct{}), make(chan struct{}, 2)
+	l := open(t, t.TempDir(), wal.Options{}.WithFiles(func(f *os.File) wal.File { return hangingFile{f, writes, hangs} }))
+	done := make(chan error)
+	go func() {
+		_, err := l.Append(entry("a"))
+		done <- err
+	}()
+	<-writes // it hangs with the lock
+	if l.Full() {
+		t.Error("full")
+	}
+	close(hangs)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+type hangingFile struct {
+	*os.File
+	writes chan<- struct{}
+	hangs  <-chan struct{}
+}
+
+func (f hangingFile) Write(b []byte) (int, error) {
+	f.writes <- struct{}{}
+	<-f.hangs
+	return f.File.Write(b)
+}
+
 // A sync that fails is told once: the system forgets what it could not write. What comes later goes elsewhere.
 func TestFailedSync(t *testing.T) {
 	dir, d := t.TempDir(), newDisk()

@@ -91,7 +91,7 @@ func (l *Log) load() error {
 		}
 		mark += Mark(len(s.at))
 		l.segments = append(l.segments, s)
-		l.bytes += s.size
+		l.grow(s.size)
 	}
 	l.next = max(mark, last+1)
 	l.sweep()
@@ -140,7 +140,8 @@ func (l *Log) writable(size int64) (*segment, error) {
 		return nil, err
 	}
 	s.f, l.newNames = f, true
-	l.active, l.segments, l.bytes = s, append(l.segments, s), l.bytes+s.size
+	l.active, l.segments = s, append(l.segments, s)
+	l.grow(s.size)
 	return s, nil
 }
 
@@ -181,7 +182,7 @@ func (l *Log) sweep() {
 			left = append(left, s)
 			continue
 		}
-		l.bytes -= s.size
+		l.grow(-s.size)
 	}
 	clear(l.segments[len(left):])
 	l.segments = left

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -90,6 +91,9 @@ type Log struct {
 	newNames bool // the folder has names that are not synced
 	torn     int  // ends of segments that Open found torn
 	failures int
+
+	// isFull is read without the lock: who asks for room must not wait for a disk that hangs.
+	isFull atomic.Bool
 }
 
 // Open opens a folder and makes it if need be. What is in it is checked, not changed. ErrLocked: it is in use. A corrupt
@@ -174,7 +178,8 @@ func (l *Log) write(record []byte, at int64, limit int64) (Mark, error) {
 	seal(record, uint64(l.next), at)
 	if n, err := s.f.Write(record); err != nil {
 		if cut := s.f.Truncate(s.size); cut != nil { // what is written of it stays, as the torn end of this segment
-			s.size, l.bytes = s.size+int64(n), l.bytes+int64(n)
+			s.size += int64(n)
+			l.grow(int64(n))
 			l.rotate()
 			return 0, errors.Join(err, cut)
 		}
@@ -183,7 +188,8 @@ func (l *Log) write(record []byte, at int64, limit int64) (Mark, error) {
 	m := l.next
 	l.next++
 	s.at, s.live = append(s.at, at), s.live+1
-	s.size, l.bytes = s.size+size, l.bytes+size
+	s.size += size
+	l.grow(size)
 	s.dirty = true
 	return m, nil
 }
@@ -218,11 +224,13 @@ func (l *Log) find(m Mark) (*segment, int) {
 	return l.segments[i], int(m - l.segments[i].first)
 }
 
-// Full says that the log is nearly full, so that who is let in now may not find room at its end.
-func (l *Log) Full() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed || l.full()
+// Full says that the log is closed or nearly full, so that who is let in now may not find room at its end.
+func (l *Log) Full() bool { return l.isFull.Load() }
+
+// grow notes that the folder has n bytes more. The caller holds the lock.
+func (l *Log) grow(n int64) {
+	l.bytes += n
+	l.isFull.Store(l.closed || l.full())
 }
 
 func (l *Log) full() bool {
@@ -305,6 +313,7 @@ func (l *Log) Close() error {
 	}
 	l.rotate()
 	l.closed = true
+	l.isFull.Store(true)
 	for _, s := range l.segments {
 		if s.f != nil {
 			err = errors.Join(err, s.f.Close())
