@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -66,7 +67,7 @@ func Hold(spendable, reserved pricing.Nano, n Need) Verdict {
 	n = n.ordered()
 	available := minus(spendable, reserved)
 	switch {
-	case !n.Unstoppable && available >= healthyLeast && available/healthyTimes >= n.Worst:
+	case n.Healthy() > 0 && available >= n.Healthy():
 		return Verdict{Adaptive, n.Estimate}
 	case available >= n.Worst:
 		return Verdict{WorstCase, n.Worst}
@@ -76,6 +77,15 @@ func Hold(spendable, reserved pricing.Nano, n Need) Verdict {
 		return Verdict{Mode: TiedUp}
 	}
 	return Verdict{Mode: Short}
+}
+
+// Healthy is how much must be available for the estimate to be enough, at least Worst; 0: however much is there, it is not. It
+// is admit.Request.Healthy, beside Hold: Worst, Expected: Estimate and Floor (0 with Strict) of an ask's Need.
+func (n Need) Healthy() pricing.Nano {
+	if n.Unstoppable || n.Worst > math.MaxInt64/healthyTimes {
+		return 0
+	}
+	return max(healthyTimes*n.Worst, healthyLeast)
 }
 
 // minus is the difference, or the nearest amount that there is.

@@ -168,6 +168,22 @@ func TestNeed(t *testing.T) {
 
 func ptr(n pricing.Nano) *pricing.Nano { return &n }
 
+func TestHealthy(t *testing.T) {
+	for name, c := range map[string]struct {
+		need Need
+		want pricing.Nano
+	}{
+		"small":       {Need{Worst: dollar}, 5 * dollar},
+		"large":       {Need{Worst: 2 * dollar}, 8 * dollar},
+		"unstoppable": {Need{Worst: dollar, Unstoppable: true}, 0},
+		"absurd":      {Need{Worst: math.MaxInt64 / 2}, 0},
+	} {
+		if got := c.need.Healthy(); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
 func TestSlice(t *testing.T) {
 	a := Ask{Bound: pricing.Bound{Output: 3000}}
 	held, slices := int64(0), 0
