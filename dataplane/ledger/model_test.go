@@ -43,13 +43,19 @@ func (m *model) touch(id string) {
 	}
 }
 
-// TestLedgerIsItsModel does random operations, with ids that come again, on the ledger and on the model.
-func TestLedgerIsItsModel(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // each run is some thirty transactions on a disk
+// fewer lets rapid make thirty checks unless a flag says how many: each is some thirty transactions on a disk.
+func fewer(t *testing.T) {
+	t.Helper()
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
 		if err := f.Value.Set("30"); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestLedgerIsItsModel does random operations, with ids that come again, on the ledger and on the model.
+func TestLedgerIsItsModel(t *testing.T) {
+	fewer(t)
 	onEach(t, func(t *testing.T, e env) {
 		l, err := ledger.Open(t.Context(), e.url, ledger.Options{Now: func() time.Time { return stopped }})
 		if err != nil {

@@ -65,6 +65,7 @@ func drawActs(rt *rapid.T, now int64) (acts []act, sums map[string]pricing.Nano)
 // in the end (a late settlement may have come before its orphan) the balances are what was given, less what was charged and what
 // expired. P6: everything again, in another order, changes nothing. P7: no more expired than was granted with an end.
 func TestMoneyProperties(t *testing.T) {
+	fewer(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		now := int64(1_700_000_000_000_000)
 		l, err := ledger.Open(rt.Context(), "sqlite:"+filepath.Join(t.TempDir(), "l.db"), ledger.Options{Now: func() time.Time { return time.UnixMicro(now) }})
