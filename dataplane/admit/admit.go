@@ -1,6 +1,10 @@
 // Package admit decides, in one Redis script, whether a request may run: key state, rate limits, credit hold, all or
 // nothing. Every check comes before any write, and a refusal changes no key. Nothing in Redis is ever incremented back:
 // each write is idempotent by request id or fenced by version.
+//
+// Holds belong to an owner, the process that made them (Options.Owner), as long as it renews its lease: Sync makes the store's
+// holds those that it knows of, whatever the store has lost or brought back, and Orphans answers what the dead left behind.
+// All keys of an account are in one slot of a cluster; leases and the owners' lists of accounts are in that of the epoch.
 package admit
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -53,6 +54,18 @@ func BenchmarkAdmit(b *testing.B) {
 			for i := int64(2); b.Loop(); i++ {
 				q := request(1, func(q *Request) { q.ID = strconv.FormatInt(i, 10) })
 				s.want(q, Admitted)
+				must(b, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: MaxNano - i, Version: i}}))
+			}
+		})
+		b.Run(name+"/owned", func(b *testing.B) { // the whole life of a hold with an owner
+			s := open(b)
+			s.opts.Owner, s.owner = "pod", newOwner("pod")
+			s.opts.Lease = time.Hour
+			s.load(MaxNano)
+			for i := int64(2); b.Loop(); i++ {
+				q := request(1)
+				s.want(q, Admitted)
+				must(b, s.Finish(ctx, Finish{RequestID: q.ID, Account: q.Account, KeyDigest: q.KeyDigest, Actual: 1, Record: make([]byte, 600)}))
 				must(b, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: MaxNano - i, Version: i}}))
 			}
 		})
