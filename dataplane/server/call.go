@@ -108,7 +108,8 @@ func (e *exchange) again(ctx context.Context, err error) bool {
 		e.s.metrics.AttemptFailed(e.rec, err)
 	}
 	failed := asError(err)
-	return (failed.Fallback || lacks(failed)) && ctx.Err() == nil && e.r.Context().Err() == nil
+	// The adapter's own clock may be heard of a moment before the context's.
+	return (failed.Fallback || lacks(failed)) && ctx.Err() == nil && timeLeft(ctx) > 0 && e.r.Context().Err() == nil
 }
 
 // lacks says that a backend has nothing for what the request asks; another one, of another provider, may.

@@ -1,6 +1,6 @@
 package anthropic
 
-import "strings"
+import "github.com/layers-dev/layers/dataplane/chat"
 
 // Effect is what the gateway does about a field that changes what a request costs.
 type Effect string
@@ -91,21 +91,11 @@ var rules = []Field{
 	{Name: "extra_query", Effect: Refused, Why: routing},
 }
 
-// exact finds a rule by its name.
-var exact = func() map[string]int {
-	m := make(map[string]int, len(rules))
+// names are those of the rules, in their order.
+var names = func() *chat.Names {
+	list := make([]string, len(rules))
 	for i, r := range rules {
-		m[r.Name] = i
+		list[i] = r.Name
 	}
-	return m
+	return chat.NewNames(list...)
 }()
-
-// like finds the rule that a name spells in another case, by the folding that lenient JSON readers use; -1: none.
-func like(name string) int {
-	for i := range rules {
-		if strings.EqualFold(rules[i].Name, name) {
-			return i
-		}
-	}
-	return -1
-}

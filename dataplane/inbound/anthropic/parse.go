@@ -2,9 +2,7 @@ package anthropic
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -42,7 +40,6 @@ func parse(id string, protocol chat.Protocol, h http.Header, body []byte) (*chat
 			ID: id, Protocol: protocol, Choices: 1,
 			InputBytes: int64(len(body)), Body: body, Fields: fields,
 		},
-		values:   make([][]byte, len(rules)),
 		counting: protocol == chat.CountTokens,
 	}
 	if err := p.parse(); err != nil {
@@ -80,46 +77,19 @@ func (p *parser) parse() error {
 	return nil
 }
 
-// collect finds the fields that have a rule, each at most once.
-func (p *parser) collect() error {
-	for _, m := range p.request.Fields {
-		i, ok := exact[m.Name]
-		if !ok {
-			if i := like(m.Name); i >= 0 {
-				return refuse(rules[i].Name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), rules[i].Name)
-			}
-			continue
-		}
-		if p.values[i] != nil {
-			return refuse(m.Name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", m.Name)
-		}
-		p.values[i] = p.request.Body[m.ValueStart:m.ValueEnd]
-	}
-	return nil
+// collect finds the fields that have a rule, each at most once and in its exact spelling.
+func (p *parser) collect() (err error) {
+	p.values, err = names.Collect(p.request)
+	return err
 }
 
-func (p *parser) need(capability string) {
-	for _, n := range p.request.Needs {
-		if n == capability {
-			return
-		}
-	}
-	p.request.Needs = append(p.request.Needs, capability)
-}
+func (p *parser) need(capability string) { p.request.Need(capability) }
 
-func malformed(cause error) *chat.Error {
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_json", Cause: cause,
-		Message: "We could not parse the JSON body of your request: " + cause.Error() + ".",
-	}
-}
+func malformed(cause error) *chat.Error { return chat.Malformed(cause) }
 
 // refuse makes the error for one field.
 func refuse(param, code, format string, args ...any) error {
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: code, Param: param,
-		Message: fmt.Sprintf(format, args...),
-	}
+	return chat.Refuse(param, code, format, args...)
 }
 
 // unsupported is the error for what is refused by name.
@@ -151,10 +121,4 @@ func kindOf(raw []byte) string {
 }
 
 // clip bounds what of a body is said again in an error.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
-}
+func clip(s string) string { return chat.Clip(s) }

@@ -3,6 +3,7 @@ package openai
 import (
 	"strings"
 
+	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
 )
 
@@ -285,10 +286,4 @@ func onlyOff(param, why string) func(*parser, []byte) error {
 }
 
 // clip bounds what of a body is said again in an error.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
-}
+func clip(s string) string { return chat.Clip(s) }

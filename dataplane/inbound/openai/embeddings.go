@@ -3,7 +3,6 @@ package openai
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -15,9 +14,9 @@ type Embeddings struct{ Completions }
 // Protocol is chat.Embeddings.
 func (Embeddings) Protocol() chat.Protocol { return chat.Embeddings }
 
-// embeddingFields are those that decide what is called and what it costs. The others (encoding_format, dimensions, user)
+// embeddingNames are the fields that decide what is called and what it costs. The others (encoding_format, dimensions, user)
 // change the form of the answer alone and pass through.
-var embeddingFields = []string{"model", "input"}
+var embeddingNames = chat.NewNames("model", "input")
 
 // Parse judges a body; see chat.Dialect.
 func (Embeddings) Parse(id string, _ http.Header, body []byte) (*chat.Request, *chat.Error) {
@@ -39,24 +38,14 @@ func (Embeddings) Parse(id string, _ http.Header, body []byte) (*chat.Request, *
 }
 
 func (p *parser) embeddings() error {
-	values := map[string][]byte{}
-	for _, m := range p.request.Fields {
-		for _, name := range embeddingFields {
-			switch {
-			case !strings.EqualFold(m.Name, name):
-			case m.Name != name:
-				return refuse(name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), name)
-			case values[name] != nil:
-				return refuse(name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", name)
-			default:
-				values[name] = p.request.Body[m.ValueStart:m.ValueEnd]
-			}
-		}
-	}
-	if err := p.model(values["model"]); err != nil {
+	values, err := embeddingNames.Collect(p.request)
+	if err != nil {
 		return err
 	}
-	return embeddingInput(values["input"])
+	if err := p.model(values[0]); err != nil {
+		return err
+	}
+	return embeddingInput(values[1])
 }
 
 // embeddingInput is a text, an array of texts, an array of tokens, or an array of these.

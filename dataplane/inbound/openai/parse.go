@@ -5,8 +5,6 @@ package openai
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -48,7 +46,6 @@ func Parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	}
 	p := &parser{
 		request: &chat.Request{ID: id, Protocol: chat.Completions, Choices: 1, InputBytes: int64(len(body)), Body: body, Fields: fields},
-		values:  make([][]byte, len(rules)),
 	}
 	if err := p.parse(); err != nil {
 		var e *chat.Error
@@ -92,46 +89,19 @@ func (p *parser) parse() error {
 	return nil
 }
 
-// collect finds the fields that have a rule, each at most once.
-func (p *parser) collect() error {
-	for _, m := range p.request.Fields {
-		i, ok := exact[m.Name]
-		if !ok {
-			if i := like(m.Name); i >= 0 {
-				return refuse(rules[i].Name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), rules[i].Name)
-			}
-			continue
-		}
-		if p.values[i] != nil {
-			return refuse(m.Name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", m.Name)
-		}
-		p.values[i] = p.request.Body[m.ValueStart:m.ValueEnd]
-	}
-	return nil
+// collect finds the fields that have a rule, each at most once and in its exact spelling.
+func (p *parser) collect() (err error) {
+	p.values, err = names.Collect(p.request)
+	return err
 }
 
-func (p *parser) need(capability string) {
-	for _, n := range p.request.Needs {
-		if n == capability {
-			return
-		}
-	}
-	p.request.Needs = append(p.request.Needs, capability)
-}
+func (p *parser) need(capability string) { p.request.Need(capability) }
 
-func malformed(cause error) *chat.Error {
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_json", Cause: cause,
-		Message: "We could not parse the JSON body of your request: " + cause.Error() + ".",
-	}
-}
+func malformed(cause error) *chat.Error { return chat.Malformed(cause) }
 
 // refuse makes the error for one field.
 func refuse(param, code, format string, args ...any) error {
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: code, Param: param,
-		Message: fmt.Sprintf(format, args...),
-	}
+	return chat.Refuse(param, code, format, args...)
 }
 
 func wrongType(param, want string, raw []byte) error {

@@ -2,9 +2,6 @@ package responses
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -69,13 +66,13 @@ var rules = []rule{
 	{name: "n", read: onlyOne},
 }
 
-// exact finds a rule by its name.
-var exact = func() map[string]int {
-	m := make(map[string]int, len(rules))
+// names are those of the rules, in their order.
+var names = func() *chat.Names {
+	list := make([]string, len(rules))
 	for i, r := range rules {
-		m[r.name] = i
+		list[i] = r.name
 	}
-	return m
+	return chat.NewNames(list...)
 }()
 
 // parser fills in a request. Its methods return a *chat.Error.
@@ -96,7 +93,6 @@ func parse(id string, body []byte) (*chat.Request, *chat.Error) {
 	}
 	p := &parser{
 		request: &chat.Request{ID: id, Protocol: chat.Responses, Choices: 1, IncludeUsage: true, InputBytes: int64(len(body)), Body: body, Fields: fields},
-		values:  make([][]byte, len(rules)),
 	}
 	if err := p.parse(); err != nil {
 		var e *chat.Error
@@ -141,44 +137,18 @@ func (p *parser) parse() error {
 }
 
 // collect finds the fields that have a rule, each at most once and in its exact spelling.
-func (p *parser) collect() error {
-	for _, m := range p.request.Fields {
-		i, ok := exact[m.Name]
-		if !ok {
-			for _, r := range rules {
-				if strings.EqualFold(r.name, m.Name) {
-					return refuse(r.name, "unknown_parameter", "Unknown parameter: '%s'. Did you mean '%s'?", clip(m.Name), r.name)
-				}
-			}
-			continue
-		}
-		if p.values[i] != nil {
-			return refuse(m.Name, "duplicate_parameter", "Duplicate parameter: '%s' is given more than once.", m.Name)
-		}
-		p.values[i] = p.request.Body[m.ValueStart:m.ValueEnd]
-	}
-	return nil
+func (p *parser) collect() (err error) {
+	p.values, err = names.Collect(p.request)
+	return err
 }
 
-func (p *parser) need(capability string) {
-	for _, n := range p.request.Needs {
-		if n == capability {
-			return
-		}
-	}
-	p.request.Needs = append(p.request.Needs, capability)
-}
+func (p *parser) need(capability string) { p.request.Need(capability) }
 
-func malformed(cause error) *chat.Error {
-	return &chat.Error{
-		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_json", Cause: cause,
-		Message: "We could not parse the JSON body of your request: " + cause.Error() + ".",
-	}
-}
+func malformed(cause error) *chat.Error { return chat.Malformed(cause) }
 
 // refuse makes the error for one field.
 func refuse(param, code, format string, args ...any) error {
-	return &chat.Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: code, Param: param, Message: fmt.Sprintf(format, args...)}
+	return chat.Refuse(param, code, format, args...)
 }
 
 func wrongType(param, want string) error {
@@ -186,10 +156,4 @@ func wrongType(param, want string) error {
 }
 
 // clip bounds what of a body is said again in an error.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
-}
+func clip(s string) string { return chat.Clip(s) }
