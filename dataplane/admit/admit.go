@@ -45,6 +45,14 @@ type Request struct {
 	// Floor, at most Hold, is the least that is worth admitting: where Hold does not fit, but Floor does, all that is free is
 	// held; Decision.Held says how much. 0: Hold fits or the request is refused.
 	Floor pricing.Nano
+	// Overdraft in nano-USD is how far below zero this request may bring the account, beside what the copy allows.
+	Overdraft pricing.Nano
+	// LedgerAway says that the ledger cannot be reached: copies of keys and accounts may then be AwayAge old, and all that is held,
+	// which is all that was spent since, stays below AwayMost and half of what may be spent.
+	LedgerAway bool
+	// Record is stored in the hold until Finish brings the real one, at most MaxRecord bytes that only the caller reads: what is
+	// known of a request that nobody finishes. Not stored without an owner.
+	Record []byte
 	// Shadow counts and reports (Decision.Would), and refuses nothing but keys that are disabled or revoked.
 	Shadow bool
 	// Unmetered skips the credit check.
@@ -94,6 +102,8 @@ const (
 	CapReached
 	// InsufficientCredits: Available < Hold. The caller reads the ledger once more (a grant may be newer than the copy) before it refuses.
 	InsufficientCredits
+	// LedgerAway: the request says so (Request.LedgerAway), and the copy of the account is too old, or too much is held.
+	LedgerAway
 	// UnknownHold: no running request has this id (Extend alone).
 	UnknownHold
 	join // the account is not yet on the owner's list
@@ -133,6 +143,8 @@ type Decision struct {
 	Spendable, Reserved pricing.Nano
 	// Held is what this request holds, Fits the most that it could, by cap and credits; both nano-USD, 0 where nothing is metered.
 	Held, Fits pricing.Nano
+	// Fallback says that the ledger and this replica alone decided, because the admission store is away.
+	Fallback bool
 	// Would is the first refusal that Shadow only counted; Admitted: there was none. Refusal and RetryAfter tell of it.
 	Would Outcome
 }
@@ -153,8 +165,25 @@ type Extension struct {
 	Cap *Cap
 }
 
-// MaxRecord bounds Finish.Record, in bytes.
+// How long, and for how much of each account, admission goes on without the ledger.
+const (
+	AwayAge               = 15 * time.Minute
+	AwayMost pricing.Nano = 50_000_000_000
+)
+
+// MaxRecord bounds Request.Record and Finish.Record, in bytes.
 const MaxRecord = 1024
+
+// Copy is a committed row of an account, read just now.
+type Copy struct {
+	Account string
+	// Spendable in nano-USD is what may be spent (ledger.Account.Spendable).
+	Spendable pricing.Nano
+	Version   int64
+	// Next is when the account changes by the clock, in microseconds since the Unix epoch (ledger.Ledger.Current): from then on
+	// an admission asks to have it loaded again. 0: never.
+	Next int64
+}
 
 // Confirmation says that a request's settlement is committed and what the account was after it. Version 0 knows no
 // account: then it only takes the hold away, as Release.
@@ -202,7 +231,7 @@ type Admitter interface {
 	// Release takes away the hold of a request that was never sent upstream or whose end costs nothing and has no settlement.
 	Release(ctx context.Context, account, requestID string) error
 	// LoadAccount copies a committed row, read just now; an older version does not win over a copy that was renewed of late.
-	LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error
+	LoadAccount(ctx context.Context, c Copy) error
 	// LoadKey copies a key's state, read just now; an older version does not win over a copy that was renewed of late, and
 	// nothing wins over a revocation. Loading a revoked or disabled state is how a key is refused by the next request.
 	LoadKey(ctx context.Context, account, digest, state string, version int64) error
@@ -216,13 +245,36 @@ type Extender interface {
 	Extend(ctx context.Context, e Extension) (Decision, error)
 }
 
+// Claims keeps a request from being run twice: whoever claims a name first has it, until it is given up or keep has passed.
+type Claims interface {
+	// Claim answers the request that has the name of an account: requestID, where it had nobody (or is asked again).
+	Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (holder string, err error)
+	// GiveUp gives up a claim, if this request has it.
+	GiveUp(ctx context.Context, account, name, requestID string) error
+}
+
+// Adopter takes over holds that another store admitted while this one was away: they are this process's, and Sync writes them.
+type Adopter interface {
+	// Adopt notes a hold, without asking the store; Finish, Extend, Confirm and Release then act on it as on any other.
+	Adopt(h Adopted)
+}
+
+// Adopted is such a hold.
+type Adopted struct {
+	RequestID, Account, KeyDigest string
+	Amount                        pricing.Nano
+	// At is when it was admitted, Until when its slot ends at the latest.
+	At, Until time.Time
+	Record    []byte
+}
+
 // Orphan is a hold of an owner whose lease is gone.
 type Orphan struct {
 	Owner, Account, RequestID, KeyDigest string
 	// Amount is what the request cost where Finished, else what it held; nano-USD.
 	Amount   pricing.Nano
 	Finished bool
-	// Record is what Finish stored; empty where it was not called or had none.
+	// Record is what Finish stored, where Finished, else what Admit did.
 	Record []byte
 	// At is when the request was admitted, by the store's clock.
 	At time.Time

@@ -38,7 +38,7 @@ func TestOutcomes(t *testing.T) {
 		"a key of another account is not known": {
 			given: func(t *testing.T, s *store) {
 				must(t, s.LoadKey(ctx, "ns/other", "digest", KeyActive, 1))
-				must(t, s.LoadAccount(ctx, "ns/acme", 100, 1))
+				must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 100, Version: 1}))
 			},
 			ask: request(1), want: ReloadKey,
 		},
@@ -186,7 +186,7 @@ func TestRefusedRequestMayComeAgain(t *testing.T) {
 		s.load(10)
 		q := request(11)
 		s.want(q, InsufficientCredits)
-		must(t, s.LoadAccount(context.Background(), q.Account, 11, 2))
+		must(t, s.LoadAccount(context.Background(), Copy{Account: q.Account, Spendable: 11, Version: 2}))
 		s.want(q, Admitted)
 	})
 }
@@ -268,7 +268,7 @@ func TestOrderOfRules(t *testing.T) {
 		s.want(ask(), KeyRefused)
 		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
 		s.want(ask(), ReloadAccount)
-		must(t, s.LoadAccount(ctx, "ns/acme", 130, 1))
+		must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 130, Version: 1}))
 		window := s.want(ask(), ReloadCap).Window
 		s.spent("Day", window, 0)
 		first := ask()

@@ -31,7 +31,7 @@ func TestCluster(t *testing.T) {
 	var batch []Confirmation
 	for _, account := range []string{"ns/a", "ns/b", "ns/c", "ns/d"} {
 		must(t, s.LoadKey(ctx, account, "digest", KeyActive, 1))
-		must(t, s.LoadAccount(ctx, account, 100, 1))
+		must(t, s.LoadAccount(ctx, Copy{Account: account, Spendable: 100, Version: 1}))
 		q := request(60, limited(60, 5), tokens(snapshot.InputTokensPerMinute, 60, 60, 5), capped(100, "Month"), func(q *Request) {
 			q.Account, q.MaxConcurrent = account, 1
 		})

@@ -230,7 +230,8 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 }
 
 // LoadAccount copies a row that was read just now; an older version never wins over a copy of the last KeyAge.
-func (r *Redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
+func (r *Redis) LoadAccount(ctx context.Context, of Copy) error {
+	account, balance, version := of.Account, of.Spendable, of.Version
 	if err := checkAccount(account, version); err != nil {
 		return fmt.Errorf("loading an account: %w", err)
 	}

@@ -51,10 +51,10 @@ func TestOlderLedger(t *testing.T) {
 	capped := capped(500, "Month")
 	s.spent("Month", window.Unix(), 490)
 	must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyDisabled, 7))
-	must(t, s.LoadAccount(ctx, "ns/acme", 3, 7))
+	must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 3, Version: 7}))
 	older := func() {
 		must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 5))
-		must(t, s.LoadAccount(ctx, "ns/acme", 800, 5))
+		must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 800, Version: 5}))
 		s.spent("Month", window.Unix(), 200)
 	}
 	s.pass(time.Minute)
@@ -85,7 +85,7 @@ func TestRenewedCopiesStay(t *testing.T) {
 	for range 5 {
 		must(t, s.Confirm(ctx, []Confirmation{{Account: "ns/acme", Balance: 40, Version: 9}}))
 		s.pass(40 * time.Second)
-		must(t, s.LoadAccount(ctx, "ns/acme", 800, 5))
+		must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 800, Version: 5}))
 	}
 	must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
 	s.want(request(41), InsufficientCredits)
@@ -155,7 +155,7 @@ func TestNewEpoch(t *testing.T) {
 			s.want(ask(), ReloadAccount)
 			must(t, s.Confirm(ctx, []Confirmation{{Account: "ns/acme", Balance: 99, Version: 2, KeyDigest: "digest", Spends: []Spend{{"Month", d.Window, 6}}}}))
 			s.want(ask(), ReloadAccount) // a settlement may be older than what was lost
-			must(t, s.LoadAccount(ctx, "ns/acme", 99, 1))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 99, Version: 1}))
 			s.want(ask(), ReloadCap)
 			s.spent("Month", d.Window, 6)
 			s.want(ask(), Admitted)
@@ -185,7 +185,7 @@ func (c *caller) allowed() bool {
 		case Admitted:
 			return true
 		case ReloadAccount:
-			must(c.tb, c.LoadAccount(context.Background(), "ns/acme", 1_000_000, 1))
+			must(c.tb, c.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 1_000_000, Version: 1}))
 		case ReloadKey, KeyRefused:
 			state, version := c.key()
 			must(c.tb, c.LoadKey(context.Background(), "ns/acme", "digest", state, version))

@@ -24,8 +24,8 @@ func TestConfirmAndLoad(t *testing.T) {
 		"the newest first, then late ones": func(t *testing.T, s *store) {
 			must(t, s.Confirm(ctx, []Confirmation{confirm("b", 70, 3)}))
 			must(t, s.Confirm(ctx, []Confirmation{confirm("a", 90, 2)}))
-			must(t, s.LoadAccount(ctx, "ns/acme", 100, 1))
-			must(t, s.LoadAccount(ctx, "ns/acme", 90, 2))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 100, Version: 1}))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 90, Version: 2}))
 		},
 		"in one batch, out of order, with an unknown hold, each twice": func(t *testing.T, s *store) {
 			batch := []Confirmation{confirm("b", 70, 3), confirm("a", 90, 2), confirm("z", 100, 1)}
@@ -37,13 +37,13 @@ func TestConfirmAndLoad(t *testing.T) {
 			must(t, s.Release(ctx, "ns/acme", "b"))
 			must(t, s.Release(ctx, "ns/acme", "b"))
 			must(t, s.Release(ctx, "ns/acme", "unknown"))
-			must(t, s.LoadAccount(ctx, "ns/acme", 70, 3))
-			must(t, s.LoadAccount(ctx, "ns/acme", 70, 3))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 70, Version: 3}))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 70, Version: 3}))
 		},
 		"the copy was lost": func(t *testing.T, s *store) {
 			must(t, s.raw("DEL", accountKey("ns/acme")).Error())
 			must(t, s.Confirm(ctx, []Confirmation{confirm("a", 90, 2), confirm("b", 70, 3)}))
-			must(t, s.LoadAccount(ctx, "ns/acme", 100, 1))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 100, Version: 1}))
 		},
 		"all was lost but the key": func(t *testing.T, s *store) {
 			for _, k := range []string{accountKey("ns/acme"), holdsKey("ns/acme"), expiryKey("ns/acme")} {
@@ -51,7 +51,7 @@ func TestConfirmAndLoad(t *testing.T) {
 			}
 			must(t, s.Confirm(ctx, []Confirmation{confirm("a", 70, 3), confirm("b", 90, 2)}))
 			s.want(request(1), ReloadAccount) // it may have known more before
-			must(t, s.LoadAccount(ctx, "ns/acme", 90, 2))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 90, Version: 2}))
 		},
 		"no request, only a newer row": func(t *testing.T, s *store) {
 			must(t, s.Confirm(ctx, nil))
@@ -99,7 +99,7 @@ func TestConfirmManyAccounts(t *testing.T) {
 			account := fmt.Sprintf("ns/%d", i%3)
 			if i < 3 {
 				must(t, s.LoadKey(ctx, account, "digest", KeyActive, 1))
-				must(t, s.LoadAccount(ctx, account, 1_000_000, 1))
+				must(t, s.LoadAccount(ctx, Copy{Account: account, Spendable: 1_000_000, Version: 1}))
 			}
 			q := request(7, func(q *Request) { q.Account = account })
 			s.want(q, Admitted)
@@ -138,8 +138,8 @@ func TestRangeOfLoads(t *testing.T) {
 	s.load(10)
 	before := s.dump()
 	for name, err := range map[string]error{
-		"version":               s.LoadAccount(ctx, "ns/acme", 1, -2),
-		"no account":            s.LoadAccount(ctx, "", 1, 2),
+		"version":               s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 1, Version: -2}),
+		"no account":            s.LoadAccount(ctx, Copy{Account: "", Spendable: 1, Version: 2}),
 		"confirm":               s.Confirm(ctx, []Confirmation{{RequestID: "a", Account: "ns/acme", Balance: 1, Version: -2}}),
 		"release":               s.Release(ctx, "ns/acme", ""),
 		"key state":             s.LoadKey(ctx, "ns/acme", "digest", "gone", 2),
@@ -267,7 +267,7 @@ func TestHoldsProperty(t *testing.T) {
 				fits := m.balance-m.held(s.now) >= q.Hold
 				m.balance += rapid.Int64Range(1, 300).Draw(rt, "grant")
 				m.version++
-				must(rt, s.LoadAccount(ctx, q.Account, m.balance, m.version))
+				must(rt, s.LoadAccount(ctx, Copy{Account: q.Account, Spendable: m.balance, Version: m.version}))
 				if d := s.admit(q); d.Outcome == Admitted {
 					m.live[q.ID] = hold{q.Hold, s.now.Add(q.HoldFor)}
 				} else if fits {
@@ -293,7 +293,7 @@ func TestHoldsProperty(t *testing.T) {
 				must(rt, s.Release(ctx, "ns/acme", id))
 			},
 			"an old row arrives late": func(rt *rapid.T) {
-				must(rt, s.LoadAccount(ctx, "ns/acme", 1_000_000, rapid.Int64Range(0, m.version-1).Draw(rt, "version")))
+				must(rt, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 1_000_000, Version: rapid.Int64Range(0, m.version-1).Draw(rt, "version")}))
 			},
 			"time passes": func(rt *rapid.T) {
 				s.pass(time.Duration(rapid.IntRange(1, 60_000).Draw(rt, "ms")) * time.Millisecond)

@@ -26,7 +26,7 @@ func TestMemory(t *testing.T) {
 	for i := range n {
 		account := fmt.Sprintf("ns/%d", i)
 		must(t, s.LoadKey(ctx, account, "digest", KeyActive, 1))
-		must(t, s.LoadAccount(ctx, account, 1000, 1))
+		must(t, s.LoadAccount(ctx, Copy{Account: account, Spendable: 1000, Version: 1}))
 	}
 	idle := used() / n
 	hold := func(record int) int64 {
@@ -38,7 +38,7 @@ func TestMemory(t *testing.T) {
 		}
 		return (used() - before) / n
 	}
-	must(t, s.LoadAccount(ctx, "ns/0", 1_000_000, 2))
+	must(t, s.LoadAccount(ctx, Copy{Account: "ns/0", Spendable: 1_000_000, Version: 2}))
 	bare, full := hold(0), hold(MaxRecord)
 	t.Logf("bytes: %d an idle account, %d a finished hold and its decision, %d with a record of %d", idle, bare, full, MaxRecord)
 	if idle > 1500 || bare > 1500 || full > bare+2*MaxRecord {

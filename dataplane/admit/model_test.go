@@ -253,7 +253,7 @@ func TestAllRulesProperty(t *testing.T) {
 			},
 			"hours pass": func(rt *rapid.T) {
 				w.s.pass(time.Duration(rapid.IntRange(1, 10).Draw(rt, "hours")) * time.Hour)
-				must(rt, w.s.LoadAccount(context.Background(), "ns/acme", w.balance, w.version)) // or its copy goes
+				must(rt, w.s.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: w.balance, Version: w.version})) // or its copy goes
 				for digest := range w.keys {
 					must(rt, w.s.LoadKey(context.Background(), "ns/acme", digest, KeyActive, 1))
 					for window := range w.keys[digest].known {

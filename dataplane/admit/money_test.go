@@ -28,7 +28,7 @@ func TestDigitsNearTheLimit(t *testing.T) {
 		must(t, s.Release(ctx, "ns/acme", rest.ID))
 		said, counted = s.sum("ns/acme")
 		same(t, "sum after a release", []string{said, counted}, []string{"4999999999999994", "4999999999999994"})
-		must(t, s.LoadAccount(ctx, "ns/acme", -MaxNano, MaxNano))
+		must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: -MaxNano, Version: MaxNano}))
 		d = s.want(request(0), InsufficientCredits)
 		same(t, "debt", d.Spendable, -MaxNano)
 	})
@@ -84,7 +84,7 @@ func TestBalanceBeyondTheRange(t *testing.T) {
 		d := s.want(request(41), InsufficientCredits)
 		same(t, "numbers", []int64{d.Spendable, d.Reserved}, []int64{40, 0})
 		for version, c := range [][2]int64{{-3 * MaxNano, -MaxNano}, {3 * MaxNano, MaxNano}} {
-			must(t, s.LoadAccount(ctx, "ns/acme", c[0], int64(version+3)))
+			must(t, s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: c[0], Version: int64(version + 3)}))
 			stored, err := s.raw("HGET", accountKey("ns/acme"), "b").ToString()
 			must(t, err)
 			same(t, "stored", stored, decimal(c[1]))

@@ -179,7 +179,7 @@ func TestZombie(t *testing.T) {
 		}
 		more := request(7)
 		a.want(more, ReloadAccount) // holds were amiss, and so may the copy be
-		must(t, a.LoadAccount(ctx, "ns/acme", 900, 2))
+		must(t, a.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: 900, Version: 2}))
 		a.want(more, Admitted)
 		same(t, "new list", a.count("SISMEMBER", listKey("a.2"), "ns/acme"), int64(1))
 		for _, q := range []Request{kept, reaped, more} {
@@ -348,7 +348,7 @@ func TestManyJoin(t *testing.T) {
 	for i := range n {
 		account := fmt.Sprintf("ns/%d", i)
 		must(t, s.LoadKey(context.Background(), account, "digest", KeyActive, 1))
-		must(t, s.LoadAccount(context.Background(), account, 100, 1))
+		must(t, s.LoadAccount(context.Background(), Copy{Account: account, Spendable: 100, Version: 1}))
 		go func() {
 			d, err := s.Admit(context.Background(), request(1, func(q *Request) { q.Account = account }))
 			if err == nil && d.Outcome != Admitted {

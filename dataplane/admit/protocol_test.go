@@ -117,7 +117,7 @@ func (w *protocol) admit() {
 		case ReloadKey:
 			must(w.tb, p.LoadKey(context.Background(), q.Account, q.KeyDigest, KeyActive, 1))
 		case ReloadAccount:
-			must(w.tb, p.LoadAccount(context.Background(), q.Account, w.books.balance, w.fenced(w.books.version)))
+			must(w.tb, p.LoadAccount(context.Background(), Copy{Account: q.Account, Spendable: w.books.balance, Version: w.fenced(w.books.version)}))
 		default:
 			return
 		}
@@ -242,7 +242,7 @@ func (w *protocol) late() {
 		return
 	}
 	row := w.books.rows[w.draw(len(w.books.rows))]
-	must(w.tb, w.pod().LoadAccount(context.Background(), "ns/acme", row.Balance, w.fenced(row.Version)))
+	must(w.tb, w.pod().LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: row.Balance, Version: w.fenced(row.Version)}))
 }
 
 // crash ends a replica: its container, whose log the next one replays, or its pod, whose log is gone.

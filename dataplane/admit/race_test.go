@@ -102,7 +102,7 @@ func TestCreditsAreNeverOverspent(t *testing.T) {
 	}
 	said, counted := s.sum("ns/acme")
 	same(t, "held after quiet", []string{said, counted}, []string{"0", "0"})
-	must(t, s.LoadAccount(context.Background(), "ns/acme", 0, 1))
+	must(t, s.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 0, Version: 1}))
 	d := s.want(request(MaxNano), InsufficientCredits)
 	same(t, "the copy after quiet", d.Spendable, balance)
 }

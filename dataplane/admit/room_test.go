@@ -92,7 +92,7 @@ func TestMoreBalanceNeverRefuses(t *testing.T) {
 		s.load(balance)
 		poor := s.preview(q)
 		same(rt, "never more than is free", poor.Held <= max(0, balance), true)
-		must(rt, s.LoadAccount(context.Background(), q.Account, balance+rapid.Int64Range(1, 500).Draw(rt, "grant"), 2))
+		must(rt, s.LoadAccount(context.Background(), Copy{Account: q.Account, Spendable: balance + rapid.Int64Range(1, 500).Draw(rt, "grant"), Version: 2}))
 		if rich := s.preview(q); poor.Outcome == Admitted && rich.Outcome != Admitted {
 			rt.Fatalf("%+v: %+v, and richer %+v", q, poor, rich)
 		}

@@ -45,7 +45,7 @@ func (w *protocol) quiet() {
 		}
 		p.log = nil
 	}
-	must(w.tb, w.pods[0].LoadAccount(context.Background(), "ns/acme", w.books.balance, w.fenced(w.books.version)))
+	must(w.tb, w.pods[0].LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: w.books.balance, Version: w.fenced(w.books.version)}))
 	for i := range w.unsent { // in any order
 		j := i + w.draw(len(w.unsent)-i)
 		w.unsent[i], w.unsent[j] = w.unsent[j], w.unsent[i]

@@ -204,7 +204,7 @@ func (s *store) load(balance int64) {
 	if err := s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1); err != nil {
 		s.tb.Fatal(err)
 	}
-	if err := s.LoadAccount(ctx, "ns/acme", balance, 1); err != nil {
+	if err := s.LoadAccount(ctx, Copy{Account: "ns/acme", Spendable: balance, Version: 1}); err != nil {
 		s.tb.Fatal(err)
 	}
 }

@@ -84,7 +84,7 @@ func admitTo(s *store, account string, hold int64) (Request, Decision, error) {
 		case ReloadKey:
 			err = s.LoadKey(ctx, account, "digest", KeyActive, 1)
 		case ReloadAccount:
-			err = s.LoadAccount(ctx, account, 1000, 1)
+			err = s.LoadAccount(ctx, Copy{Account: account, Spendable: 1000, Version: 1})
 		case ReloadCap:
 			err = s.LoadSpend(ctx, account, "digest", Spend{"Month", d.Window, 0})
 		default:
@@ -213,13 +213,15 @@ func TestReadOnlyAndLoading(t *testing.T) {
 	node := newProcess(t, "--replicaof", "127.0.0.1 "+primary.port)
 	s := &store{tb: t, Redis: openOwner(t, node.URL, "a")}
 	s.opts.Timeout = 300 * time.Millisecond
-	err := s.LoadAccount(context.Background(), "ns/acme", 100, 1)
+	err := s.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 100, Version: 1})
 	if err == nil || !strings.Contains(err.Error(), "READONLY") {
 		t.Fatalf("a replica took a write: %v", err)
 	}
 	s.opts.Timeout = 20 * time.Second
 	done := make(chan error)
-	go func() { done <- s.LoadAccount(context.Background(), "ns/acme", 100, 1) }()
+	go func() {
+		done <- s.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 100, Version: 1})
+	}()
 	_, err = node.command("REPLICAOF", "NO", "ONE")
 	must(t, err)
 	must(t, <-done)

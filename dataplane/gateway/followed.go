@@ -12,7 +12,6 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // lookEvery is how often a URL file is read. A store that was replaced is closed one look later, when no call runs on
@@ -159,8 +158,8 @@ func (r *redis) Release(ctx context.Context, account, requestID string) error {
 }
 
 // LoadAccount implements admit.Admitter.
-func (r *redis) LoadAccount(ctx context.Context, account string, balance pricing.Nano, version int64) error {
-	return r.with(func(s *admit.Redis) error { return s.LoadAccount(ctx, account, balance, version) })
+func (r *redis) LoadAccount(ctx context.Context, c admit.Copy) error {
+	return r.with(func(s *admit.Redis) error { return s.LoadAccount(ctx, c) })
 }
 
 // LoadKey implements admit.Admitter.

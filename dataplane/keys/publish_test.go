@@ -48,7 +48,7 @@ func testPublish(t *testing.T, r *admit.Redis) {
 			t.Fatalf("outcome %d, want %d, %v", d.Outcome, want, err)
 		}
 	}
-	if err := r.LoadAccount(ctx, row.Account, 0, 1); err != nil {
+	if err := r.LoadAccount(ctx, admit.Copy{Account: row.Account, Spendable: 0, Version: 1}); err != nil {
 		t.Fatal(err)
 	}
 	publish(row)

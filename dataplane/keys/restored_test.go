@@ -38,7 +38,7 @@ func (w *world) admitted(id, digest string) admit.Outcome {
 		err = w.redis.LoadKey(w.Context(), k.Account, digest, string(k.State), k.Version)
 	}
 	if err == nil {
-		err = w.redis.LoadAccount(w.Context(), k.Account, 0, k.Version)
+		err = w.redis.LoadAccount(w.Context(), admit.Copy{Account: k.Account, Spendable: 0, Version: k.Version})
 	}
 	if err != nil {
 		w.Fatal(err)

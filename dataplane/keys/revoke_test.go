@@ -105,7 +105,7 @@ func (w *world) passes(digest string) bool {
 				err = w.redis.LoadKey(w.Context(), k.Account, digest, string(k.State), k.Version)
 			}
 		case d.Outcome == admit.ReloadAccount:
-			err = w.redis.LoadAccount(w.Context(), k.Account, 0, 1)
+			err = w.redis.LoadAccount(w.Context(), admit.Copy{Account: k.Account, Spendable: 0, Version: 1})
 		default:
 			w.Fatalf("outcome %d", d.Outcome)
 		}

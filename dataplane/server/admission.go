@@ -139,7 +139,7 @@ func (q *question) reloadAccount() error {
 			return errStore(err)
 		}
 	}
-	if err := q.s.o.Admitter.LoadAccount(ctx, q.c.key.Account, account.Balance, account.Version); err != nil {
+	if err := q.s.o.Admitter.LoadAccount(ctx, admit.Copy{Account: q.c.key.Account, Spendable: account.Balance, Version: account.Version}); err != nil {
 		return errStore(err)
 	}
 	return nil

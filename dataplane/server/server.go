@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/admit/forecast"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/route"
@@ -46,18 +47,31 @@ type Settler interface {
 	Full() bool
 	// Release takes away the hold that a request may have, and tries until it is done.
 	Release(account, requestID string)
+	// Away says that the ledger cannot be reached: what was settled last did not reach it.
+	Away() bool
 	// Close empties the queue.
 	Close(ctx context.Context) error
+}
+
+// Admission decides who may run; see failover.Failover.
+type Admission interface {
+	admit.Admitter
+	admit.Extender
+	admit.Claims
 }
 
 // Options are what a Server needs. All of the first group must be set, but Keys, Accounts and Settler: without them only
 // a snapshot in demo mode is served.
 type Options struct {
-	Source    source.Source
-	Admitter  admit.Admitter
-	Keys      Keys
-	Accounts  Accounts
-	Settler   Settler
+	Source   source.Source
+	Admitter Admission
+	Keys     Keys
+	Accounts Accounts
+	Settler  Settler
+	// Book estimates how long answers get; nil: by the model's class.
+	Book *forecast.Book
+	// Degraded names the stores that cannot be reached ("ledger", "redis"), for the acknowledgement; nil: not known.
+	Degraded  func() []string
 	Upstreams map[snapshot.ProviderType]chat.Upstream
 	// Dialects are the protocols that clients may speak; Completions, in whose shape all other errors are, must be there.
 	Dialects map[chat.Protocol]chat.Dialect

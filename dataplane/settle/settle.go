@@ -157,6 +157,7 @@ type Settler struct {
 	lateAt      time.Time // no confirmation of late ones before
 	probedAt    time.Time // when overdue let a request pass
 	stats       stats
+	away        bool // the ledger takes nothing
 }
 
 // New starts a Settler. The caller must Close it.
@@ -195,6 +196,13 @@ func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(con
 	}
 	s.queue = append(s.queue, it)
 	return it.wait, nil
+}
+
+// Away says that the ledger cannot be reached: the last batch did not pass, and nothing has since.
+func (s *Settler) Away() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away
 }
 
 func newItem(row ledger.Settlement, keyDigest string, at time.Time) *item {

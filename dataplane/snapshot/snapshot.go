@@ -53,6 +53,8 @@ type Snapshot struct {
 	// DefaultTier and DefaultPolicy ("namespace/name") serve keys that name none; empty: no limits, prepaid.
 	DefaultTier   string `json:"defaultTier,omitempty"`
 	DefaultPolicy string `json:"defaultPolicy,omitempty"`
+	// RejectWithoutRedis answers 503 while Redis is away, instead of limits by replica and holds in the ledger.
+	RejectWithoutRedis bool `json:"rejectWithoutRedis,omitempty"`
 	// ClientIP says how a caller's address is known.
 	ClientIP ClientIP `json:"clientIP,omitzero"`
 	// Objects are the objects that are in this snapshot, at which generation. The operator reads them back to say what
@@ -236,6 +238,17 @@ type CreditPolicy struct {
 	Name string `json:"name"`
 	// Unmetered checks and charges nothing; usage is still recorded.
 	Unmetered bool `json:"unmetered,omitempty"`
-	// FirstGrant is given once when an account is made, in nano-USD.
-	FirstGrant int64 `json:"firstGrant,omitempty"`
+	// FirstGrant is given once when an account is made, in nano-USD; it expires GrantExpireDays days later, 0: never.
+	FirstGrant      int64 `json:"firstGrant,omitempty"`
+	GrantExpireDays int32 `json:"grantExpireDays,omitempty"`
+	// MinOutputTokens is the least answer that is worth admitting where the worst case does not fit, DefaultOutputTokens the
+	// estimate of a key and model that too little is known of; 0: by the class of the model.
+	MinOutputTokens     int64 `json:"minOutputTokens,omitempty"`
+	DefaultOutputTokens int64 `json:"defaultOutputTokens,omitempty"`
+	// OrphanCharge says what a request is charged that nobody finished: None, Input or Hold; empty: Input.
+	OrphanCharge string `json:"orphanCharge,omitempty"`
+	// Overdraft in nano-USD is how far below zero admission may let an account go, beside what the account itself may.
+	Overdraft int64 `json:"overdraft,omitempty"`
+	// Shadow counts and reports refusals of limits and credits, and refuses nothing for them.
+	Shadow bool `json:"shadow,omitempty"`
 }

@@ -282,7 +282,7 @@ func TestKeysTellRedis(t *testing.T) {
 		t.Helper()
 		plain, _ := d.ok("create", "--account", "acme", "--gateway-uid", "g1")
 		k := d.row(plain)
-		if err := errors.Join(gateway.LoadAccount(t.Context(), k.Account, 0, 1), gateway.LoadKey(t.Context(), k.Account, k.Digest, string(k.State), k.Version)); err != nil {
+		if err := errors.Join(gateway.LoadAccount(t.Context(), admit.Copy{Account: k.Account, Spendable: 0, Version: 1}), gateway.LoadKey(t.Context(), k.Account, k.Digest, string(k.State), k.Version)); err != nil {
 			t.Fatal(err)
 		}
 		if got := outcome(k); got != admit.Admitted {
