@@ -115,7 +115,7 @@ func TestSyncTellsAdmission(t *testing.T) {
 	r := newRows(t)
 	r.mustSync(t, key("a"))
 	admission := r.admission.(*admit.Redis)
-	if err := admission.LoadAccount(t.Context(), "team/acme", 500, 1); err != nil {
+	if err := admission.LoadAccount(t.Context(), admit.Copy{Account: "team/acme", Spendable: 500, Version: 1}); err != nil {
 		t.Fatal(err)
 	}
 	ask := func() admit.Outcome {
