@@ -51,7 +51,7 @@ func TestScriptsKeepDigits(t *testing.T) {
 	for name, script := range map[string]string{
 		"span.lua": spanLua, "calendar.lua": calendarLua, "admit.lua": admitLua, "finish.lua": finishLua,
 		"account.lua": accountLua, "key.lua": keyLua, "epoch.lua": epochLua, "extend.lua": extendLua, "sync.lua": syncLua,
-		"lease.lua": leaseLua, "dead.lua": deadLua, "live.lua": liveLua, "list.lua": listLua,
+		"lease.lua": leaseLua, "dead.lua": deadLua, "live.lua": liveLua, "list.lua": listLua, "leave.lua": leaveLua,
 	} {
 		if found := lint(script); found != nil {
 			t.Errorf("%s makes text of numbers other than by %%.0f: %q", name, found)

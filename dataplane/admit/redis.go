@@ -106,31 +106,26 @@ var ErrClosed = errors.New("admission store is closed")
 // or Release, and the same id again is answered with it and holds nothing more.
 type Redis struct {
 	opts    Options
-	driver  rueidis.ClientOption
+	driver  rueidis.ClientOption // without InitAddress: no URL yet
 	dialing singleflight.Group
 	onClose func()
 	epoch   epoch
 	owner   *owner // nil without Options.Owner
 
-	mu     sync.RWMutex
-	client rueidis.Client
-	closed bool
+	mu      sync.RWMutex
+	client  rueidis.Client
+	closed  bool
+	pointed int // how often driver became another
 }
 
 // NewRedis checks the options; it does not connect.
 func NewRedis(o Options) (*Redis, error) {
-	o = o.withDefaults()
-	if strings.Contains(o.Owner, " ") {
-		return nil, fmt.Errorf("owner %q has a space: %w", o.Owner, ErrRange)
+	r, err := NewLate(o)
+	if err == nil {
+		err = r.Point(o.URL)
 	}
-	driver, err := o.client()
 	if err != nil {
 		return nil, err
-	}
-	r := &Redis{opts: o, driver: driver, epoch: newEpoch()}
-	if o.Owner != "" {
-		r.owner = newOwner(o.Owner)
-		r.driver.DialCtxFn = r.owner.dial
 	}
 	return r, nil
 }
@@ -157,6 +152,14 @@ func (r *Redis) Ping(ctx context.Context) error {
 	return r.do(ctx, "pinging", func(ctx context.Context, c rueidis.Client) error {
 		return c.Do(ctx, c.B().Ping().Build()).Error()
 	})
+}
+
+// Client answers the driver's client, made when it is first needed, for whoever keeps other things in the same store. It may be
+// closed at any time, after a failover for instance: ask for it each time.
+func (r *Redis) Client(ctx context.Context) (rueidis.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	return r.connect(ctx)
 }
 
 // do runs one call under the deadline. A store that loads its data, or that is no longer, or not yet, the one to write to, is
@@ -258,20 +261,27 @@ func (r *Redis) connect(ctx context.Context) (rueidis.Client, error) {
 
 func (r *Redis) dial() (any, error) {
 	r.mu.RLock()
-	client := r.client
+	client, driver, pointed := r.client, r.driver, r.pointed
 	r.mu.RUnlock()
-	if client != nil {
+	switch {
+	case client != nil:
 		return client, nil
+	case len(driver.InitAddress) == 0:
+		return nil, ErrNoURL
 	}
-	client, err := rueidis.NewClient(r.driver)
+	client, err := rueidis.NewClient(driver)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	switch {
+	case r.closed:
 		client.Close()
 		return nil, ErrClosed
+	case r.pointed != pointed:
+		client.Close()
+		return nil, rueidis.ErrClosing // ask again
 	}
 	r.client = client
 	return client, nil
