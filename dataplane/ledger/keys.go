@@ -95,6 +95,9 @@ func (s *store) UpsertKey(ctx context.Context, u KeyUpsert) (Key, error) {
 	return k, nil
 }
 
+// maxGrantDays bounds the life of a first grant: ten years.
+const maxGrantDays = 3650
+
 // checkUpsert refuses what must not be written.
 func checkUpsert(u KeyUpsert) error {
 	switch {
@@ -104,6 +107,8 @@ func checkUpsert(u KeyUpsert) error {
 		return fmt.Errorf("%w key: no source or object", errInvalid)
 	case u.FirstGrant < 0 || u.FirstGrant > maxAmount:
 		return fmt.Errorf("%w key: first grant %d", errInvalid, u.FirstGrant)
+	case u.FirstGrantDays < 0 || u.FirstGrantDays > maxGrantDays:
+		return fmt.Errorf("%w key: first grant of %d days", errInvalid, u.FirstGrantDays)
 	}
 	return checkKey(u.Key)
 }
@@ -148,6 +153,9 @@ func (s *store) openAccount(ctx context.Context, tx sqldb.Tx, u KeyUpsert) error
 	}
 	key := "first:" + u.Account
 	grant := Grant{ID: key, Account: u.Account, Amount: u.FirstGrant, Kind: "promo", Reason: "first grant"}
+	if u.FirstGrantDays > 0 {
+		grant.ExpiresAt = s.now().UTC().AddDate(0, 0, int(u.FirstGrantDays)).UnixMicro()
+	}
 	_, err = s.postGrant(ctx, tx, grant, key)
 	return err
 }

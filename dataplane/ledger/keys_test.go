@@ -68,6 +68,27 @@ func TestNoFirstGrantToAnAccountThatIsThere(t *testing.T) {
 	})
 }
 
+func TestFirstGrantExpires(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		u := upsert("k1")
+		u.FirstGrantDays = 30
+		e.upserted(t, u)
+		grants, err := e.Grants(t.Context(), "default/acme")
+		if err != nil || len(grants) != 1 {
+			t.Fatalf("grants %+v, %v", grants, err)
+		}
+		if got := time.Duration(grants[0].ExpiresAt-grants[0].CreatedAt) * time.Microsecond; (got - 30*24*time.Hour).Abs() > time.Minute {
+			t.Errorf("it lasts %s", got)
+		}
+		other := upsert("k2")
+		other.Account = "default/other"
+		e.upserted(t, other)
+		if grants, err := e.Grants(t.Context(), "default/other"); err != nil || len(grants) != 1 || grants[0].ExpiresAt != 0 {
+			t.Errorf("without days: %+v, %v", grants, err)
+		}
+	})
+}
+
 func TestUpsertKeyMovesVersion(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		u := upsert("k1")
@@ -148,6 +169,8 @@ func TestUpsertKeyRefused(t *testing.T) {
 			"no source":      func(u *ledger.KeyUpsert) { u.Source = "" },
 			"no object":      func(u *ledger.KeyUpsert) { u.ObjectName = "" },
 			"negative grant": func(u *ledger.KeyUpsert) { u.FirstGrant = -1 },
+			"negative days":  func(u *ledger.KeyUpsert) { u.FirstGrantDays = -1 },
+			"absurd days":    func(u *ledger.KeyUpsert) { u.FirstGrantDays = 3651 },
 		} {
 			u := upsert("k1")
 			change(&u)

@@ -122,8 +122,9 @@ func (a Account) Spendable() pricing.Nano { return a.Balance + a.Overdraft }
 type KeyUpsert struct {
 	Key
 	// FirstGrant in nano-USD is posted once, in the same transaction, when this call makes the account (0: none). Its
-	// idempotency key is "first:" + account.
-	FirstGrant pricing.Nano
+	// idempotency key is "first:" + account. What remains of it goes FirstGrantDays days after that; 0: never.
+	FirstGrant     pricing.Nano
+	FirstGrantDays int32
 }
 
 // Evidence says how sure the usage is.
