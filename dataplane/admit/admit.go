@@ -296,3 +296,11 @@ type Owner interface {
 	// Owners is how many leases lived when this process last renewed its own; 0: not yet.
 	Owners() int64
 }
+
+var (
+	_ Admitter = (*Redis)(nil)
+	_ Extender = (*Redis)(nil)
+	_ Claims   = (*Redis)(nil)
+	_ Adopter  = (*Redis)(nil)
+	_ Owner    = (*Redis)(nil)
+)

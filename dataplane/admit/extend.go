@@ -25,6 +25,9 @@ func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error)
 	}
 	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.KeyDigest)}
 	if r.owner != nil {
+		if err := r.syncLost(ctx, e.Account); err != nil { // what was adopted, or lost, is there before it is asked about
+			return Decision{}, err
+		}
 		r.owner.pend(holdID{e.Account, e.RequestID}, 1)
 		defer func() {
 			if err == nil && d.Outcome == Admitted {
