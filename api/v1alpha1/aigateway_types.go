@@ -61,12 +61,29 @@ type GatewayResources struct {
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
-// GatewayStore says where a store's URL is.
-type GatewayStore struct {
-	// urlSecretRef names the Secret and the key that hold the URL: redis:// or rediss:// for Redis, postgres:// for the
-	// ledger.
+// RedisUnavailable says what becomes of requests while Redis is away.
+// +kubebuilder:validation:Enum=LocalLimits;Reject
+type RedisUnavailable string
+
+// What becomes of requests while Redis is away.
+const (
+	// RedisLocalLimits goes on: each replica allows its share of the limits, and credits are held in the ledger.
+	RedisLocalLimits RedisUnavailable = "LocalLimits"
+	// RedisReject refuses them with 503 and Retry-After.
+	RedisReject RedisUnavailable = "Reject"
+)
+
+// GatewayRedis says where Redis is.
+type GatewayRedis struct {
+	// urlSecretRef names the Secret and the key that hold the redis:// or rediss:// URL.
 	// +required
 	URLSecretRef SecretKeyRef `json:"urlSecretRef,omitzero"`
+
+	// onUnavailable says what becomes of requests while Redis is away: LocalLimits goes on with each replica's share of the
+	// limits and with credits held in the ledger, Reject answers 503.
+	// +optional
+	// +default="LocalLimits"
+	OnUnavailable RedisUnavailable `json:"onUnavailable,omitempty"`
 }
 
 // GatewayLedger says where the ledger is.
@@ -196,7 +213,7 @@ type AIGatewaySpec struct {
 
 	// redis holds rate limits and credit holds: Redis 6.2 or later.
 	// +optional
-	Redis *GatewayStore `json:"redis,omitempty"`
+	Redis *GatewayRedis `json:"redis,omitempty"`
 
 	// ledger is the PostgreSQL database that holds keys, accounts and every charge.
 	// +optional
@@ -265,11 +282,11 @@ type GatewayAttached struct {
 
 // AIGatewayStatus is what the operator saw.
 type AIGatewayStatus struct {
-	// conditions: Accepted, ResolvedRefs, StoresReady, Programmed, Available, KeysShrinkHeld.
+	// conditions: Accepted, ResolvedRefs, StoresReady, StoresReachable, Programmed, Available, LedgerSound, KeysShrinkHeld.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// observedGeneration is the generation that the conditions speak of.
@@ -312,6 +329,8 @@ type AIGatewayStatus struct {
 // +kubebuilder:printcolumn:name="Models",type=integer,JSONPath=`.status.attached.models`
 // +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
 // +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name="Stores",type=string,JSONPath=`.status.conditions[?(@.type=="StoresReachable")].reason`
+// +kubebuilder:printcolumn:name="Ledger",type=string,JSONPath=`.status.conditions[?(@.type=="LedgerSound")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type AIGateway struct {
 	metav1.TypeMeta `json:",inline"`

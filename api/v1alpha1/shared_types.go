@@ -86,6 +86,12 @@ const (
 	// ConditionStoresReady says whether the operator reaches an AIGateway's Redis and ledger, has migrated the ledger, and
 	// found in it the credits.perDollar of the spec.
 	ConditionStoresReady = "StoresReady"
+	// ConditionStoresReachable says whether the ready replicas of an AIGateway reach its Redis and ledger, as they say
+	// themselves. One that does not is enough for False; what it then does is AIGateway.spec.redis.onUnavailable's to say.
+	ConditionStoresReachable = "StoresReachable"
+	// ConditionLedgerSound says whether yesterday's (UTC) entries, grants, settlements and charges of an AIGateway's ledger
+	// agree with one another. The operator checks them once a day.
+	ConditionLedgerSound = "LedgerSound"
 	// ConditionKeysShrinkHeld is True while so many keys of an AIGateway have no object any more that the operator revokes
 	// none of them before AnnotationConfirmShrink says how many they are.
 	ConditionKeysShrinkHeld = "KeysShrinkHeld"
@@ -121,4 +127,10 @@ const (
 	ReasonMigrationFailed     = "MigrationFailed"
 	ReasonConfirmationNeeded  = "ConfirmationNeeded"
 	ReasonNothingHeld         = "NothingHeld"
+	ReasonAllReachable        = "AllReachable"
+	ReasonRedisUnavailable    = "RedisUnavailable"
+	ReasonLedgerUnavailable   = "LedgerUnavailable"
+	ReasonBothUnavailable     = "BothUnavailable"
+	ReasonSound               = "Sound"
+	ReasonDrift               = "Drift"
 )

@@ -208,7 +208,7 @@ func TestLosers(t *testing.T) {
 func TestOpensWith(t *testing.T) {
 	ref := func(name string) v1alpha1.SecretKeyRef { return v1alpha1.SecretKeyRef{Name: name} }
 	gw := &v1alpha1.AIGateway{Spec: v1alpha1.AIGatewaySpec{
-		Redis:  &v1alpha1.GatewayStore{URLSecretRef: ref("redis")},
+		Redis:  &v1alpha1.GatewayRedis{URLSecretRef: ref("redis")},
 		Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
 		TLS:    &v1alpha1.GatewayTLS{SecretRef: v1alpha1.LocalRef{Name: "cert"}},
 	}}

@@ -78,7 +78,7 @@ func (r *Reconciler) before(ctx context.Context, s *scope) error {
 			continue
 		}
 		want := r.upsert(s)
-		want.FirstGrant = 0
+		want.FirstGrant, want.FirstGrantDays = 0, 0
 		want.Digest, want.Prefix, want.Rotation, want.ExpiresAt = row.Digest, row.Prefix, row.Rotation, until
 		errs = append(errs, stores.Unavailable(r.write(ctx, s, want)))
 		s.wakeAt(time.UnixMicro(until).Sub(now))
@@ -111,7 +111,7 @@ func (r *Reconciler) upsert(s *scope) ledger.KeyUpsert {
 	if s.key.Disabled {
 		state = ledger.KeyDisabled
 	}
-	return ledger.KeyUpsert{FirstGrant: s.key.FirstGrant, Key: ledger.Key{
+	return ledger.KeyUpsert{FirstGrant: s.key.FirstGrant, FirstGrantDays: s.key.FirstGrantDays, Key: ledger.Key{
 		Digest: s.digest, Prefix: s.prefix, Name: s.name(),
 		Account: s.key.Account, Tier: s.key.Tier, Policy: s.key.Policy,
 		Scopes: s.key.Scopes, Models: s.key.Models,

@@ -44,7 +44,7 @@ func cluster(t *testing.T, objects ...client.Object) (*Reconciler, *miniredis.Mi
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main", UID: "g"},
 			Spec: v1alpha1.AIGatewaySpec{
 				Mode: v1alpha1.ModeLive, Credits: v1alpha1.GatewayCredits{PerDollar: 100},
-				Redis: &v1alpha1.GatewayStore{URLSecretRef: store("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store("ledger")},
+				Redis: &v1alpha1.GatewayRedis{URLSecretRef: store("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store("ledger")},
 			},
 		},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "stores"}, Data: map[string][]byte{
@@ -174,7 +174,7 @@ func TestABrokenGatewayElsewhere(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "main", UID: "e"},
 		Spec: v1alpha1.AIGatewaySpec{
 			Mode: v1alpha1.ModeLive, APIKeys: v1alpha1.NamespaceScope{From: v1alpha1.NamespacesAll},
-			Redis: &v1alpha1.GatewayStore{URLSecretRef: store}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store},
+			Redis: &v1alpha1.GatewayRedis{URLSecretRef: store}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store},
 		},
 	})
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lost)}); err == nil {

@@ -149,7 +149,7 @@ func (r *run) keyRefs(a *v1alpha1.APIKey, out *Key) Condition {
 	if policy.Name != "" {
 		bad.check(r, ObjectKey{KindCreditPolicy, policy.Namespace, policy.Name})
 	}
-	out.FirstGrant = r.grants[policy]
+	out.FirstGrant, out.FirstGrantDays = r.grants[policy].nano, r.grants[policy].days
 	if denied {
 		return Condition{v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonNotAllowed,
 			fmt.Sprintf("The Tier %s does not allow keys of the namespace %q, and the key is refused until it does.", tier, a.Namespace)}

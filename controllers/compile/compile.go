@@ -52,8 +52,9 @@ type Key struct {
 	Object types.NamespacedName
 	// Account is "namespace/account"; Tier and Policy are "namespace/name" and may be empty (the gateway's default).
 	Account, Tier, Policy string
-	// FirstGrant is what the account is given when it is made, in nano-USD.
-	FirstGrant int64
+	// FirstGrant is what the account is given when it is made, in nano-USD; it lasts FirstGrantDays, 0: for ever.
+	FirstGrant     int64
+	FirstGrantDays int32
 	// SHA256 is the declared digest; empty where the key is to be generated into SecretName.
 	SHA256, SecretName string
 	// Scopes are what the key may do, Models what it narrows its tier's models to; both sorted, empty: all.

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
@@ -43,6 +41,7 @@ func (r *run) gateway() {
 	if c := gw.Spec.ClientIP; c != nil {
 		s.ClientIP = snapshot.ClientIP{TrustedProxies: sortedStrings(c.TrustedProxies), Header: cmp.Or(c.Header, defaultIPHeader)}
 	}
+	s.RejectWithoutRedis = gw.Spec.Redis != nil && gw.Spec.Redis.OnUnavailable == v1alpha1.RedisReject
 	keyScope, err := newScope(gw.Namespace, gw.Spec.APIKeys)
 	r.keyScope = keyScope
 	if err != nil {
@@ -59,28 +58,4 @@ func (r *run) perDollar() int64 {
 		return n
 	}
 	return defaultPerDollar
-}
-
-func (r *run) creditPolicies() {
-	for _, p := range sorted(r.in.CreditPolicies, byName) {
-		k := keyOf(KindCreditPolicy, p)
-		if !r.here(k) {
-			continue
-		}
-		out := snapshot.CreditPolicy{Name: nameOf(p).String(), Unmetered: p.Spec.Mode == v1alpha1.CreditUnmetered}
-		if g := p.Spec.Grant; g != nil {
-			nano, err := pricing.ParseCredits(string(g.Amount), r.perDollar())
-			if err != nil {
-				r.set(k, Condition{v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalid,
-					fmt.Sprintf("The grant is wrong at %d credits a dollar: %v.", r.perDollar(), err)})
-				continue
-			}
-			out.FirstGrant = nano
-		}
-		r.usable[k] = true
-		r.grants[nameOf(p)] = out.FirstGrant
-		r.set(k, accepted)
-		r.out.Snapshot.Policies = append(r.out.Snapshot.Policies, out)
-		r.include(KindCreditPolicy, p.ObjectMeta)
-	}
 }

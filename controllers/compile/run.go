@@ -31,8 +31,8 @@ type run struct {
 	out Output
 	// exists holds the objects of the input by kind and name; usable those of them that others may refer to.
 	exists, usable map[ObjectKey]bool
-	// grants holds the first grant of each usable CreditPolicy, in nano-USD.
-	grants map[types.NamespacedName]int64
+	// grants holds the first grant of each usable CreditPolicy.
+	grants map[types.NamespacedName]firstGrant
 	// tierDefault and policyDefault are what the gateway names for keys that name none; empty: nothing.
 	tierDefault, policyDefault types.NamespacedName
 	// keyScope says whose keys may name the gateway, tierScopes whose may name a usable Tier.
@@ -49,7 +49,7 @@ func newRun(in Input) *run {
 		in:     in,
 		exists: map[ObjectKey]bool{},
 		usable: map[ObjectKey]bool{},
-		grants: map[types.NamespacedName]int64{},
+		grants: map[types.NamespacedName]firstGrant{},
 
 		tierScopes: map[types.NamespacedName]scope{},
 		selectors:  map[string]labels.Selector{},

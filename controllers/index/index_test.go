@@ -22,7 +22,7 @@ func TestExtractors(t *testing.T) {
 			Auth: &v1alpha1.ProviderAuth{SecretRef: v1alpha1.SecretKeyRef{Name: "openai"}}}}, []string{"openai"}},
 		"demo gateway": {gatewaySecret, &v1alpha1.AIGateway{}, nil},
 		"live gateway": {gatewaySecret, &v1alpha1.AIGateway{Spec: v1alpha1.AIGatewaySpec{
-			Redis: &v1alpha1.GatewayStore{URLSecretRef: ref}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref}}}, []string{"stores", "stores"}},
+			Redis: &v1alpha1.GatewayRedis{URLSecretRef: ref}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref}}}, []string{"stores", "stores"}},
 		"gateway with an administrator and a certificate": {gatewaySecret, &v1alpha1.AIGateway{Spec: v1alpha1.AIGatewaySpec{
 			Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref, AdminURLSecretRef: &v1alpha1.SecretKeyRef{Name: "admin"}},
 			TLS:    &v1alpha1.GatewayTLS{SecretRef: v1alpha1.LocalRef{Name: "cert"}}}}, []string{"stores", "admin", "cert"}},

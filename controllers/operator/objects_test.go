@@ -30,7 +30,7 @@ func liveGateway(ns, name string) *v1alpha1.AIGateway {
 	return &v1alpha1.AIGateway{
 		ObjectMeta: objectMeta(ns, name),
 		Spec: v1alpha1.AIGatewaySpec{
-			Redis: &v1alpha1.GatewayStore{URLSecretRef: store("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store("ledger")},
+			Redis: &v1alpha1.GatewayRedis{URLSecretRef: store("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: store("ledger")},
 		},
 	}
 }

@@ -40,7 +40,7 @@ func opened(t *testing.T) (*stores.Cache, *stores.Stores) {
 	open, err := cache.Get(t.Context(), &v1alpha1.AIGateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main", UID: "g"},
 		Spec: v1alpha1.AIGatewaySpec{
-			Redis: &v1alpha1.GatewayStore{URLSecretRef: ref("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
+			Redis: &v1alpha1.GatewayRedis{URLSecretRef: ref("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
 			Credits: v1alpha1.GatewayCredits{PerDollar: 100},
 		},
 	})

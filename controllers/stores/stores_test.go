@@ -23,7 +23,7 @@ func gateway(perDollar int64) *v1alpha1.AIGateway {
 	return &v1alpha1.AIGateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "main", UID: "u"},
 		Spec: v1alpha1.AIGatewaySpec{
-			Redis: &v1alpha1.GatewayStore{URLSecretRef: ref("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
+			Redis: &v1alpha1.GatewayRedis{URLSecretRef: ref("redis")}, Ledger: &v1alpha1.GatewayLedger{URLSecretRef: ref("ledger")},
 			Credits: v1alpha1.GatewayCredits{PerDollar: perDollar},
 		},
 	}

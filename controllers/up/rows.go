@@ -211,6 +211,6 @@ func upsertOf(d declared) ledger.KeyUpsert {
 			// In a folder the digest is what a key is: an object that is renamed keeps its row.
 			ObjectUID: d.digest, ObjectName: d.Object.String(),
 		},
-		FirstGrant: d.FirstGrant,
+		FirstGrant: d.FirstGrant, FirstGrantDays: d.FirstGrantDays,
 	}
 }

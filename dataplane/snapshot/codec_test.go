@@ -23,9 +23,12 @@ func sample() *Snapshot {
 			Limits:   Limits{ContextTokens: 1000, MaxOutputTokens: 100},
 			Times:    Timeout{ConnectSeconds: 1, FirstEventSeconds: 2, IdleSeconds: 3, TotalSeconds: 4},
 		}},
-		Tiers:       []Tier{{Name: "ai/free", Models: []string{"mini"}, Limits: []RateLimit{{Unit: RequestsPerMinute, Value: 10, Burst: 10}}, MaxBodyBytes: 1 << 20}},
-		Policies:    []CreditPolicy{{Name: "ai/prepaid", FirstGrant: 5}},
-		DefaultTier: "ai/free", DefaultPolicy: "ai/prepaid",
+		Tiers: []Tier{{Name: "ai/free", Models: []string{"mini"}, Limits: []RateLimit{{Unit: RequestsPerMinute, Value: 10, Burst: 10}}, MaxBodyBytes: 1 << 20}},
+		Policies: []CreditPolicy{{
+			Name: "ai/prepaid", FirstGrant: 5, GrantExpireDays: 30, MinOutputTokens: 256, DefaultOutputTokens: 1024,
+			OrphanCharge: "Hold", Overdraft: 7, Shadow: true,
+		}},
+		DefaultTier: "ai/free", DefaultPolicy: "ai/prepaid", RejectWithoutRedis: true,
 		Objects: []Object{{Kind: "Model", Namespace: "ai", Name: "mini", UID: "u", Generation: 3}},
 	}
 }
@@ -145,6 +148,38 @@ func TestDecodeIgnoresUnknownFields(t *testing.T) {
 	}
 	if got.Sequence != 8 || got.Models[0].PublicName != "openai/mini" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A writer from before a field existed says nothing of it: what it wrote decodes, serves, and means what it meant.
+func TestDecodeOfAnEarlierWriter(t *testing.T) {
+	content := mustContent(t, sample())
+	for _, later := range []string{
+		`,"grantExpireDays":30`, `,"minOutputTokens":256`, `,"defaultOutputTokens":1024`, `,"orphanCharge":"Hold"`, `,"overdraft":7`, `,"shadow":true`,
+		`,"rejectWithoutRedis":true`,
+	} {
+		before := content
+		if content = strings.Replace(content, later, "", 1); content == before {
+			t.Fatalf("%s is not written", later)
+		}
+	}
+	plain, err := json.Marshal(envelope{Schema: 1, Sequence: 8, Hash: hashOf([]byte(content)), Content: json.RawMessage(content)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := deflate(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Validate(got); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]CreditPolicy{{Name: "ai/prepaid", FirstGrant: 5}}, got.Policies); diff != "" || got.RejectWithoutRedis {
+		t.Errorf("policies %s, reject %v", diff, got.RejectWithoutRedis)
 	}
 }
 

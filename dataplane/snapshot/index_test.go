@@ -60,7 +60,22 @@ func TestValidate(t *testing.T) {
 		"proxy without header": {func(s *Snapshot) { s.ClientIP.TrustedProxies = []string{"10.0.0.0/8"} }, "without a header"},
 		"default tier":         {func(s *Snapshot) { s.DefaultTier = "ai/none" }, `default tier "ai/none"`},
 		"default policy":       {func(s *Snapshot) { s.DefaultPolicy = "ai/none" }, `default credit policy "ai/none"`},
-		"grant":                {func(s *Snapshot) { s.Policies[0].FirstGrant = -1 }, "negative first grant"},
+		"grant":                {func(s *Snapshot) { s.Policies[0].FirstGrant = -1 }, "first grant is -1"},
+		"absurd grant":         {func(s *Snapshot) { s.Policies[0].FirstGrant = MaxAmount + 1 }, "first grant"},
+		"grant of -1 days":     {func(s *Snapshot) { s.Policies[0].GrantExpireDays = -1 }, "in days is -1"},
+		"grant of ages":        {func(s *Snapshot) { s.Policies[0].GrantExpireDays = 3651 }, "in days is 3651"},
+		"least output":         {func(s *Snapshot) { s.Policies[0].MinOutputTokens = -1 }, "minOutputTokens is -1"},
+		"absurd least output":  {func(s *Snapshot) { s.Policies[0].MinOutputTokens = 10_000_001 }, "minOutputTokens"},
+		"estimate":             {func(s *Snapshot) { s.Policies[0].DefaultOutputTokens = -1 }, "defaultOutputTokens is -1"},
+		"absurd estimate":      {func(s *Snapshot) { s.Policies[0].DefaultOutputTokens = 10_000_001 }, "defaultOutputTokens"},
+		"overdraft":            {func(s *Snapshot) { s.Policies[0].Overdraft = -1 }, "overdraft is -1"},
+		"absurd overdraft":     {func(s *Snapshot) { s.Policies[0].Overdraft = MaxAmount + 1 }, "overdraft"},
+		"orphans":              {func(s *Snapshot) { s.Policies[0].OrphanCharge = "All" }, `orphans are charged "All"`},
+		"orphans by default":   {func(s *Snapshot) { s.Policies[0].OrphanCharge = "" }, ""},
+		"at the bounds": {func(s *Snapshot) {
+			s.Policies[0] = CreditPolicy{Name: "ai/prepaid", FirstGrant: MaxAmount, GrantExpireDays: 3650, MinOutputTokens: 10_000_000,
+				DefaultOutputTokens: 10_000_000, OrphanCharge: "Hold", Overdraft: MaxAmount, Shadow: true}
+		}, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

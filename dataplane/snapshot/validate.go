@@ -174,14 +174,40 @@ func validateClientIP(c ClientIP) error {
 	return errors.Join(errs...)
 }
 
+// Bounds of a CreditPolicy: MaxAmount in nano-USD is the most that an account can have, as the ledger and the admission
+// script count it.
+const (
+	MaxAmount       = 9_000_000_000_000_000
+	maxGrantDays    = 3650
+	maxOutputTokens = 10_000_000
+)
+
+// check says whether a policy can be acted on.
+func (p *CreditPolicy) check() error {
+	var errs []error
+	within := func(what string, n, most int64) {
+		if n < 0 || n > most {
+			errs = append(errs, fmt.Errorf("credit policy %q: %s is %d, not between 0 and %d", p.Name, what, n, most))
+		}
+	}
+	within("the first grant", p.FirstGrant, MaxAmount)
+	within("the life of the first grant in days", int64(p.GrantExpireDays), maxGrantDays)
+	within("minOutputTokens", p.MinOutputTokens, maxOutputTokens)
+	within("defaultOutputTokens", p.DefaultOutputTokens, maxOutputTokens)
+	within("the overdraft", p.Overdraft, MaxAmount)
+	if !slices.Contains([]string{"", "None", "Input", "Hold"}, p.OrphanCharge) {
+		errs = append(errs, fmt.Errorf("credit policy %q: orphans are charged %q", p.Name, p.OrphanCharge))
+	}
+	return errors.Join(errs...)
+}
+
 func validatePolicies(s *Snapshot) error {
 	var errs []error
 	seen := map[string]bool{}
-	for _, p := range s.Policies {
+	for i := range s.Policies {
+		p := &s.Policies[i]
 		errs = append(errs, claim(seen, "credit policy", p.Name))
-		if p.FirstGrant < 0 {
-			errs = append(errs, fmt.Errorf("credit policy %q: negative first grant", p.Name))
-		}
+		errs = append(errs, p.check())
 	}
 	if s.DefaultPolicy != "" && !seen[s.DefaultPolicy] {
 		errs = append(errs, fmt.Errorf("default credit policy %q is not in the snapshot", s.DefaultPolicy))
