@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 type stats struct {
@@ -26,6 +28,9 @@ var (
 	descQueue     = prometheus.NewDesc("layers_settle_queue", "Settlements that the ledger does not have yet.", nil, nil)
 	descLag       = prometheus.NewDesc("layers_settle_lag_seconds", "Age of the oldest of them.", nil, nil)
 	descUnconf    = prometheus.NewDesc("layers_settle_unconfirmed", "Committed settlements that the admission store was not told of yet.", nil, nil)
+	descOpen      = prometheus.NewDesc("layers_unconfirmed_settlements", "Ends of requests that the ledger does not have, or that the admission store was not told of.", nil, nil)
+	descExposure  = prometheus.NewDesc("layers_exposure_usd", "What they charge that the ledger does not have yet, in USD.", nil, nil)
+	descAway      = prometheus.NewDesc("layers_ledger_away", "1 while the ledger cannot be reached, else 0.", nil, nil)
 	descCommitted = prometheus.NewDesc("layers_settle_committed_total", "Settlements committed.", nil, nil)
 	descFailures  = prometheus.NewDesc("layers_settle_failures_total", "Tries that the ledger refused or did not answer.", nil, nil)
 	descDropped   = prometheus.NewDesc("layers_settle_dropped_total", "Settlements not taken because the queue was full.", nil, nil)
@@ -37,28 +42,64 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s *Settler) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descQueue, descLag, descUnconf, descCommitted, descFailures, descDropped, descBusy, descLost, descNoLog, descReplayed} {
+	for _, d := range []*prometheus.Desc{
+		descQueue, descLag, descUnconf, descOpen, descExposure, descAway, descCommitted, descFailures, descDropped, descBusy, descLost, descNoLog, descReplayed,
+	} {
 		ch <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (s *Settler) Collect(ch chan<- prometheus.Metric) {
+// nanoPerUSD is what one USD is of pricing.Nano.
+const nanoPerUSD = 1e9
+
+// open is what the settler has not brought to its end.
+type open struct {
+	queue, untold, all int
+	oldest             time.Duration
+	exposure           pricing.Nano // charged, and not in the ledger
+	away               bool
+}
+
+func (s *Settler) open() (o open) {
+	logged := 0
+	if s.o.WAL != nil {
+		logged = s.o.WAL.Stats().Unconfirmed
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lag float64
 	for _, it := range s.queue {
-		lag = max(lag, s.o.Now().Sub(it.queuedAt).Seconds())
+		o.oldest = max(o.oldest, s.o.Now().Sub(it.queuedAt))
+		o.exposure += it.s.Charged
 	}
+	o.queue, o.untold, o.away = len(s.queue), len(s.unconfirmed)+len(s.late), s.away
+	o.all = o.queue + o.untold
+	if s.replaying { // the log has more than the queue
+		o.all = max(o.all, logged)
+	}
+	return o
+}
+
+// Collect implements prometheus.Collector.
+func (s *Settler) Collect(ch chan<- prometheus.Metric) {
+	now := s.open()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	gauge := func(d *prometheus.Desc, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
 	counter := func(d *prometheus.Desc, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
 	}
-	gauge(descQueue, float64(len(s.queue)))
-	gauge(descLag, lag)
-	gauge(descUnconf, float64(len(s.unconfirmed)+len(s.late)))
+	gauge(descQueue, float64(now.queue))
+	gauge(descLag, now.oldest.Seconds())
+	gauge(descUnconf, float64(now.untold))
+	gauge(descOpen, float64(now.all))
+	gauge(descExposure, float64(now.exposure)/nanoPerUSD)
+	away := 0.0
+	if now.away {
+		away = 1
+	}
+	gauge(descAway, away)
 	counter(descCommitted, float64(s.stats.committed))
 	counter(descFailures, float64(s.stats.failures))
 	counter(descDropped, float64(s.stats.dropped))

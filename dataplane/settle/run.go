@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -65,6 +66,9 @@ func (s *Settler) write(batch []*item) ([]committed, bool) {
 		return written, true
 	}
 	s.o.Log.Error("Settlements are not committed, trying again", "rows", len(batch), "error", err)
+	if errors.Is(err, context.DeadlineExceeded) { // asking whether it is well may take as long again
+		s.setAway(true)
+	}
 	for _, it := range batch {
 		it.failed()
 	}
@@ -103,6 +107,7 @@ func (s *Settler) settle(batch []*item) ([]committed, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.setAway(false)
 	out := make([]committed, len(batch))
 	for i, it := range batch {
 		out[i] = committed{it: it, as: answers[i]}
@@ -114,7 +119,9 @@ func (s *Settler) settle(batch []*item) ([]committed, error) {
 func (s *Settler) well() bool {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 	defer cancel()
-	return s.o.Ledger.Ready(ctx) == nil
+	well := s.o.Ledger.Ready(ctx) == nil
+	s.setAway(!well)
+	return well
 }
 
 // head is the next batch; it stays in the queue until it is committed. Where nothing else waits it is one refused row
@@ -153,7 +160,7 @@ func (s *Settler) finish(written []committed) {
 		gone[w.it] = true
 		passed = passed || w.it.refused
 		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{
-			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Balance, Version: w.as.Account.Version,
+			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Spendable(), Version: w.as.Account.Version,
 			KeyDigest: w.it.keyDigest, Spends: spends(w.as.Spends),
 		})
 	}

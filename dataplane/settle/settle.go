@@ -36,6 +36,7 @@ type WAL interface {
 	Sync() error
 	Replay(fn func(wal.Mark, wal.Entry) error) (wal.Report, error)
 	Full() bool
+	Stats() wal.Stats
 }
 
 // Errors of Submit and of what it answers.
@@ -63,7 +64,12 @@ type Options struct {
 	Batch int
 	// Queue is how many settlements may wait in memory (about 1 KB each). The log's size bounds those that are in it.
 	Queue int
-	// MaxAge is how long a row may wait before no more requests are admitted: shorter than holds outlive their requests.
+	// Owned says that holds belong to an owner whose lease this process renews, so that they stand until they are confirmed,
+	// however long that takes. Without it they end by time.
+	Owned bool
+	// MaxAge is how long a row may wait before no more requests are admitted. 0: as long as admission goes on without the
+	// ledger (admit.AwayAge) where a log and a hold keep what waits (WAL and Owned), else DefaultMaxAge, which is shorter than
+	// holds outlive their requests.
 	MaxAge time.Duration
 	// Timeout bounds one try at either store.
 	Timeout time.Duration
@@ -91,6 +97,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxAge == 0 {
 		o.MaxAge = DefaultMaxAge
+		if o.WAL != nil && o.Owned {
+			o.MaxAge = admit.AwayAge
+		}
 	}
 	if o.Batch == 0 {
 		o.Batch = DefaultBatch
@@ -157,7 +166,7 @@ type Settler struct {
 	lateAt      time.Time // no confirmation of late ones before
 	probedAt    time.Time // when overdue let a request pass
 	stats       stats
-	away        bool // the ledger takes nothing
+	away        bool // see Away
 }
 
 // New starts a Settler. The caller must Close it.
@@ -198,13 +207,6 @@ func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(con
 	return it.wait, nil
 }
 
-// Away says that the ledger cannot be reached: the last batch did not pass, and nothing has since.
-func (s *Settler) Away() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.away
-}
-
 func newItem(row ledger.Settlement, keyDigest string, at time.Time) *item {
 	return &item{s: row, keyDigest: keyDigest, queuedAt: at, done: make(chan struct{}), tried: make(chan struct{})}
 }
@@ -221,7 +223,7 @@ func (s *Settler) enter(it *item) error {
 }
 
 // Full says that no request shall begin now: the queue or the log is nearly full, so that it may not find room at its end,
-// or the ledger takes nothing for so long that holds are about to end before their charges are written.
+// or the ledger takes nothing for Options.MaxAge.
 func (s *Settler) Full() bool {
 	if s.o.WAL != nil && s.o.WAL.Full() {
 		return true

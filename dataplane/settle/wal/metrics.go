@@ -42,16 +42,16 @@ func (l *Log) Stats() Stats {
 }
 
 var (
-	descUnconfirmed = prometheus.NewDesc("layers_unconfirmed_settlements", "Settlements in the write-ahead log that the ledger does not have.", nil, nil)
-	descOldest      = prometheus.NewDesc("layers_wal_oldest_seconds", "Age of the oldest of them.", nil, nil)
-	descBytes       = prometheus.NewDesc("layers_wal_bytes", "Size of the write-ahead log.", nil, nil)
-	descCorrupt     = prometheus.NewDesc("layers_wal_corrupt_places", "Places in the write-ahead log that hold no sound record; their segments are kept.", nil, nil)
-	descFailures    = prometheus.NewDesc("layers_wal_failures_total", "What the write-ahead log could not write, sync or delete.", nil, nil)
+	descRecords  = prometheus.NewDesc("layers_wal_records", "Settlements in the write-ahead log that are not done: the ledger does not have them, or did not a moment ago.", nil, nil)
+	descOldest   = prometheus.NewDesc("layers_wal_oldest_seconds", "Age of the oldest of them.", nil, nil)
+	descBytes    = prometheus.NewDesc("layers_wal_bytes", "Size of the write-ahead log.", nil, nil)
+	descCorrupt  = prometheus.NewDesc("layers_wal_corrupt_places", "Places in the write-ahead log that hold no sound record; their segments are kept.", nil, nil)
+	descFailures = prometheus.NewDesc("layers_wal_failures_total", "What the write-ahead log could not write, sync or delete.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (l *Log) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUnconfirmed, descOldest, descBytes, descCorrupt, descFailures} {
+	for _, d := range []*prometheus.Desc{descRecords, descOldest, descBytes, descCorrupt, descFailures} {
 		ch <- d
 	}
 }
@@ -60,7 +60,7 @@ func (l *Log) Describe(ch chan<- *prometheus.Desc) {
 func (l *Log) Collect(ch chan<- prometheus.Metric) {
 	st := l.Stats()
 	for d, v := range map[*prometheus.Desc]float64{
-		descUnconfirmed: float64(st.Unconfirmed), descOldest: st.Oldest.Seconds(), descBytes: float64(st.Bytes), descCorrupt: float64(st.Corrupt),
+		descRecords: float64(st.Unconfirmed), descOldest: st.Oldest.Seconds(), descBytes: float64(st.Bytes), descCorrupt: float64(st.Corrupt),
 	} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}

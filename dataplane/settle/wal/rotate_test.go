@@ -177,9 +177,9 @@ func TestMetrics(t *testing.T) {
 	appendTo(t, l, "b")
 	want := func(unconfirmed, oldest int) string {
 		return fmt.Sprintf(`
-# HELP layers_unconfirmed_settlements Settlements in the write-ahead log that the ledger does not have.
-# TYPE layers_unconfirmed_settlements gauge
-layers_unconfirmed_settlements %d
+# HELP layers_wal_records Settlements in the write-ahead log that are not done: the ledger does not have them, or did not a moment ago.
+# TYPE layers_wal_records gauge
+layers_wal_records %d
 # HELP layers_wal_bytes Size of the write-ahead log.
 # TYPE layers_wal_bytes gauge
 layers_wal_bytes %d
