@@ -116,6 +116,8 @@ type replica struct {
 	mu sync.Mutex
 	// stuck is what it answers; nil: it follows what is published.
 	stuck *programmed.Ack
+	// lacking are the stores that it says it does not reach.
+	lacking []string
 }
 
 // newReplica makes a ready pod of a gateway.
@@ -145,9 +147,22 @@ func (r *replica) stick(ack *programmed.Ack) {
 	r.stuck = ack
 }
 
+// lack says which stores the replica does not reach from now on.
+func (r *replica) lack(stores ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lacking = stores
+}
+
+// touch changes something of a pod that nobody minds.
+func touch(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	update(ctx, pod, func() { pod.Annotations["test.layers.dev/touched"] += "x" })
+}
+
 func (r *replica) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
-	ack := r.stuck
+	ack, lacking := r.stuck, r.lacking
 	r.mu.Unlock()
 	secret := &corev1.Secret{}
 	if err := c.Get(req.Context(), r.snapshot, secret); err != nil {
@@ -160,7 +175,7 @@ func (r *replica) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if ack == nil {
-		ack = &programmed.Ack{Hash: s.Hash, Sequence: s.Sequence}
+		ack = &programmed.Ack{Hash: s.Hash, Sequence: s.Sequence, Degraded: lacking}
 	}
 	_ = json.NewEncoder(w).Encode(ack)
 }

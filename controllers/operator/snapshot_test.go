@@ -131,6 +131,37 @@ var _ = Describe("Programmed", func() {
 		said(ctx, gw, "Programmed", "True", "Programmed")
 	})
 
+	It("comes with what the replicas say of their stores", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		gw := liveGateway(ns, "main")
+		create(ctx, gw)
+		said(ctx, gw, "StoresReachable", "Unknown", "NoReadyReplicas")
+		one, two := newReplica(ctx, gw, "one"), newReplica(ctx, gw, "two")
+		said(ctx, gw, "StoresReachable", "True", "AllReachable")
+		said(ctx, gw, "Programmed", "True", "Programmed")
+		for _, step := range []struct {
+			one, two []string
+			want     string
+		}{
+			{[]string{"redis"}, nil, "RedisUnavailable"}, {[]string{"redis"}, []string{"ledger"}, "BothUnavailable"}, {nil, []string{"ledger"}, "LedgerUnavailable"},
+		} {
+			one.lack(step.one...)
+			two.lack(step.two...)
+			touch(ctx, one.pod) // a pod that changes has its gateway asked at once
+			said(ctx, gw, "StoresReachable", "False", step.want)
+		}
+		said(ctx, gw, "Programmed", "True", "Programmed")
+		said(ctx, gw, "StoresReady", "True", "Available")
+		two.lack()
+		said(ctx, gw, "StoresReachable", "True", "AllReachable")
+
+		By("not knowing when none answers")
+		one.server.Close()
+		two.server.Close()
+		touch(ctx, one.pod)
+		said(ctx, gw, "StoresReachable", "Unknown", "ReplicasUnreachable")
+	})
+
 	It("needs every gateway of a Model", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
 		one, two, m := liveGateway(ns, "one"), liveGateway(ns, "two"), model(ns, "small", "example/small")

@@ -17,10 +17,11 @@ import (
 	"github.com/layers-dev/layers/controllers/desired"
 )
 
-// Ack is what a replica answers: the snapshot that it runs.
+// Ack is what a replica answers: the snapshot that it runs, and the stores that it does not reach ("ledger", "redis").
 type Ack struct {
-	Hash     string `json:"hash"`
-	Sequence int64  `json:"sequence"`
+	Hash     string   `json:"hash"`
+	Sequence int64    `json:"sequence"`
+	Degraded []string `json:"degraded,omitempty"`
 }
 
 // Prober asks one replica. token is the bearer token of the gateway's snapshot.

@@ -19,8 +19,9 @@ func TestHTTPProber(t *testing.T) {
 		want   Ack
 		ok     bool
 	}{
-		"answers":           {200, `{"hash":"ab","sequence":7}`, Ack{"ab", 7}, true},
-		"ignores the rest":  {200, `{"hash":"ab","sequence":7,"later":true}`, Ack{"ab", 7}, true},
+		"answers":           {200, `{"hash":"ab","sequence":7}`, Ack{Hash: "ab", Sequence: 7}, true},
+		"lacks stores":      {200, `{"hash":"ab","sequence":7,"degraded":["ledger","redis"]}`, Ack{"ab", 7, []string{"ledger", "redis"}}, true},
+		"ignores the rest":  {200, `{"hash":"ab","sequence":7,"later":true}`, Ack{Hash: "ab", Sequence: 7}, true},
 		"refuses the token": {401, `{"hash":"ab"}`, Ack{}, false},
 		"says nonsense":     {200, `<html>`, Ack{}, false},
 	} {
@@ -36,7 +37,7 @@ func TestHTTPProber(t *testing.T) {
 			p := NewHTTPProber()
 			p.URL = func(*corev1.Pod) string { return server.URL + "/snapshot" }
 			got, err := p.Ask(t.Context(), &corev1.Pod{}, "secret")
-			if (err == nil) != tc.ok || got != tc.want {
+			if (err == nil) != tc.ok || !cmp.Equal(got, tc.want) {
 				t.Errorf("Ask() = %v, %v; want %v", got, err, tc.want)
 			}
 		})

@@ -1,5 +1,6 @@
 // Package programmed asks the ready replicas of each gateway which snapshot they run, and says Programmed: of Providers,
-// Models, Tiers and CreditPolicies once for each generation, of AIGateways always as it is now.
+// Models, Tiers and CreditPolicies once for each generation, of AIGateways always as it is now. The replicas' answers also
+// say which stores they reach: StoresReachable.
 package programmed
 
 import (
@@ -40,7 +41,8 @@ import (
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
 const (
-	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait.
+	// pollMin is how often the replicas are asked while someone waits, pollMax how seldom after a long wait, and while one of
+	// them does not reach a store.
 	pollMin = 200 * time.Millisecond
 	pollMax = 5 * time.Second
 	// pollIdle is how often they are asked when all is well: pods and snapshots wake the controller before that.
@@ -130,13 +132,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	var errs []error
-	wait, published := false, ""
+	saw := looked{gateways: len(states)}
 	for _, s := range states {
-		c := s.programmed(compile.KindAIGateway, w.defaults(s.gateway))
-		wait = wait || s.current() < len(s.acks) // what is not published yet wakes us when it is
-		published += s.hash + " "
+		saw.add(s)
 		errs = append(errs, r.Status.Write(ctx, status.Change{
-			Object: s.gateway, Conditions: []metav1.Condition{c},
+			Object: s.gateway, Conditions: []metav1.Condition{s.programmed(compile.KindAIGateway, w.defaults(s.gateway)), s.reachable()},
 			Fields: map[string]any{"replicas": map[string]any{"current": int64(s.current())}},
 		}))
 	}
@@ -144,17 +144,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		c := w.programmed(obj, states)
 		errs = append(errs, r.Status.Write(ctx, status.Change{Object: obj.object, Conditions: []metav1.Condition{c}}))
 	}
-	return ctrl.Result{RequeueAfter: r.next(req.Name, wait, published, len(states))}, errors.Join(errs...)
+	return ctrl.Result{RequeueAfter: r.next(req.Name, saw)}, errors.Join(errs...)
+}
+
+// looked is what one look at the gateways of a namespace saw.
+type looked struct {
+	// wait says that a replica does not run what is published, degraded that one does not reach a store.
+	wait, degraded bool
+	published      string
+	gateways       int
+}
+
+func (l *looked) add(s *state) {
+	l.wait = l.wait || s.current() < len(s.acks) // what is not published yet wakes us when it is
+	redis, ledger := s.degraded()
+	l.degraded = l.degraded || redis || ledger
+	l.published += s.hash + " "
 }
 
 // next is when to ask again: soon after a publication, ever more slowly when replicas stay behind.
-func (r *Reconciler) next(namespace string, wait bool, published string, gateways int) time.Duration {
+func (r *Reconciler) next(namespace string, saw looked) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !wait {
+	if !saw.wait {
 		delete(r.waiting, namespace)
-		if gateways == 0 {
+		switch {
+		case saw.gateways == 0:
 			return 0
+		case saw.degraded:
+			return pollMax
 		}
 		return pollIdle
 	}
@@ -162,8 +180,8 @@ func (r *Reconciler) next(namespace string, wait bool, published string, gateway
 		r.waiting = map[string]waiting{}
 	}
 	now := r.Now()
-	if w, found := r.waiting[namespace]; !found || w.what != published {
-		r.waiting[namespace] = waiting{since: now, what: published}
+	if w, found := r.waiting[namespace]; !found || w.what != saw.published {
+		r.waiting[namespace] = waiting{since: now, what: saw.published}
 	}
 	return min(max(now.Sub(r.waiting[namespace].since)/10, pollMin), pollMax)
 }

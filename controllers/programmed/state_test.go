@@ -237,7 +237,7 @@ func TestNext(t *testing.T) {
 	step := func(after time.Duration, wait bool, published string, gateways int, want time.Duration) {
 		t.Helper()
 		now = now.Add(after)
-		if got := r.next("ai", wait, published, gateways); got != want {
+		if got := r.next("ai", looked{wait: wait, published: published, gateways: gateways}); got != want {
 			t.Errorf("next() = %v, want %v", got, want)
 		}
 	}
