@@ -2,6 +2,7 @@ package settle
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/settle/wal"
@@ -13,6 +14,7 @@ func (s *Settler) startLog() {
 		return
 	}
 	s.replaying = true
+	signal(s.written) // the process before may not have come to it
 	s.others.Go(s.replay)
 	s.others.Go(s.syncLog)
 }
@@ -41,18 +43,19 @@ func (it *item) entry() wal.Entry {
 }
 
 // moveUp keeps a row that waits for long from keeping its old segment of the log; one that the log did not take before is
-// tried again.
-func (s *Settler) moveUp(it *item) {
+// tried again. false: the log does not take it.
+func (s *Settler) moveUp(it *item) bool {
 	if s.o.WAL == nil {
-		return
+		return true
 	}
 	m, err := s.o.WAL.Move(it.mark, it.entry())
 	if err != nil {
 		s.o.Log.Error("Settlement that waits is not moved up in the log", "requestID", it.s.RequestID, "error", err)
-		return
+		return false
 	}
 	it.mark = m
 	signal(s.written)
+	return true
 }
 
 // acknowledge tells those who wait for what is written, and the log. That comes after the first try to confirm: whoever
@@ -128,8 +131,41 @@ func (s *Settler) syncLog() {
 		}
 		s.sleep(s.o.SyncEvery)
 		if err := s.o.WAL.Sync(); err != nil {
-			s.o.Log.Error("Write-ahead log is not synced: what it has would not survive the end of this machine", "error", err)
+			s.o.Log.Error("Write-ahead log is not synced: what it has would not survive the end of this machine, it is written once more", "error", err)
+			s.again()
+			s.sleep(s.o.BackoffMax) // a disk that goes on failing is not asked more often
 		}
+	}
+}
+
+// again has rows that wait written to the log once more, by the goroutine that has their marks: after a sync that failed
+// no other one brings what was written before to the disk.
+func (s *Settler) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsynced = true
+	s.nudge()
+}
+
+// rewrite writes what waits to a new segment, where a sync failed. Where the log does not take it, it is tried again with the
+// next round.
+func (s *Settler) rewrite() {
+	s.mu.Lock()
+	if !s.unsynced {
+		s.mu.Unlock()
+		return
+	}
+	s.unsynced = false
+	waiting := slices.Clone(s.queue)
+	s.mu.Unlock()
+	for _, it := range waiting {
+		if it.mark == 0 || s.moveUp(it) {
+			continue
+		}
+		s.mu.Lock()
+		s.unsynced = true
+		s.mu.Unlock()
+		return
 	}
 }
 

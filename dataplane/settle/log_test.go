@@ -239,6 +239,53 @@ layers_settle_not_logged_total 1
 	}
 }
 
+// What waits while the disk cannot sync is written once more when it can: a later sync of the old segment would say that all
+// is well, and it would not be. The first tries to write it again find no room.
+func TestFailedSyncIsWrittenAgain(t *testing.T) {
+	b := newBooks()
+	b.down = true
+	dir := t.TempDir()
+	l := openLog(t, dir, wal.Options{})
+	disk := &unsynced{WAL: l}
+	disk.full.Store(3)
+	s := start(t, b, withLog(disk))
+	for i := range 20 {
+		if err := submit(t, s, fmt.Sprint(i))(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are written again", func() bool { return disk.moved.Load() >= 20 })
+	if st := l.Stats(); st.Unconfirmed != 20 {
+		t.Errorf("%+v", st)
+	}
+	b.set(func() { b.down = false })
+	if err := s.Close(t.Context()); err != nil || l.Stats().Unconfirmed != 0 || len(b.rows) != 20 {
+		t.Errorf("%d rows, %+v, %v", len(b.rows), l.Stats(), err)
+	}
+}
+
+// unsynced is a log whose disk does not sync once, when twenty rows are there, and has then no room for a while.
+type unsynced struct {
+	WAL
+	failed      atomic.Bool
+	full, moved atomic.Int64
+}
+
+func (u *unsynced) Sync() error {
+	if u.Stats().Unconfirmed >= 20 && !u.failed.Swap(true) {
+		return syscall.EIO
+	}
+	return u.WAL.Sync()
+}
+
+func (u *unsynced) Move(m wal.Mark, e wal.Entry) (wal.Mark, error) {
+	if u.full.Add(-1) >= 0 {
+		return m, syscall.ENOSPC
+	}
+	u.moved.Add(1)
+	return u.WAL.Move(m, e)
+}
+
 // A damaged log is told of, and what is sound in it is settled.
 func TestDamagedLog(t *testing.T) {
 	dir := t.TempDir()

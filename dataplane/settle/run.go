@@ -21,6 +21,7 @@ func (s *Settler) run() {
 	defer s.refuse()
 	pause := s.o.Backoff
 	for s.ctx.Err() == nil {
+		s.rewrite()
 		batch := s.head()
 		if len(batch) == 0 && !s.waiting() {
 			if s.ended() {

@@ -160,6 +160,7 @@ type Settler struct {
 	closed      bool
 	entering    int  // Submits between the log and the queue
 	replaying   bool // the log may have more
+	unsynced    bool // a sync of the log failed
 	queue       []*item
 	unconfirmed []admit.Confirmation
 	late        []late

@@ -195,3 +195,36 @@ func TestFailedSync(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+// What a process has written and not synced is synced by the next one; where that fails it is told, and what is moved then is
+// safe.
+func TestSyncOfWhatAnotherLeft(t *testing.T) {
+	dir, d := t.TempDir(), newDisk()
+	l := open(t, dir, d.options())
+	appendTo(t, l, "a")
+	appendTo(t, l, "b")
+	l.Abandon()
+	d.sync.Store(true)
+	l = open(t, dir, d.options())
+	_, marks, _, err := replayed(t, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	d.sync.Store(false)
+	if _, err := l.Move(marks[0], entry("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Sync(); err != nil {
+		t.Error(err)
+	}
+	l.Done(marks[1])
+	if n := len(segmentsIn(t, dir)); n != 1 {
+		t.Errorf("%d segments: the one that could not be synced is left", n)
+	}
+	l.Abandon()
+	l = open(t, dir, d.options())
+	wantIDs(t, l, "a")
+}

@@ -20,14 +20,17 @@ func (l *Log) Abandon() {
 
 // WithFiles puts something between a log and its files.
 func (o Options) WithFiles(wrap func(*os.File) File) Options {
-	o.create = func(path string) (file, error) {
-		f, err := create(path)
-		if err != nil {
-			return nil, err
+	wrapped := func(open func(string) (file, error)) func(string) (file, error) {
+		return func(path string) (file, error) {
+			f, err := open(path)
+			if err != nil {
+				return nil, err
+			}
+			of, _ := f.(*os.File)
+			return wrap(of), nil
 		}
-		of, _ := f.(*os.File)
-		return wrap(of), nil
 	}
+	o.create, o.reopen = wrapped(create), wrapped(reopen)
 	return o
 }
 

@@ -90,12 +90,26 @@ func (l *Log) load() error {
 			}
 		}
 		mark += Mark(len(s.at))
+		l.reopen(s)
 		l.segments = append(l.segments, s)
 		l.grow(s.size)
 	}
 	l.next = max(mark, last+1)
 	l.sweep()
 	return nil
+}
+
+// reopen lets the next Sync bring to the disk what another process has left: nobody knows whether it came to it.
+func (l *Log) reopen(s *segment) {
+	if s.live == 0 {
+		return
+	}
+	f, err := l.o.reopen(s.path)
+	if err != nil {
+		l.failures++
+		return
+	}
+	s.f, s.dirty, l.newNames = f, true, true
 }
 
 func loadSegment(path string, first Mark) *segment {
@@ -119,6 +133,9 @@ func loadSegment(path string, first Mark) *segment {
 func create(path string) (file, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 }
+
+// reopen opens the file of a segment that is there, to sync it.
+func reopen(path string) (file, error) { return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) }
 
 // writable is the active segment, if it has room for size and is not too old, or else a new one. The caller holds the lock.
 func (l *Log) writable(size int64) (*segment, error) {

@@ -44,7 +44,7 @@ type Options struct {
 	// MaxBytes bounds the folder. The last segment's size of it is for Move alone.
 	MaxBytes int64
 
-	create func(path string) (file, error)
+	create, reopen func(path string) (file, error)
 }
 
 // Defaults of Options. A record takes about 0.8 KB: ten minutes of 50 requests a second take 24 MB.
@@ -70,6 +70,9 @@ func (o Options) withDefaults() Options {
 	o.SegmentBytes = min(o.SegmentBytes, o.MaxBytes/4)
 	if o.create == nil {
 		o.create = create
+	}
+	if o.reopen == nil {
+		o.reopen = reopen
 	}
 	return o
 }
@@ -238,9 +241,9 @@ func (l *Log) full() bool {
 	return l.bytes >= room-room/10
 }
 
-// Sync brings to the disk what was appended before. After an error those records are not safe from the end of the machine,
-// and no later Sync makes them so: a system forgets what it could not write. They go on being safe from the end of the
-// process; new records go to a new segment.
+// Sync brings to the disk what was appended before, by another process too. After an error those records are not safe from the
+// end of the machine, and no later Sync makes them so: a system forgets what it could not write. They go on being safe from
+// the end of the process; new records go to a new segment, and so does each that is given to Move.
 func (l *Log) Sync() error {
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
