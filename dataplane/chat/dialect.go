@@ -49,6 +49,10 @@ type Dialect interface {
 	// WithCost returns the body of an answer, or the data of an event, that passes through, with "cost" in its usage object:
 	// a JSON number in USD. ok is false, and data returned as it is, where there is no usage.
 	WithCost(data []byte, costUSD string) (out []byte, ok bool)
+	// Clamp is the request with at most so many output tokens for each choice, whatever the client asked for; see Request.Clamp.
+	Clamp(r *Request, most int64) *Request
+	// Follow begins to follow a stream that passes through, so that it can be ended before its time.
+	Follow(r *Request) Follower
 	// Answer writes a translated unary answer.
 	Answer(r *Request, a *Answer, t Total) ([]byte, error)
 	// Stream begins to write a translated stream.
@@ -68,4 +72,13 @@ type StreamWriter interface {
 	Write(dst []byte, p *Piece) []byte
 	// End is called once after the last piece: what is open is closed, usage is told, the end marker follows.
 	End(dst []byte, t Total) []byte
+}
+
+// Follower knows what a client that reads a stream which passes through still waits for.
+type Follower interface {
+	// Event sees the data of the next event.
+	Event(data []byte)
+	// Stop appends what ends the answer as one that reached its limit of tokens: what is open is closed, the reason and the
+	// usage are told, the end marker follows.
+	Stop(dst []byte, t Total) []byte
 }
