@@ -115,19 +115,30 @@ type Ask struct {
 	Bound pricing.Bound
 	// Input and Output are the estimates in tokens; above Bound they are Bound. Searches is how often it is thought to search.
 	Input, Output, Searches int64
-	// Reasoning says that the model thinks before it writes, so that few tokens are of no use.
+	// Reasoning says that the model thinks before it writes, so that few tokens are of no use. Least, if it is not 0, says how
+	// many are.
 	Reasoning bool
+	Least     int64
 	// Strict and Unstoppable are those of Need.
 	Strict, Unstoppable bool
 }
 
-// Useful is how many tokens of output an answer must be allowed to be worth anything: 256, of a model that reasons 4096,
-// and never more than the request itself allows.
+// Useful is how many tokens of output an answer must be allowed to be worth anything: Least, or that of the class; never more
+// than the request itself allows.
 func (a Ask) Useful() int64 {
-	if a.Reasoning {
-		return min(usefulThought, a.Bound.Output)
+	least := a.Least
+	if least == 0 {
+		least = Useful(a.Reasoning)
 	}
-	return min(usefulTokens, a.Bound.Output)
+	return min(least, a.Bound.Output)
+}
+
+// Useful is how many tokens of output make an answer worth anything, by the class of the model: 256, and 4096 where it reasons.
+func Useful(reasoning bool) int64 {
+	if reasoning {
+		return usefulThought
+	}
+	return usefulTokens
 }
 
 // Need prices an ask. The floor is of all the input and the searches at their worst: only the answer's length is ours to

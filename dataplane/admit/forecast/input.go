@@ -20,11 +20,16 @@ const (
 // every sixteen bytes. family is a name that the caller gives to models with one tokenizer.
 func (b *Book) Input(family string, bytes int64) int64 {
 	bytes = max(0, min(bytes, 1<<40))
-	ratio := int64(startPerMille)
+	return overhead + (bytes*b.PerMille(family)+perMille-1)/perMille
+}
+
+// PerMille is how many tokens a thousand bytes of text are thought to be to a family of models: what Input counts with. It is
+// 250, as of plain English, where too little is known.
+func (b *Book) PerMille(family string) int64 {
 	if v, ok := b.quantile(Series{families, family}); ok {
-		ratio = max(perMille/16, min(v, perMille))
+		return max(perMille/16, min(v, perMille))
 	}
-	return overhead + (bytes*ratio+perMille-1)/perMille
+	return startPerMille
 }
 
 // SawInput remembers how many tokens so many bytes of text were. Requests with images, documents or cached input of
