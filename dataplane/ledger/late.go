@@ -105,10 +105,11 @@ func (b *book) adjustOrphan(ctx context.Context, e, was Settlement) (rolled, err
 		return rolled{}, err
 	}
 	const sql = "UPDATE usage_logs SET upstream_id = $3, input_tokens = $4, cache_read_tokens = $5, cache_write_tokens = $6, cache_write_1h_tokens = $7, output_tokens = $8, " +
-		"reasoning_tokens = $9, searches = $10, lines = $11, price_version = $12, cost = $13, floor = charged, charged = $14, evidence = $15, status = $16, provider_cost = $17, usage = $18 " +
+		"reasoning_tokens = $9, searches = $10, lines = $11, price_version = $12, cost = $13, floor = charged, charged = $14, evidence = $15, status = $16, provider_cost = $17, usage = $18, " +
+		"provider_price = $19, disconnect = $20 " +
 		"WHERE request_id = $1 AND finished_at = $2"
 	args := append([]any{e.RequestID, was.FinishedAt}, row[6:18]...) // upstream_id to charged
-	if _, err := b.tx.Exec(ctx, sql, append(args, string(e.Evidence), e.Status, e.ProviderCost, row[26])...); err != nil {
+	if _, err := b.tx.Exec(ctx, sql, append(args, string(e.Evidence), e.Status, e.ProviderCost, row[26], e.ProviderPrice, e.Disconnect)...); err != nil {
 		return rolled{}, fmt.Errorf("adjusting %s: %w", e.RequestID, err)
 	}
 	return difference(e, was), nil

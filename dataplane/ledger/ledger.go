@@ -147,6 +147,12 @@ const (
 	OrphanHold  = "Hold"  // all that was held
 )
 
+// How a stream ended whose client left before its end.
+const (
+	DisconnectCancelled = "cancelled" // the provider was told to stop, and bills what it had produced
+	DisconnectDrained   = "drained"   // the provider bills all of it: the answer was read on to its usage, within bounds
+)
+
 // Floor is what an orphan is charged that held so much and whose input costs so much. Unknown policies charge nothing.
 func Floor(policy string, held, input pricing.Nano) pricing.Nano {
 	switch policy {
@@ -173,16 +179,19 @@ type Settlement struct {
 	Lines      []pricing.Line
 	// PriceVersion pins the prices that made Cost.
 	PriceVersion string
-	Cost         pricing.Nano // what Cost(usage, price) says
-	Charged      pricing.Nano // Cost, or 0 where the account is unmetered or the answer was free
-	ProviderCost pricing.Nano // what the provider asks for it: Cost without markup
-	Held         pricing.Nano // what the hold was
-	Evidence     Evidence
-	OrphanCharge string // the policy that an orphan was charged by (OrphanNone, ...); empty for all others
-	Status       int    // HTTP status told to the client
-	Stream       bool
-	StartedAt    int64 // microseconds
-	FinishedAt   int64
+	// ProviderPrice pins the prices that made ProviderCost, where those are not PriceVersion's.
+	ProviderPrice string
+	Cost          pricing.Nano // what Cost(usage, price) says
+	Charged       pricing.Nano // Cost, or 0 where the account is unmetered or the answer was free
+	ProviderCost  pricing.Nano // what the provider asks for it: Cost without markup
+	Held          pricing.Nano // what the hold was
+	Evidence      Evidence
+	OrphanCharge  string // the policy that an orphan was charged by (OrphanNone, ...); empty for all others
+	Disconnect    string // how the stream of a client that left ended (DisconnectCancelled, ...); empty: it did not leave
+	Status        int    // HTTP status told to the client
+	Stream        bool
+	StartedAt     int64 // microseconds
+	FinishedAt    int64
 }
 
 // Settled answers one Settlement: the account after it. Duplicate says that the request had been settled before.
@@ -308,9 +317,16 @@ type Ledger interface {
 	ReleaseReservation(ctx context.Context, account, requestID string) error
 	// RenewReservations gives the unfinished holds of an owner until an instant (microseconds), and answers how many they are.
 	RenewReservations(ctx context.Context, owner string, until int64) (int, error)
-	// ExpiredReservations answers at most limit holds whose time is over, the oldest first. Whoever reaps settles each: with
-	// its Record if it was finished, else as an orphan.
+	// ExpiredReservations answers at most limit holds whose time is over, the oldest first. Whoever reaps settles each: as its
+	// Record if it was Finished, else as its Orphan, which held Amount.
 	ExpiredReservations(ctx context.Context, limit int) ([]Reservation, error)
+	// Claim answers the request that has a name of an account: requestID, where it had nobody, or nobody any more after keep.
+	// GiveUp gives it up, if this request has it. They are what admit.Claims says, for when Redis is away.
+	Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (holder string, err error)
+	GiveUp(ctx context.Context, account, name, requestID string) error
+	// RecentOutput answers how many tokens of output the newest answers of a key and a model had, the newest first, at most so
+	// many; none where the account's last few thousand requests have none.
+	RecentOutput(ctx context.Context, keyDigest, model string, most int) ([]int64, error)
 
 	// PutPriceVersions stores what versions of prices consist of, each once; ErrConflict: a version is there with another
 	// content. PriceVersion reads one; ErrNotFound.

@@ -22,10 +22,17 @@ type Reservation struct {
 	// Owner is whoever answers for it, ExpiresAt (microseconds) until when without renewing.
 	Owner     string
 	ExpiresAt int64
-	// Divisor bounds all holds of the account to Spendable / Divisor, because Redis may hold of the same money; 0 is 1.
+	// KeyDigest is whose request it is, for whoever settles it in its place; may be empty.
+	KeyDigest string
+	// Overdraft in nano-USD is how far below zero this request may bring the account, beside what the account itself may.
+	Overdraft pricing.Nano
+	// Divisor bounds all holds of the account to what may be spent / Divisor, because Redis may hold of the same money; 0 is 1.
 	Divisor int64
-	// Record is the settlement of a request that has finished; nil before. Reserve ignores it.
-	Record *Settlement
+	// Orphan is what to settle if nobody finishes the request, but for its Held and Charged, which Amount tells; may be nil.
+	Orphan *Settlement
+	// Finished says that the request has ended, Record is its settlement then. Reserve ignores both.
+	Finished bool
+	Record   *Settlement
 }
 
 // Reserved is an account and what is held of it after a reservation, or where it was refused.
@@ -40,8 +47,9 @@ type Reserved struct {
 // Available is what another reservation without a divisor could hold.
 func (r Reserved) Available() pricing.Nano { return r.Account.Spendable() - r.Held }
 
-// holdMore is the one statement that decides: it holds $2 more if that fits into what account $1 may spend, divided by $3.
-const holdMore = "UPDATE accounts SET held = held + $2 WHERE id = $1 AND held + $2 <= (balance + overdraft) / $3 RETURNING id, balance, version, overdraft, held"
+// holdMore is the one statement that decides: it holds $2 more if that fits into what account $1 and an overdraft of $4 may
+// spend, divided by $3.
+const holdMore = "UPDATE accounts SET held = held + $2 WHERE id = $1 AND held + $2 <= (balance + overdraft + $4) / $3 RETURNING id, balance, version, overdraft, held"
 
 // readHeld reads an account and what is held of it.
 const readHeld = "SELECT id, balance, version, overdraft, held FROM accounts WHERE id = $1"
@@ -56,23 +64,66 @@ func eachReserved(ctx context.Context, tx sqldb.Tx, sql string, args ...any) (r 
 
 // Reserve holds money for a request.
 func (s *store) Reserve(ctx context.Context, r Reservation) (Reserved, error) {
-	if r.Divisor = max(r.Divisor, 1); r.RequestID == "" || len(r.RequestID) > maxText || r.Amount < 0 || r.Amount > maxAmount || r.Owner == "" || r.ExpiresAt <= 0 {
-		return Reserved{}, fmt.Errorf("%w reservation %q of %d by %q until %d", errInvalid, r.RequestID, r.Amount, r.Owner, r.ExpiresAt)
+	r.Divisor = max(r.Divisor, 1)
+	if err := checkReservation(r); err != nil {
+		return Reserved{}, err
+	}
+	orphan, err := recordText(r.Orphan)
+	if err != nil {
+		return Reserved{}, err
 	}
 	var out Reserved
-	err := s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
+	err = s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
 		if out, err = s.again(ctx, tx, r); out.Duplicate || err != nil {
 			return err
 		}
-		if out, err = hold(ctx, tx, r.Account, r.Amount, r.Divisor); err != nil {
+		if out, err = hold(ctx, tx, r.Account, r.Amount, r.Divisor, r.Overdraft); err != nil {
 			return err
 		}
 		out.Amount = r.Amount
-		const sql = "INSERT INTO holds (request_id, account, amount, owner, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
-		_, err = tx.Exec(ctx, sql, r.RequestID, r.Account, r.Amount, r.Owner, r.ExpiresAt, s.now().UnixMicro())
+		const sql = "INSERT INTO holds (request_id, account, amount, owner, expires_at, created_at, key_digest, overdraft, orphan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		_, err = tx.Exec(ctx, sql, r.RequestID, r.Account, r.Amount, r.Owner, r.ExpiresAt, s.now().UnixMicro(), r.KeyDigest, r.Overdraft, orphan)
 		return err
 	})
 	return out, wrap("reserving", err)
+}
+
+// checkReservation is why a reservation must not be made.
+func checkReservation(r Reservation) error {
+	switch {
+	case r.RequestID == "" || len(r.RequestID) > maxText || r.Owner == "" || r.ExpiresAt <= 0:
+		return fmt.Errorf("%w reservation %.40q by %q until %d", errInvalid, r.RequestID, r.Owner, r.ExpiresAt)
+	case r.Amount < 0 || r.Amount > maxAmount || r.Overdraft < 0 || r.Overdraft > maxAmount:
+		return fmt.Errorf("%w reservation %s of %d, overdraft %d", errInvalid, r.RequestID, r.Amount, r.Overdraft)
+	case r.KeyDigest != "" && checkDigest(r.KeyDigest) != nil:
+		return checkDigest(r.KeyDigest)
+	case r.Orphan != nil && (r.Orphan.RequestID != r.RequestID || r.Orphan.Account != r.Account):
+		return fmt.Errorf("%w reservation %s: its orphan is another request", errInvalid, r.RequestID)
+	}
+	return nil
+}
+
+// recordText is how a settlement is kept in a column; empty: none.
+func recordText(e *Settlement) (string, error) {
+	if e == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		return "", fmt.Errorf("writing the settlement of %s: %w", e.RequestID, err)
+	}
+	return string(text), nil
+}
+
+func readRecord(text string) (*Settlement, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	e := new(Settlement)
+	if err := json.Unmarshal([]byte(text), e); err != nil {
+		return nil, fmt.Errorf("reading a settlement: %w", err)
+	}
+	return e, nil
 }
 
 // again answers a request that holds already. It locks the account first, so that the same request is not admitted twice at once.
@@ -99,8 +150,8 @@ func (s *store) again(ctx context.Context, tx sqldb.Tx, r Reservation) (Reserved
 }
 
 // hold runs the statement that decides; where it refuses it answers the account as it is.
-func hold(ctx context.Context, tx sqldb.Tx, account string, amount pricing.Nano, divisor int64) (Reserved, error) {
-	out, fits, err := eachReserved(ctx, tx, holdMore, account, amount, divisor)
+func hold(ctx context.Context, tx sqldb.Tx, account string, amount pricing.Nano, divisor int64, overdraft pricing.Nano) (Reserved, error) {
+	out, fits, err := eachReserved(ctx, tx, holdMore, account, amount, divisor, overdraft)
 	if err != nil || fits {
 		return out, err
 	}
@@ -122,7 +173,14 @@ func (s *store) ExtendReservation(ctx context.Context, account, requestID string
 	}
 	var out Reserved
 	err := s.db.Write(ctx, func(tx sqldb.Tx) (err error) {
-		if out, err = hold(ctx, tx, account, more, max(divisor, 1)); err != nil {
+		if _, _, err := eachReserved(ctx, tx, readHeld+s.db.ForUpdate(), account); err != nil {
+			return err
+		}
+		overdraft, err := one(ctx, tx, requestID, "SELECT overdraft FROM holds WHERE request_id = $1 AND account = $2 AND NOT finished", requestID, account)
+		if err != nil {
+			return err
+		}
+		if out, err = hold(ctx, tx, account, more, max(divisor, 1), overdraft); err != nil {
 			return err
 		}
 		const sql = "UPDATE holds SET amount = amount + $3 WHERE request_id = $1 AND account = $2 AND NOT finished RETURNING amount"
@@ -150,9 +208,9 @@ func (s *store) FinishReservation(ctx context.Context, e Settlement) (Reserved, 
 	if err := checkSettlement(e); err != nil {
 		return Reserved{}, err
 	}
-	record, err := json.Marshal(e)
+	record, err := recordText(&e)
 	if err != nil {
-		return Reserved{}, fmt.Errorf("writing the settlement of %s: %w", e.RequestID, err)
+		return Reserved{}, err
 	}
 	var out Reserved
 	err = s.db.Write(ctx, func(tx sqldb.Tx) error {
@@ -163,7 +221,7 @@ func (s *store) FinishReservation(ctx context.Context, e Settlement) (Reserved, 
 		if err != nil {
 			return err
 		}
-		done, err := tx.Exec(ctx, "UPDATE holds SET amount = $2, record = $3, finished = TRUE WHERE request_id = $1 AND NOT finished", e.RequestID, e.Charged, string(record))
+		done, err := tx.Exec(ctx, "UPDATE holds SET amount = $2, record = $3, finished = TRUE WHERE request_id = $1 AND NOT finished", e.RequestID, e.Charged, record)
 		if err != nil {
 			return err
 		}
@@ -212,18 +270,19 @@ func (s *store) RenewReservations(ctx context.Context, owner string, until int64
 // ExpiredReservations answers holds whose time is over.
 func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservation, error) {
 	var out []Reservation
-	const sql = "SELECT request_id, account, amount, owner, expires_at, record FROM holds WHERE expires_at <= $1 ORDER BY expires_at, request_id LIMIT $2"
+	const sql = "SELECT request_id, account, amount, owner, expires_at, key_digest, overdraft, finished, orphan, record FROM holds WHERE expires_at <= $1 ORDER BY expires_at, request_id LIMIT $2"
 	err := s.db.Each(ctx, sql, []any{s.now().UnixMicro(), limit}, func(scan func(...any) error) error {
 		var r Reservation
-		var record string
-		if err := scan(&r.RequestID, &r.Account, &r.Amount, &r.Owner, &r.ExpiresAt, &record); err != nil {
+		var orphan, record string
+		err := scan(&r.RequestID, &r.Account, &r.Amount, &r.Owner, &r.ExpiresAt, &r.KeyDigest, &r.Overdraft, &r.Finished, &orphan, &record)
+		if err != nil {
 			return err
 		}
-		if record != "" {
-			r.Record = new(Settlement)
-			if err := json.Unmarshal([]byte(record), r.Record); err != nil {
-				return fmt.Errorf("reading the settlement of %s: %w", r.RequestID, err)
-			}
+		if r.Orphan, err = readRecord(orphan); err == nil {
+			r.Record, err = readRecord(record)
+		}
+		if err != nil {
+			return fmt.Errorf("reservation of %s: %w", r.RequestID, err)
 		}
 		out = append(out, r)
 		return nil

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,12 +107,41 @@ func TestReserveWithinAShareAndTheOverdraft(t *testing.T) {
 	})
 }
 
+// TestReserveWithAnOverdraftOfItsOwn: a request may go below zero by what its policy says, and so may its extension; another
+// request may not.
+func TestReserveWithAnOverdraftOfItsOwn(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, _ = e.at(t)
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		r := reservation("req_1", 111)
+		r.Overdraft = 10
+		if _, err := e.Reserve(t.Context(), r); !errors.Is(err, ledger.ErrInsufficient) {
+			t.Errorf("more than both: %v", err)
+		}
+		r.Amount = 105
+		got, err := e.Reserve(t.Context(), r)
+		reserved(t, "into the overdraft", got, err, [3]pricing.Nano{105, 105, -5})
+		if _, err := e.Reserve(t.Context(), reservation("req_2", 1)); !errors.Is(err, ledger.ErrInsufficient) {
+			t.Errorf("without one: %v", err)
+		}
+		got, err = e.ExtendReservation(t.Context(), "default/a", "req_1", 5, 1)
+		reserved(t, "extended", got, err, [3]pricing.Nano{110, 110, -10})
+		if _, err := e.ExtendReservation(t.Context(), "default/a", "req_1", 1, 1); !errors.Is(err, ledger.ErrInsufficient) {
+			t.Errorf("extended too far: %v", err)
+		}
+		e.sound(t)
+	})
+}
+
 func TestReap(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		e, now := e.at(t)
 		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
-		for i := range 3 {
-			if _, err := e.Reserve(t.Context(), reservation(fmt.Sprint("req_", i), 10)); err != nil {
+		lost := orphan("req_1", 0)
+		want := []ledger.Reservation{reservation("req_0", 10), reservation("req_1", 10), reservation("req_2", 10)}
+		want[1].Orphan, want[1].KeyDigest, want[1].Overdraft = &lost, digest("k1"), 3
+		for _, r := range want {
+			if _, err := e.Reserve(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,8 +158,7 @@ func TestReap(t *testing.T) {
 		}
 		now.Store(soon)
 		gone, err := e.ExpiredReservations(t.Context(), 10)
-		want := []ledger.Reservation{reservation("req_0", 7), reservation("req_1", 10), reservation("req_2", 10)}
-		want[0].Record = &done
+		want[0].Amount, want[0].Finished, want[0].Record = 7, true, &done
 		if diff := cmp.Diff(want, gone); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
@@ -178,11 +207,13 @@ func TestReservationsRefused(t *testing.T) {
 		for name, change := range map[string]func(*ledger.Reservation){
 			"no id": func(r *ledger.Reservation) { r.RequestID = "" }, "negative": func(r *ledger.Reservation) { r.Amount = -1 },
 			"no owner": func(r *ledger.Reservation) { r.Owner = "" }, "no end": func(r *ledger.Reservation) { r.ExpiresAt = 0 },
+			"negative overdraft": func(r *ledger.Reservation) { r.Overdraft = -1 }, "a plain key": func(r *ledger.Reservation) { r.KeyDigest = "lyr_live_secret" },
+			"another's orphan": func(r *ledger.Reservation) { r.Orphan = &ledger.Settlement{RequestID: "req_2", Account: r.Account} },
 		} {
 			r := reservation("req_1", 1)
 			change(&r)
-			if _, err := e.Reserve(t.Context(), r); err == nil {
-				t.Errorf("%s: taken", name)
+			if _, err := e.Reserve(t.Context(), r); err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if _, err := e.FinishReservation(t.Context(), settlement("req_9", "default/a", 1)); !errors.Is(err, ledger.ErrNotFound) {

@@ -23,7 +23,8 @@ const maxText = 200
 
 // usageColumns are the columns of usage_logs that a receipt has, in the order of usageRow.
 const usageColumns = "request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, " +
-	"output_tokens, reasoning_tokens, searches, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at, provider_cost, orphan_charge, usage"
+	"output_tokens, reasoning_tokens, searches, lines, price_version, cost, charged, held, evidence, status, stream, started_at, finished_at, provider_cost, orphan_charge, usage, " +
+	"provider_price, disconnect"
 
 // rolledUp are the last columns of a row that is counted in key_windows and in usage_daily.
 const rolledUp = ", rolled_up, rolled_daily"
@@ -98,6 +99,8 @@ func checkSettlement(e Settlement) error {
 		return fmt.Errorf("%w settlement %s: charged %d, cost %d, of the provider %d, held %d", errInvalid, e.RequestID, e.Charged, e.Cost, e.ProviderCost, e.Held)
 	case !known || (e.Evidence == EvidenceOrphan) != (e.OrphanCharge != ""):
 		return fmt.Errorf("%w settlement %s: evidence %q, orphans charged %q", errInvalid, e.RequestID, e.Evidence, e.OrphanCharge)
+	case e.Disconnect != "" && e.Disconnect != DisconnectCancelled && e.Disconnect != DisconnectDrained:
+		return fmt.Errorf("%w settlement %s: disconnect %q", errInvalid, e.RequestID, e.Disconnect)
 	case e.Evidence == EvidenceOrphan && e.Charged != 0 && e.Charged != Floor(e.OrphanCharge, e.Held, e.Cost):
 		return fmt.Errorf("%w settlement %s: an orphan charged %d, holding %d", errInvalid, e.RequestID, e.Charged, e.Held)
 	}
@@ -118,7 +121,7 @@ func usageRow(e Settlement) ([]any, error) {
 	return []any{
 		e.RequestID, e.Account, e.KeyID, e.Model, e.Provider, e.Backend, clean(e.UpstreamID), u.Input, u.CacheRead, u.CacheWrite, u.CacheWrite1h,
 		u.Output, u.Reasoning, u.Searches, string(lines), e.PriceVersion, e.Cost, e.Charged, e.Held, string(e.Evidence), e.Status, e.Stream, e.StartedAt, e.FinishedAt,
-		e.ProviderCost, e.OrphanCharge, string(usage), true, true,
+		e.ProviderCost, e.OrphanCharge, string(usage), e.ProviderPrice, e.Disconnect, true, true,
 	}, nil
 }
 

@@ -156,7 +156,7 @@ func scanReceipt(scan func(...any) error) (r Receipt, err error) {
 	u := &r.Usage
 	err = scan(&r.RequestID, &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Backend, &r.UpstreamID, &u.Input, &u.CacheRead, &u.CacheWrite, &u.CacheWrite1h,
 		&u.Output, &u.Reasoning, &u.Searches, &lines, &r.PriceVersion, &r.Cost, &r.Charged, &r.Held, (*string)(&r.Evidence), &r.Status, &r.Stream,
-		&r.StartedAt, &r.FinishedAt, &r.ProviderCost, &r.OrphanCharge, &usage, &r.TxID, &r.Floor)
+		&r.StartedAt, &r.FinishedAt, &r.ProviderCost, &r.OrphanCharge, &usage, &r.ProviderPrice, &r.Disconnect, &r.TxID, &r.Floor)
 	if err != nil {
 		return Receipt{}, err
 	}

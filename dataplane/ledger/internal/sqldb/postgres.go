@@ -43,6 +43,9 @@ func (p postgres) Close() { p.pool.Close() }
 // ForUpdate locks the rows that a SELECT answers.
 func (p postgres) ForUpdate() string { return " FOR UPDATE" }
 
+// SkipLocked waits for nobody.
+func (p postgres) SkipLocked() string { return " FOR UPDATE SKIP LOCKED" }
+
 // Partitions: a table for each month.
 func (p postgres) Partitions() bool { return true }
 

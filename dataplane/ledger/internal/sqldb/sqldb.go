@@ -33,6 +33,8 @@ type DB interface {
 	Snapshot(ctx context.Context, fn func(Tx) error) error
 	// ForUpdate is what a SELECT ends in to lock its rows until the transaction ends.
 	ForUpdate() string
+	// SkipLocked is the same, without the rows that another transaction has locked.
+	SkipLocked() string
 	// Partitions says whether usage_logs has months that must be made ahead.
 	Partitions() bool
 	Close()

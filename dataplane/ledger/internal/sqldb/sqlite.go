@@ -61,6 +61,9 @@ func (s sqlite) Close() {
 // ForUpdate is nothing: a transaction that writes is the only one.
 func (s sqlite) ForUpdate() string { return "" }
 
+// SkipLocked is nothing, as ForUpdate is.
+func (s sqlite) SkipLocked() string { return "" }
+
 // Partitions: SQLite has none.
 func (s sqlite) Partitions() bool { return false }
 

@@ -39,7 +39,8 @@ CREATE INDEX grant_draws_grant ON grant_draws (grant_key);
 CREATE TRIGGER grant_draws_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON grant_draws
   FOR EACH STATEMENT EXECUTE FUNCTION layers_append_only();
 
--- Reservations that admission makes here while Redis cannot be reached. record is the settlement of a finished request.
+-- Reservations that admission makes here while Redis cannot be reached. record is the settlement of a finished request, orphan
+-- what to settle where nobody finishes it; both as JSON, empty: none. overdraft is what its request may go below zero.
 CREATE TABLE holds (
   request_id TEXT PRIMARY KEY,
   account    TEXT NOT NULL REFERENCES accounts (id),
@@ -48,11 +49,24 @@ CREATE TABLE holds (
   expires_at BIGINT NOT NULL,
   finished   BOOLEAN NOT NULL DEFAULT FALSE,
   record     TEXT NOT NULL DEFAULT '',
+  orphan     TEXT NOT NULL DEFAULT '',
+  key_digest TEXT NOT NULL DEFAULT '',
+  overdraft  BIGINT NOT NULL DEFAULT 0 CHECK (overdraft >= 0),
   created_at BIGINT NOT NULL
 );
 CREATE INDEX holds_owner ON holds (owner);
 CREATE INDEX holds_expires_at ON holds (expires_at);
 CREATE INDEX holds_account ON holds (account);
+
+-- Which request has a name that its caller chose (Idempotency-Key), until when, while Redis cannot be reached.
+CREATE TABLE claims (
+  account    TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (account, name)
+);
+CREATE INDEX claims_expires_at ON claims (expires_at);
 
 CREATE TABLE price_versions (
   version    TEXT PRIMARY KEY,
@@ -81,7 +95,8 @@ CREATE INDEX usage_daily_day ON usage_daily (day);
 
 -- usage_logs by month of finished_at. A row is once for each request because ledger_tx has the request's settlement once.
 -- provider_cost is what the provider asks; orphan_charge and floor are of requests that nobody finished; usage is the whole
--- usage as JSON; rolled_daily tells rows that are counted in usage_daily.
+-- usage as JSON; rolled_daily tells rows that are counted in usage_daily. provider_price is the version of what the provider
+-- asks, empty: price_version; disconnect is how the stream of a client that left ended (cancelled, drained).
 ALTER TABLE usage_logs RENAME TO usage_logs_0003;
 ALTER INDEX usage_logs_pkey RENAME TO usage_logs_0003_pkey;
 CREATE TABLE usage_logs (
@@ -115,6 +130,8 @@ CREATE TABLE usage_logs (
   floor                 BIGINT NOT NULL DEFAULT 0,
   usage                 TEXT NOT NULL DEFAULT '',
   rolled_daily          BOOLEAN NOT NULL DEFAULT FALSE,
+  provider_price        TEXT NOT NULL DEFAULT '',
+  disconnect            TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (request_id, finished_at)
 ) PARTITION BY RANGE (finished_at);
 CREATE INDEX usage_logs_account ON usage_logs (account, finished_at);

@@ -67,7 +67,8 @@ CREATE TABLE grant_draws (
 );
 CREATE INDEX grant_draws_grant ON grant_draws (grant_key);
 
--- Reservations that admission makes here while Redis cannot be reached. record is the settlement of a finished request.
+-- Reservations that admission makes here while Redis cannot be reached. record is the settlement of a finished request, orphan
+-- what to settle where nobody finishes it; both as JSON, empty: none. overdraft is what its request may go below zero.
 CREATE TABLE holds (
   request_id TEXT PRIMARY KEY,
   account    TEXT NOT NULL REFERENCES accounts (id),
@@ -76,11 +77,24 @@ CREATE TABLE holds (
   expires_at BIGINT NOT NULL,
   finished   BOOLEAN NOT NULL DEFAULT FALSE,
   record     TEXT NOT NULL DEFAULT '',
+  orphan     TEXT NOT NULL DEFAULT '',
+  key_digest TEXT NOT NULL DEFAULT '',
+  overdraft  BIGINT NOT NULL DEFAULT 0 CHECK (overdraft >= 0),
   created_at BIGINT NOT NULL
 );
 CREATE INDEX holds_owner ON holds (owner);
 CREATE INDEX holds_expires_at ON holds (expires_at);
 CREATE INDEX holds_account ON holds (account);
+
+-- Which request has a name that its caller chose (Idempotency-Key), until when, while Redis cannot be reached.
+CREATE TABLE claims (
+  account    TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (account, name)
+);
+CREATE INDEX claims_expires_at ON claims (expires_at);
 
 CREATE TABLE price_versions (
   version    TEXT PRIMARY KEY,
@@ -106,7 +120,8 @@ CREATE TABLE usage_daily (
 CREATE INDEX usage_daily_day ON usage_daily (day);
 
 -- provider_cost is what the provider asks; orphan_charge and floor are of requests that nobody finished; usage is the whole
--- usage as JSON; rolled_daily tells rows that are counted in usage_daily.
+-- usage as JSON; rolled_daily tells rows that are counted in usage_daily. provider_price is the version of what the provider
+-- asks, empty: price_version; disconnect is how the stream of a client that left ended (cancelled, drained).
 CREATE TABLE usage_logs (
   request_id            TEXT PRIMARY KEY,
   account               TEXT NOT NULL,
@@ -137,7 +152,9 @@ CREATE TABLE usage_logs (
   orphan_charge         TEXT NOT NULL DEFAULT '',
   floor                 BIGINT NOT NULL DEFAULT 0,
   usage                 TEXT NOT NULL DEFAULT '',
-  rolled_daily          BOOLEAN NOT NULL DEFAULT FALSE
+  rolled_daily          BOOLEAN NOT NULL DEFAULT FALSE,
+  provider_price        TEXT NOT NULL DEFAULT '',
+  disconnect            TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX usage_logs_account ON usage_logs (account, finished_at);
 INSERT INTO usage_logs (request_id, account, key_id, model, provider, backend, upstream_id, input_tokens, cache_read_tokens, cache_write_tokens,
