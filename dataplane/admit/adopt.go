@@ -10,7 +10,8 @@ func (r *Redis) Adopt(h Adopted) {
 	r.owner.adopt(h)
 }
 
-// adopt puts a hold into the book. What is known of the request already stays: it was adopted before, or this store admitted it.
+// adopt puts a hold into the book. What is known of the request already stays, it was adopted before, or this store admitted
+// it; but a hold that runs grows to what another store has extended it to.
 func (o *owner) adopt(h Adopted) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -21,6 +22,9 @@ func (o *owner) adopt(h Adopted) {
 		a.holds[h.RequestID] = own
 	}
 	if own.known {
+		if !own.finished && h.Amount > own.amount {
+			own.amount, a.lost, a.rounds = h.Amount, true, syncRounds
+		}
 		return
 	}
 	own.known, own.amount, own.digest, own.record = true, h.Amount, h.KeyDigest, string(h.Record)

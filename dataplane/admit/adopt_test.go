@@ -21,8 +21,9 @@ func TestAdopt(t *testing.T) {
 		ctx := context.Background()
 		a.load(100)
 		q := request(60)
-		a.adopted(q, 60, "orphan")
-		a.adopted(q, 70, "twice is once")
+		a.adopted(q, 50, "orphan")
+		a.adopted(q, 60, "extended")
+		a.adopted(q, 40, "never back")
 		a.want(request(41), ReloadAccount) // something was amiss
 		a.load(100)
 		d := a.want(request(41), InsufficientCredits)
@@ -66,7 +67,12 @@ func TestAdoptedEnds(t *testing.T) {
 			s.load(100)
 			s.extend(q, 70)
 		}, "70", "70 orphan"},
-		"released": {func(s *store, q Request) { must(s.tb, s.Release(ctx, q.Account, q.ID)) }, "0", ""},
+		"released":           {func(s *store, q Request) { must(s.tb, s.Release(ctx, q.Account, q.ID)) }, "0", ""},
+		"extended elsewhere": {func(s *store, q Request) { s.adopted(q, 65, "later") }, "65", "65 orphan"},
+		"extended after its end": {func(s *store, q Request) {
+			finish(s, q)
+			s.adopted(q, 65, "later")
+		}, "25", "25 row"},
 		"settled": {func(s *store, q Request) {
 			finish(s, q)
 			must(s.tb, s.Confirm(ctx, []Confirmation{{RequestID: q.ID, Account: q.Account}}))
