@@ -280,6 +280,40 @@ type GatewayAttached struct {
 	APIKeys int32 `json:"apiKeys"`
 }
 
+// GatewayDrift counts what of one kind does not agree.
+type GatewayDrift struct {
+	// kind is what does not agree, as layers ledger check names it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Kind string `json:"kind"`
+
+	// count is how many were found; a check stops to look for more of a kind at a hundred.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count int32 `json:"count"`
+}
+
+// GatewayAudit is what the last check of the ledger found.
+type GatewayAudit struct {
+	// day is the last day, UTC, whose entries were checked, as YYYY-MM-DD.
+	// +required
+	// +kubebuilder:validation:MinLength=10
+	// +kubebuilder:validation:MaxLength=10
+	Day string `json:"day"`
+
+	// checkedAt is when that was.
+	// +required
+	CheckedAt metav1.Time `json:"checkedAt"`
+
+	// drift is what did not agree, by kind; nothing: the ledger was sound.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +kubebuilder:validation:MaxItems=32
+	Drift []GatewayDrift `json:"drift,omitempty"`
+}
+
 // AIGatewayStatus is what the operator saw.
 type AIGatewayStatus struct {
 	// conditions: Accepted, ResolvedRefs, StoresReady, StoresReachable, Programmed, Available, LedgerSound, KeysShrinkHeld.
@@ -306,6 +340,10 @@ type AIGatewayStatus struct {
 	// attached counts what the gateway serves.
 	// +optional
 	Attached GatewayAttached `json:"attached,omitempty,omitzero"`
+
+	// audit is what the last check of the ledger found.
+	// +optional
+	Audit *GatewayAudit `json:"audit,omitempty"`
 
 	// selector takes the data plane's pods, for the scale subresource.
 	// +optional

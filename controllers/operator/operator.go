@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -31,6 +32,7 @@ import (
 	"github.com/layers-dev/layers/api/v1alpha1"
 	"github.com/layers-dev/layers/controllers/apikey"
 	"github.com/layers-dev/layers/controllers/apply"
+	"github.com/layers-dev/layers/controllers/audit"
 	"github.com/layers-dev/layers/controllers/desired"
 	"github.com/layers-dev/layers/controllers/gateway"
 	"github.com/layers-dev/layers/controllers/index"
@@ -196,6 +198,10 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 	facts := desired.Facts{Image: o.GatewayImage, OperatorNamespace: o.Namespace}
 	applier, events := &apply.Applier{Client: c}, mgr.GetEventRecorder(eventSource)
 	one, many := controllerOptions(1), controllerOptions(4)
+	checks, err := audit.NewMetrics(metrics.Registry)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		(&gateway.Reconciler{
 			Client: c, Applier: applier, Secrets: secretReader(mgr), Stores: open, Status: writer("gateway"), Facts: facts,
@@ -216,6 +222,9 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 		(&sweep.Reconciler{
 			Client: c, Live: mgr.GetAPIReader(), Stores: open, Status: writer("sweep"), Events: events,
 			ClusterUID: cluster, Namespaces: o.Namespaces,
+		}).SetupWithManager(mgr, one),
+		(&audit.Reconciler{
+			Client: c, Stores: open, Status: writer("audit"), Events: events, Metrics: checks, Now: time.Now,
 		}).SetupWithManager(mgr, one),
 	)
 }
