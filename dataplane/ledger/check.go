@@ -4,19 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
-	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
 // maxProblems bounds how many problems of one kind Check answers.
 const maxProblems = 100
-
-// Recost answers what a request should have cost its customer and what its provider asks, from what its row says. A
-// negative number: not known.
-type Recost func(Receipt) (cost, provider pricing.Nano, err error)
 
 // check is an invariant: the statement answers (what, one number, another number) for what violates it. In it stand
 // {posted}, transactions t of the window; {finished}, usage rows u of it; {days}, those of its whole days; {touched}, accounts a
@@ -71,7 +65,7 @@ var checks = []check{
 	{"request %s: charged %d, but it costs %d", "SELECT u.request_id, u.charged, CASE WHEN u.evidence = 'free' THEN 0 ELSE u.cost END FROM usage_logs u " +
 		"WHERE {finished} AND u.charged <> 0 AND (u.evidence = 'free' OR u.evidence <> 'orphan' AND u.charged <> u.cost) ORDER BY u.request_id"},
 	{"orphan %s: charged %d of the %d it held, which is not its policy's floor", "SELECT u.request_id, u.charged, u.held FROM usage_logs u WHERE {finished} AND u.evidence = 'orphan' AND u.charged <> 0 AND NOT (" +
-		"u.orphan_charge = 'Hold' AND u.charged = u.held OR u.orphan_charge = 'Input' AND u.charged <= u.held) ORDER BY u.request_id"},
+		"u.orphan_charge = 'Hold' AND u.charged = u.held OR u.orphan_charge = 'Input' AND u.charged = CASE WHEN u.cost < u.held THEN u.cost ELSE u.held END) ORDER BY u.request_id"},
 	{"orphan %s: charged %d, though it has %d adjustments", "SELECT u.request_id, u.charged, 1 FROM usage_logs u JOIN ledger_tx t ON t.idem_key = 'adjust:' || u.request_id " +
 		"WHERE {finished} AND u.evidence = 'orphan' ORDER BY u.request_id"},
 	{"adjustment %s: %d of %d settlements", "SELECT t.idem_key, 0, 1 FROM ledger_tx t WHERE {posted} AND t.kind = 'adjust' AND (t.reverses IS NULL OR substr(t.reverses, 8) <> substr(t.idem_key, 8)) ORDER BY t.idem_key"},
@@ -135,40 +129,4 @@ func (s *store) verify(ctx context.Context, w Span, all []check, recost Recost) 
 		return err
 	})
 	return problems, err
-}
-
-// recostAll asks what every request of the window should have cost.
-func recostAll(ctx context.Context, tx sqldb.Tx, w Span, recost Recost) (problems []string, err error) {
-	sql := "SELECT " + usageColumns + ", '', floor FROM usage_logs WHERE evidence IN ('reported', 'estimated') AND finished_at >= $1 AND finished_at < $2 ORDER BY finished_at, request_id"
-	err = tx.Each(ctx, sql, []any{w.From, w.To}, func(scan func(...any) error) error {
-		r, err := scanReceipt(scan)
-		if err != nil || len(problems) >= maxProblems {
-			return err
-		}
-		cost, provider, err := recost(r)
-		switch {
-		case err != nil:
-			problems = append(problems, fmt.Sprintf("request %s: what it should cost is not known: %v", r.RequestID, err))
-		case cost >= 0 && cost != r.Cost:
-			problems = append(problems, fmt.Sprintf("request %s: its row says that it costs %d, its usage %d", r.RequestID, r.Cost, cost))
-		case provider >= 0 && provider != r.ProviderCost:
-			problems = append(problems, fmt.Sprintf("request %s: its row says that its provider asks %d, its usage %d", r.RequestID, r.ProviderCost, provider))
-		}
-		return nil
-	})
-	return problems, err
-}
-
-// FromLines recosts by the lines of a row, as pricing.LinesTotal does: with their markup they are the cost, without it what the
-// provider asks (which rows of older versions do not say).
-func FromLines(r Receipt) (cost, provider pricing.Nano, err error) {
-	if cost, err = pricing.LinesTotal(r.Lines); err != nil || r.ProviderCost == 0 {
-		return cost, -1, err
-	}
-	bare := slices.Clone(r.Lines)
-	for i := range bare {
-		bare[i].Markup = ""
-	}
-	provider, err = pricing.LinesTotal(bare)
-	return cost, provider, err
 }

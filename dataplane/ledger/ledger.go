@@ -329,9 +329,10 @@ type Ledger interface {
 	RecentOutput(ctx context.Context, keyDigest, model string, most int) ([]int64, error)
 
 	// PutPriceVersions stores what versions of prices consist of, each once; ErrConflict: a version is there with another
-	// content. PriceVersion reads one; ErrNotFound.
+	// content. PricesOf answers those of a snapshot. PriceVersion reads one; ErrNotFound. PriceVersions reads all.
 	PutPriceVersions(ctx context.Context, versions []PriceVersion) error
 	PriceVersion(ctx context.Context, version string) (PriceVersion, error)
+	PriceVersions(ctx context.Context) ([]PriceVersion, error)
 	// DailyUsage answers what an account used on the days (UTC) that begin in [from, to), Unix seconds, by day, key, model
 	// and provider.
 	DailyUsage(ctx context.Context, account string, from, to int64) ([]Daily, error)
@@ -344,7 +345,8 @@ type Ledger interface {
 	// they roll up. It answers what is not so; empty: sound.
 	Check(ctx context.Context) ([]string, error)
 	// CheckWindow verifies the same of what was posted and finished in a window, and of every account that had entries in it;
-	// also that every settlement of it still has its usage row. recost, if it is set, is asked what each request should have cost.
+	// also that every settlement of it still has its usage row. recost, if it is set, is asked what each request should have cost;
+	// StoredPrices is one.
 	CheckWindow(ctx context.Context, w Span, recost Recost) ([]string, error)
 	// Entries calls fn for every entry that was posted in a window, in the order in which they were.
 	Entries(ctx context.Context, w Span, fn func(Entry) error) error

@@ -13,7 +13,7 @@ import (
 // PriceVersion is what a version of a model's prices consists of. It never changes.
 type PriceVersion struct {
 	Version string
-	// Components is a JSON document: whoever priced with it knows its form.
+	// Components is a JSON object: nano-USD per million units by class, and steps. NewPriceVersion writes it, Price reads it.
 	Components json.RawMessage
 }
 
@@ -52,6 +52,18 @@ func (s *store) PutPriceVersions(ctx context.Context, versions []PriceVersion) e
 func (s *store) PriceVersion(ctx context.Context, version string) (PriceVersion, error) {
 	v, err := readPriceVersion(ctx, s.db, version)
 	return v, wrap("reading a price version", err)
+}
+
+// PriceVersions reads all versions.
+func (s *store) PriceVersions(ctx context.Context) ([]PriceVersion, error) {
+	var out []PriceVersion
+	err := s.db.Each(ctx, "SELECT version, components FROM price_versions ORDER BY version", nil, func(scan func(...any) error) error {
+		var version, text string
+		err := scan(&version, &text)
+		out = append(out, PriceVersion{version, json.RawMessage(text)})
+		return err
+	})
+	return out, wrap("reading price versions", err)
 }
 
 func readPriceVersion(ctx context.Context, q each, version string) (PriceVersion, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 // TestCheckWindowFinds breaks a sound ledger of grants, an orphan and a reservation in ways that Check and CheckWindow know; a
@@ -22,6 +23,7 @@ func TestCheckWindowFinds(t *testing.T) {
 		"UPDATE accounts SET held = 8":                                                                       "account default/a: 8 held, but its reservations are 7",
 		"DELETE FROM usage_logs WHERE request_id = 'req_1'":                                                  "settlement settle:req_1: it has 0 rows of usage, expected 1",
 		"UPDATE usage_logs SET cost = 4 WHERE request_id = 'req_1'":                                          "request req_1: charged 2, but it costs 4",
+		"UPDATE usage_logs SET cost = 2 WHERE request_id = 'req_2'":                                          "orphan req_2: charged 3 of the 10 it held, which is not its policy's floor",
 		"UPDATE usage_logs SET held = 1 WHERE request_id = 'req_2'":                                          "orphan req_2: charged 3 of the 1 it held, which is not its policy's floor",
 		"UPDATE usage_logs SET request_id = 'req_9' WHERE request_id = 'req_1'":                              "request req_9: charged 2, but it has 0 settlements",
 		"UPDATE usage_daily SET charged = 4":                                                                 "account and day default/a 1699920000: rolled up are 4, but its usage sums to 5",
@@ -93,6 +95,91 @@ func TestCheckWindowRecosts(t *testing.T) {
 		}
 		if _, err := e.CheckWindow(t.Context(), ledger.Span{From: 2, To: 1}, nil); err == nil {
 			t.Error("a window that ends before it begins")
+		}
+	})
+}
+
+// TestCheckWindowRecostsByStoredPrices: a bill is computed again from its usage, the versions of its prices and its markup,
+// with steps and with a provider that has prices of its own; what its lines hide, prices tell.
+func TestCheckWindowRecostsByStoredPrices(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		cached, dear := pricing.Nano(250_000), pricing.Nano(900_000_000_001)
+		price := pricing.Price{Version: "v1", Input: 2_500_000, Output: 10_000_001, CacheRead: &cached, Search: &dear, Steps: []pricing.Step{{Above: 1999, Input: 5_000_000, Output: 20_000_003, CacheWrite: &cached}}}
+		asked := pricing.Price{Version: "v2", Input: 1_000_001, Output: 3}
+		at := func(id string, u pricing.Usage, provider *pricing.Price) ledger.Settlement {
+			s := settlement(id, "default/a", 1)
+			charged := price
+			charged.Markup = pricing.Ratio{Num: 12, Den: 10}
+			var err, err2 error
+			s.Usage, s.PriceVersion = u, price.Version
+			s.Cost, s.Lines, err = pricing.Cost(u, charged)
+			if provider == nil {
+				provider = &price
+			} else {
+				s.ProviderPrice = provider.Version
+			}
+			s.ProviderCost, _, err2 = pricing.Cost(u, *provider)
+			s.Charged = s.Cost
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			return s
+		}
+		small, large := pricing.Usage{Input: 1500, CacheRead: 499, Output: 7, Searches: 1}, pricing.Usage{Input: 1500, CacheRead: 499, CacheWrite: 1, Output: 7}
+		for i, s := range []ledger.Settlement{at("", small, nil), at("", large, nil), at("", small, &asked), at("", large, &asked), at("", pricing.Usage{}, nil)} {
+			s.RequestID = "req_right_" + string(rune('0'+i))
+			e.only(t, s)
+		}
+		elsewhere := at("req_older", small, nil)
+		elsewhere.PriceVersion = "never stored"
+		e.only(t, elsewhere)
+		snap := &snapshot.Snapshot{Models: []snapshot.Model{{
+			Price: &snapshot.Price{Version: "v1", InputPerMillion: 2_500_000, OutputPerMillion: 10_000_001, CacheReadPerMillion: &cached, SearchPerMillion: &dear,
+				Steps: []snapshot.PriceStep{{AboveInput: 1999, InputPerMillion: 5_000_000, OutputPerMillion: 20_000_003, CacheWritePerMillion: &cached}}},
+			Backends: []snapshot.Backend{{}, {Price: &snapshot.Price{Version: "v2", InputPerMillion: 1_000_001, OutputPerMillion: 3}}},
+		}, {Price: &snapshot.Price{Version: "v2", InputPerMillion: 1_000_001, OutputPerMillion: 3}}, {}}}
+		versions, err := ledger.PricesOf(snap)
+		if err != nil || len(versions) != 2 {
+			t.Fatalf("%s, %v", versions, err)
+		}
+		if err := e.PutPriceVersions(t.Context(), versions); err != nil {
+			t.Fatal(err)
+		}
+		recost, err := ledger.StoredPrices(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		span := ledger.Span{To: 1 << 62}
+		if p, err := e.CheckWindow(t.Context(), span, recost); err != nil || len(p) > 0 {
+			t.Errorf("%q, %v", p, err)
+		}
+		if p, err := e.CheckWindow(t.Context(), span, ledger.FromLines); err != nil || len(p) > 0 {
+			t.Errorf("by lines: %q, %v", p, err)
+		}
+		// Lines and cost that agree with one another, at a price that is not the version's; usage that is not the lines'; a
+		// provider that asks more.
+		lied, other, provider := at("req_lied", small, &asked), at("req_other", small, nil), at("req_provider", large, &asked)
+		lied.Lines[0].UnitPrice /= 2
+		if lied.Cost, err = pricing.LinesTotal(lied.Lines); err != nil {
+			t.Fatal(err)
+		}
+		lied.Charged = lied.Cost
+		other.Usage.Output++
+		provider.ProviderCost++
+		for _, s := range []ledger.Settlement{lied, other, provider} {
+			e.only(t, s)
+		}
+		if p, err := e.CheckWindow(t.Context(), span, ledger.FromLines); err != nil || len(p) > 0 {
+			t.Errorf("by lines: %q, %v", p, err)
+		}
+		p, err := e.CheckWindow(t.Context(), span, recost)
+		if all := strings.Join(p, "\n"); err != nil || len(p) != 3 || !strings.Contains(all, "req_lied: what it should cost is not known: its lines come to") ||
+			!strings.Contains(all, "req_other: what it should cost is not known: its lines come to") || !strings.Contains(all, "req_provider: its row says that its provider asks") {
+			t.Errorf("%q, %v", p, err)
+		}
+		want := map[string]int{"account": 0, "adjustment": 0, "grant": 0, "key": 0, "orphan": 0, "request": 3, "settlement": 0, "transaction": 0}
+		if diff := cmp.Diff(want, ledger.Drift(p)); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -157,7 +157,31 @@ func TestCheckAWindow(t *testing.T) {
 	}
 	said(t, "ledger", "check", "--ledger", url)
 	said(t, "ledger", "check", "--ledger", url, "--to", "2023-11-14")
-	out, err := layers(t, "ledger", "check", "--ledger", url, "--from", "2023-11-14", "--to", "2023-11-15")
+	said(t, "ledger", "check", "--ledger", url, "--window", "2023-11-13")
+	for _, window := range [][]string{{"--from", "2023-11-14", "--to", "2023-11-15"}, {"--window", "2023-11-14"}} {
+		out, err := layers(t, append([]string{"ledger", "check", "--ledger", url}, window...)...)
+		if err == nil || !strings.Contains(out, "request req_1: its row says that it costs 5, its usage 6\ndrift of kind request: 1\n") {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	for _, bad := range [][]string{{"--window", "soon"}, {"--window", "yesterday", "--to", "2023-11-15"}, {"--window", "1969-01-01"}} {
+		if out, err := layers(t, append([]string{"ledger", "check", "--ledger", url}, bad...)...); err == nil {
+			t.Errorf("%v: %s", bad, out)
+		}
+	}
+}
+
+// TestCheckYesterday finds what is wrong with yesterday, and not what is wrong with today.
+func TestCheckYesterday(t *testing.T) {
+	url, l := fresh(t)
+	wrong := settled("req_1", 5)
+	wrong.Lines = []pricing.Line{{Kind: "input", Quantity: 2_000_000, UnitPrice: 3}}
+	wrong.FinishedAt = time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Microsecond).UnixMicro()
+	if _, err := l.Settle(t.Context(), []ledger.Settlement{wrong}); err != nil {
+		t.Fatal(err)
+	}
+	said(t, "ledger", "check", "--ledger", url, "--window", "today")
+	out, err := layers(t, "ledger", "check", "--ledger", url, "--window", "yesterday")
 	if err == nil || !strings.Contains(out, "request req_1: its row says that it costs 5, its usage 6") {
 		t.Errorf("%v: %s", err, out)
 	}
