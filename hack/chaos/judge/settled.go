@@ -1,0 +1,211 @@
+package judge
+
+import (
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/hack/chaos/provider"
+)
+
+const (
+	// moment is how long after the end of an answer a gateway may take to write it down.
+	moment = time.Second
+	// reaped is how long after a gateway's end its holds are surely looked at: the lease, the reaper's pause, and room.
+	reaped = 30 * time.Second
+	// headRoom is how many tokens of input a request has beside its prompt, by its bytes.
+	headRoom = 64
+)
+
+// Settled checks that what the providers served is settled once, for what it cost, or is in a declared class (P3), and that
+// clients were told what was charged.
+func (w *World) Settled() (out []Violation, n Counts) {
+	x := w.index()
+	n.Requests, n.Served, n.Settled, n.Fallbacks = len(w.Calls), len(x.billed), len(w.Rows), len(w.Fallbacks)
+	for id, calls := range x.billed {
+		out = append(out, x.served(id, calls, &n)...)
+	}
+	for _, r := range w.Rows {
+		out = append(out, x.row(r)...)
+		if r.Evidence == ledger.EvidenceOrphan {
+			n.Orphans++
+		}
+		if r.Adjusted {
+			n.Adjusted++
+		}
+	}
+	for _, c := range w.Calls {
+		if c.Status >= 400 {
+			n.Refused++
+		} else if c.RequestID != "" {
+			n.Admitted++
+		}
+		out = append(out, x.told(c)...)
+	}
+	return append(out, x.once(&n)...), n
+}
+
+// served checks one request that a provider billed.
+func (x *index) served(id string, calls []provider.Served, n *Counts) []Violation {
+	s := calls[0]
+	if len(calls) > 1 {
+		return []Violation{wrong("P3", "", id, "two upstream calls were billed: %+v and %+v", calls[0], calls[1])}
+	}
+	r, settled := x.rows[id]
+	if !settled {
+		switch x.lost(s) {
+		case lostHold:
+			n.LostHolds++
+		case lostSettlement:
+			n.LostSettlements++
+		default:
+			c, _ := x.call(s)
+			return []Violation{wrong("P3", c.Account, id, "the provider billed %d and %d tokens, and nothing is settled: served %+v, call %+v", s.Input, s.Output, s, c)}
+		}
+		return nil
+	}
+	if why := x.evidence(s, r); why != "" {
+		c, _ := x.call(s)
+		return []Violation{wrong("P3", r.Account, id, "%s: row %+v, served %+v, call %+v", why, r, s, c)}
+	}
+	return nil
+}
+
+// evidence is why a row is not what the provider's record says; empty: it is.
+func (x *index) evidence(s provider.Served, r Row) string {
+	c, known := x.call(s)
+	if known && r.Account != c.Account {
+		return "another account's"
+	}
+	switch r.Evidence {
+	case ledger.EvidenceReported:
+		if r.Usage.Input != s.Input || r.Usage.Output != s.Output {
+			return "reported usage is not what was billed"
+		}
+	case ledger.EvidenceEstimated:
+		switch {
+		case known && c.Whole && !c.Leaves && s.Reported && s.Sent == c.Seen:
+			return "an estimate, though the usage was reported"
+		case r.Usage.Output < c.Seen || r.Usage.Output > s.Sent:
+			return "estimated output is not between what the client saw and what was sent"
+		case r.Usage.Input <= 0 || r.Usage.Input > s.Input*provider.TokenBytes+headRoom:
+			return "estimated input is not what was sent"
+		case c.Leaves && s.Whole && s.Reported:
+			return "an estimate, though the stream was drained to its usage"
+		}
+	case ledger.EvidenceFree:
+		if s.Whole || c.Seen > 0 {
+			return "free, though it was answered"
+		}
+	case ledger.EvidenceOrphan:
+		if !x.mayBeOrphan(s) {
+			return "an orphan, though its gateway did not die of it"
+		}
+	}
+	return ""
+}
+
+// row checks a row by itself: its cost by its usage, its charge by its cost.
+func (x *index) row(r Row) (out []Violation) {
+	bad := func(format string, args ...any) {
+		out = append(out, wrong("P3", r.Account, r.RequestID, format+": row %+v", append(args, r)...))
+	}
+	a := x.accounts[r.Account]
+	switch r.Evidence {
+	case ledger.EvidenceFree:
+		if r.Charged != 0 {
+			bad("free, and charged")
+		}
+	case ledger.EvidenceOrphan:
+		if want := ledger.Floor(r.OrphanCharge, r.Held, r.Cost); r.Charged != want || x.policy(a.Policy) != r.OrphanCharge {
+			bad("an orphan by policy %s, whose floor is %d", a.Policy, want)
+		}
+	default:
+		cost, _, err := pricing.Cost(r.Usage, x.Price(r.Model, a.Tier))
+		if err != nil || cost != r.Cost || cost != r.Charged {
+			bad("its usage costs %d (%v)", cost, err)
+		}
+		if len(x.billed[r.RequestID]) == 0 {
+			bad("charged, and no provider billed it")
+		}
+	}
+	return append(out, x.over(r, a.Tier)...)
+}
+
+// policy is what api/v1alpha1 calls what a policy of the plan charges orphans.
+func (*index) policy(name string) string {
+	return map[string]string{"chaos/input": ledger.OrphanInput, "chaos/none": ledger.OrphanNone, "chaos/hold": ledger.OrphanHold}[name]
+}
+
+// over checks that a request cost no more than it may above its hold: a stream one slice; an answer in one piece what it asked.
+func (x *index) over(r Row, tier string) []Violation {
+	c, known := x.calls[r.RequestID]
+	if !known || r.Charged <= r.Held {
+		return nil
+	}
+	allowed := x.Slice(r.Model, tier)
+	if !c.Stream {
+		worst, err := pricing.Worst(pricing.Bound{Input: c.Input*provider.TokenBytes + headRoom, Output: x.most(c)}, x.Price(r.Model, tier))
+		if err != nil {
+			return []Violation{wrong("P4", r.Account, r.RequestID, "its worst case is no number: %v", err)}
+		}
+		allowed = worst - r.Held
+	}
+	if r.Charged-r.Held > allowed {
+		return []Violation{wrong("P4", r.Account, r.RequestID, "it held %d and was charged %d, %d more than it may: call %+v", r.Held, r.Charged, r.Charged-r.Held-allowed, c)}
+	}
+	return nil
+}
+
+// most is how many tokens an answer may have.
+func (x *index) most(c Call) int64 {
+	if c.MaxTokens > 0 {
+		return c.MaxTokens
+	}
+	return MaxOutput
+}
+
+// MaxOutput is the most that the models of a run write.
+const MaxOutput = 4096
+
+// told checks that a client was told what was charged.
+func (x *index) told(c Call) []Violation {
+	if c.Told == nil {
+		return nil
+	}
+	r, settled := x.rows[c.RequestID]
+	if settled && r.Charged == *c.Told {
+		return nil
+	}
+	for _, s := range x.billed[c.RequestID] {
+		if x.lost(s) != kept {
+			return nil
+		}
+	}
+	if !settled && *c.Told == 0 && len(x.billed[c.RequestID]) == 0 {
+		return nil
+	}
+	return []Violation{wrong("told", c.Account, c.RequestID, "the client was told %d and is charged %d: row %+v, call %+v", *c.Told, r.Charged, r, c)}
+}
+
+// once checks that no Idempotency-Key was served twice, unless the claim was lost with the admission store's data.
+func (x *index) once(n *Counts) (out []Violation) {
+	for nonce, calls := range x.nonces {
+		if len(calls) < 2 || !calls[0].Key {
+			continue
+		}
+		var billed []provider.Served
+		for _, s := range x.Served {
+			if s.Nonce == nonce && s.Billed {
+				billed = append(billed, s)
+			}
+		}
+		if len(billed) < 2 {
+			continue
+		}
+		if n.Twice++; !within(x.DataLosses, calls[0].Sent, billed[1].At) {
+			out = append(out, wrong("idempotency", calls[0].Account, billed[1].RequestID, "request %d was served twice: %+v and %+v; calls %+v", nonce, billed[0], billed[1], calls))
+		}
+	}
+	return out
+}

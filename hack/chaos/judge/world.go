@@ -1,0 +1,229 @@
+// Package judge says what is wrong with a run that has come to rest: it compares what clients saw, what the providers billed,
+// what the stores have and what broke, by the invariants of the ledger. It asks nobody: all that it knows is in a World, so
+// that each of its checks is tested by what it must find.
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/hack/chaos/plan"
+	"github.com/layers-dev/layers/hack/chaos/provider"
+	"github.com/layers-dev/layers/hack/chaos/stores"
+)
+
+// Call is what one client sent and saw.
+type Call struct {
+	// Nonce is the number of the planned request, Attempt 1 for the second time that it is sent.
+	Nonce, Attempt int
+	// Account and Model are names, Gateway the number of the replica.
+	Account, Model string
+	Gateway        int
+	Stream         bool
+	// Usage says that it asked the stream for its usage, Key that it had an Idempotency-Key, Leaves that it was to leave early.
+	Usage, Key, Leaves bool
+	// Input is how many tokens the prompt has, MaxTokens how many the answer may have, 0: it did not say.
+	Input, MaxTokens int64
+	Sent, Ended      time.Time
+	// RequestID is the gateway's, empty where no header came.
+	RequestID string
+	// Status and Code are the answer's; Status 0: there was none.
+	Status int
+	Code   string
+	// Whole says that the answer came to its end. Seen is how many tokens of output came.
+	Whole bool
+	Seen  int64
+	// Told is the cost that the answer told, nil: it told none.
+	Told *pricing.Nano
+	// Degraded is the header of the same name.
+	Degraded string
+	Err      string
+}
+
+// Row is how a request stands in the ledger.
+type Row struct {
+	RequestID, Account, Model, Provider string
+	Usage                               pricing.Usage
+	Cost, Charged, Held, Floor          pricing.Nano
+	Evidence                            ledger.Evidence
+	OrphanCharge                        string
+	Started, Finished                   time.Time
+	// Settled is when its last transaction was posted, Adjusted says that this was an adjustment.
+	Settled  time.Time
+	Adjusted bool
+}
+
+// Hold is a hold as a store had it.
+type Hold struct {
+	RequestID, Account, Owner string
+	Amount                    pricing.Nano
+	Running                   bool
+}
+
+// Loss is what some admission may not see from an instant on, read just before.
+type Loss struct {
+	What  string
+	At    time.Time
+	Holds []Hold
+}
+
+// Fallback is a hold that the ledger gave because the admission store was away.
+type Fallback struct {
+	RequestID, Account string
+	Amount             pricing.Nano
+	At                 time.Time
+}
+
+// Expiry is what a grant had left when it expired.
+type Expiry struct {
+	Grant, Account string
+	At             time.Time
+	// Amount was taken, of Granted, of which Drawn was drawn before.
+	Amount, Granted, Drawn pricing.Nano
+}
+
+// Balance is what an account had to spend, its overdraft included, from an instant on, in the order of commits.
+type Balance struct {
+	Account   string
+	At        time.Time
+	Spendable pricing.Nano
+}
+
+// Span is a time between two instants.
+type Span struct{ From, To time.Time }
+
+func (s Span) overlaps(from, to time.Time) bool { return !s.From.After(to) && !s.To.Before(from) }
+
+// World is all that is known of a run.
+type World struct {
+	Calls  []Call
+	Served []provider.Served
+	Rows   []Row
+	// Lives are the starts of each gateway.
+	Lives [][]stores.Life
+	// Losses are what faults may have hidden; DataLosses are when the admission store lost data, Outages when the ledger could not
+	// be reached.
+	Losses     []Loss
+	DataLosses []time.Time
+	Outages    []Span
+	Fallbacks  []Fallback
+	Balances   []Balance
+	Expiries   []Expiry
+	// Accounts are those of the plan.
+	Accounts []plan.Account
+	// Price is what a model costs in a tier.
+	Price func(model, tier string) pricing.Price
+	// Slice is how much more than it held a stream may cost.
+	Slice func(model, tier string) pricing.Nano
+}
+
+// Violation is something that must not be.
+type Violation struct {
+	// Rule is P1 to P10 or the name of another promise.
+	Rule               string
+	Account, RequestID string
+	Text               string
+}
+
+// String is one line.
+func (v Violation) String() string {
+	out := v.Rule
+	for _, s := range []string{v.Account, v.RequestID} {
+		if s != "" {
+			out += " " + s
+		}
+	}
+	return out + ": " + v.Text
+}
+
+// Counts are what a run came to.
+type Counts struct {
+	Requests, Admitted, Refused, Served, Settled int
+	Orphans, Adjusted, Fallbacks                 int
+	// LostHolds are requests that nobody finished and whose hold is gone, LostSettlements ends of requests that are gone.
+	LostHolds, LostSettlements int
+	// Twice are requests that were served twice under one Idempotency-Key, its claim being lost.
+	Twice int
+}
+
+// index is a world by ids.
+type index struct {
+	*World
+	rows     map[string]Row
+	billed   map[string][]provider.Served
+	calls    map[string]Call // by request id
+	nonces   map[int][]Call
+	accounts map[string]plan.Account
+	fallback map[string]bool
+}
+
+func (w *World) index() *index {
+	x := &index{
+		World: w, rows: map[string]Row{}, billed: map[string][]provider.Served{}, calls: map[string]Call{}, nonces: map[int][]Call{},
+		accounts: map[string]plan.Account{}, fallback: map[string]bool{},
+	}
+	for _, r := range w.Rows {
+		x.rows[r.RequestID] = r
+	}
+	for _, s := range w.Served {
+		if s.Billed {
+			x.billed[s.RequestID] = append(x.billed[s.RequestID], s)
+		}
+	}
+	for _, c := range w.Calls {
+		if c.RequestID != "" {
+			x.calls[c.RequestID] = c
+		}
+		x.nonces[c.Nonce] = append(x.nonces[c.Nonce], c)
+	}
+	for _, a := range w.Accounts {
+		x.accounts[a.ID] = a
+	}
+	for _, f := range w.Fallbacks {
+		x.fallback[f.RequestID] = true
+	}
+	return x
+}
+
+// call finds what a client saw of a request that the provider served: by its id, else, where no header came, by its nonce.
+func (x *index) call(s provider.Served) (Call, bool) {
+	if c, ok := x.calls[s.RequestID]; ok {
+		return c, true
+	}
+	for _, c := range x.nonces[s.Nonce] {
+		if c.RequestID == "" && !c.Sent.After(s.At) {
+			return c, true
+		}
+	}
+	return Call{}, false
+}
+
+// life is the start of the gateway that had a call.
+func (x *index) life(c Call) (stores.Life, bool) {
+	for _, l := range x.Lives[c.Gateway] {
+		if (Span{l.From, orLater(l.To)}).overlaps(c.Sent, c.Sent) {
+			return l, true
+		}
+	}
+	return stores.Life{}, false
+}
+
+// orLater is an end that may not have come.
+func orLater(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now().Add(time.Hour)
+	}
+	return t
+}
+
+// within says whether one of the instants is in [from, to].
+func within(at []time.Time, from, to time.Time) bool {
+	return slices.ContainsFunc(at, func(t time.Time) bool { return !t.Before(from) && !t.After(to) })
+}
+
+func wrong(rule, account, id, format string, args ...any) Violation {
+	return Violation{Rule: rule, Account: account, RequestID: id, Text: fmt.Sprintf(format, args...)}
+}
