@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/settle/wal"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -209,5 +210,34 @@ func TestReplicasOfAnAutoscaledDeployment(t *testing.T) {
 	}
 	if got := Handover(gw, 7).Spec.Replicas; got == nil || *got != 7 {
 		t.Errorf("hands %v replicas over, want 7", got)
+	}
+}
+
+// The folder of the write-ahead log has room for all that the log may take, and no variable of the template hides the pod's UID.
+func TestWriteAheadLog(t *testing.T) {
+	gw := load(t, "testdata/live.in.yaml")
+	gw.Spec.Deployment.Template = &v1alpha1.GatewayPodTemplate{ExtraEnv: []v1alpha1.GatewayEnv{{Name: podUID, Value: "mine"}, {Name: "A", Value: "b"}}}
+	spec := Deployment(gw, Facts{}).Spec.Template.Spec
+	room := int64(0)
+	for _, v := range spec.Volumes {
+		if *v.Name == "wal" {
+			room = v.EmptyDir.SizeLimit.Value()
+		}
+	}
+	if most := int64(wal.DefaultMaxBytes + wal.DefaultSegmentBytes); room < most {
+		t.Errorf("the volume has %d bytes, the log takes up to %d", room, most)
+	}
+	var names []string
+	for _, e := range spec.Containers[0].Env {
+		names = append(names, *e.Name)
+		if *e.Name == podUID && e.ValueFrom == nil {
+			t.Error("the pod's UID is the template's")
+		}
+	}
+	if diff := cmp.Diff([]string{"A", podUID}, names); diff != "" {
+		t.Error(diff)
+	}
+	if got := *spec.TerminationGracePeriodSeconds; got != 5+60+graceSeconds {
+		t.Errorf("grace of %d s", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -17,6 +18,14 @@ const (
 	redisDir    = "/etc/layers/redis"
 	ledgerDir   = "/etc/layers/ledger"
 	tlsDir      = "/etc/layers/tls"
+	walDir      = "/var/lib/layers/wal"
+)
+
+const (
+	// walSize is more than the write-ahead log ever takes, or the kubelet would evict the pod.
+	walSize = "160Mi"
+	// podUID is the env variable that the arguments take the pod's UID from.
+	podUID = "POD_UID"
 )
 
 // mount are keys of a Secret as files. Never an env variable (such a container cannot restart while the API server is
@@ -66,7 +75,16 @@ func pod(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.PodSpecApplyConfiguratio
 	for _, m := range mounts(gw) {
 		spec.WithVolumes(m.volume())
 	}
+	if gw.Spec.Ledger != nil {
+		spec.WithVolumes(walVolume())
+	}
 	return withExtraVolumes(spec, gw)
+}
+
+// walVolume is where settlements wait for the ledger: it outlives the container, and the reaper has what it has where it goes
+// with its pod.
+func walVolume() *corev1ac.VolumeApplyConfiguration {
+	return corev1ac.Volume().WithName("wal").WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(resource.MustParse(walSize)))
 }
 
 // securedPod is what every pod of ours has: no root, no environment of other Services.
@@ -93,10 +111,17 @@ func container(gw *v1alpha1.AIGateway, facts Facts) *corev1ac.ContainerApplyConf
 		WithReadinessProbe(probe("/readyz", 2, 2)).
 		WithResources(resources(gw.Spec.Deployment.Resources))
 	for _, e := range template(gw).ExtraEnv {
-		c.WithEnv(corev1ac.EnvVar().WithName(e.Name).WithValue(e.Value))
+		if e.Name != podUID { // a name given twice would be refused
+			c.WithEnv(corev1ac.EnvVar().WithName(e.Name).WithValue(e.Value))
+		}
 	}
 	for _, m := range mounts(gw) {
 		c.WithVolumeMounts(m.volumeMount())
+	}
+	if gw.Spec.Ledger != nil {
+		c.WithVolumeMounts(corev1ac.VolumeMount().WithName("wal").WithMountPath(walDir)).
+			WithEnv(corev1ac.EnvVar().WithName(podUID).
+				WithValueFrom(corev1ac.EnvVarSource().WithFieldRef(corev1ac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath("metadata.uid"))))
 	}
 	return withExtraMounts(c, gw)
 }
@@ -117,7 +142,7 @@ func args(gw *v1alpha1.AIGateway) []string {
 		out = append(out, "--redis-url-file="+redisDir+"/"+s.URLSecretRef.Key)
 	}
 	if s := gw.Spec.Ledger; s != nil {
-		out = append(out, "--ledger-url-file="+ledgerDir+"/"+s.URLSecretRef.Key)
+		out = append(out, "--ledger-url-file="+ledgerDir+"/"+s.URLSecretRef.Key, "--wal-dir="+walDir, "--pod-uid=$("+podUID+")")
 	}
 	if gw.Spec.TLS != nil {
 		out = append(out, "--tls-dir="+tlsDir)

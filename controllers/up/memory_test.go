@@ -39,22 +39,32 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// startChild runs the job as a process of its own and answers its API's address and its process.
-func startChild(t *testing.T, dir string) (api string, pid int) {
+// child is the job as a process of its own.
+type child struct {
+	api    string
+	cmd    *exec.Cmd
+	killed bool
+}
+
+// startChild runs the job on a folder until the end of the test, or until it is killed.
+func startChild(t *testing.T, dir string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
-	cmd.Stderr = t.Output()
-	out, err := cmd.StdoutPipe()
+	c := &child{cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	c.cmd.Stderr = t.Output()
+	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
+		if c.killed {
+			return
+		}
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		if err := c.cmd.Wait(); err != nil {
 			t.Errorf("it ended badly: %v", err)
 		}
 	})
@@ -66,7 +76,18 @@ func startChild(t *testing.T, dir string) (api string, pid int) {
 	if err := json.Unmarshal(line, &ready); err != nil {
 		t.Fatalf("%q: %v", line, err)
 	}
-	return ready.API, cmd.Process.Pid
+	c.api = ready.API
+	return c
+}
+
+// kill ends it at once, and returns when it is gone.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	c.killed = true
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.cmd.Wait() // says that it was killed
 }
 
 // highWater is the largest resident size that a process has had, in KiB.
@@ -103,7 +124,8 @@ func TestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	api, pid := startChild(t, folder(t, manifest(t, provider(t), keys.Digest(plainKey))))
+	c := startChild(t, folder(t, manifest(t, provider(t), keys.Digest(plainKey))))
+	api, pid := c.api, c.cmd.Process.Pid
 	t.Logf("at rest: %d KiB", highWater(t, pid))
 	one, two := &http.Protocols{}, &http.Protocols{}
 	one.SetHTTP1(true)

@@ -2,7 +2,10 @@ package up
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/gateway"
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
@@ -18,6 +22,8 @@ type stores struct {
 	admission *admit.Redis
 	// ledger is nil in demo mode, which records nothing.
 	ledger ledger.Ledger
+	// owner names this start for the admission's holds; empty in demo mode, which has none to lose.
+	owner string
 	// ledgerURL is for people, to grant credits with; empty where it is a server's, which may hold a password.
 	ledgerURL string
 }
@@ -26,9 +32,14 @@ type stores struct {
 func openStores(ctx context.Context, o Options, demo bool) (*stores, error) {
 	s := &stores{}
 	var err error
+	if !demo {
+		if s.owner, err = gateway.OwnerName(""); err != nil {
+			return nil, err
+		}
+	}
 	if o.Redis == "" {
-		s.admission, err = admit.Embedded(admit.Options{})
-	} else if s.admission, err = admit.NewRedis(admit.Options{URL: o.Redis}); err == nil {
+		s.admission, err = admit.Embedded(admit.Options{Owner: s.owner})
+	} else if s.admission, err = admit.NewRedis(admit.Options{URL: o.Redis, Owner: s.owner}); err == nil {
 		err = s.admission.Ping(ctx)
 	}
 	if err != nil {
@@ -46,12 +57,12 @@ func openStores(ctx context.Context, o Options, demo bool) (*stores, error) {
 }
 
 func (s *stores) openLedger(ctx context.Context, o Options) error {
-	url := o.Ledger
-	if url == "" {
-		url = "sqlite:" + filepath.Join(o.Data, "ledger.db")
-		s.ledgerURL = url
+	at := o.Ledger
+	if at == "" {
+		at = "sqlite:" + filepath.Join(o.Data, "ledger.db")
+		s.ledgerURL = at
 	}
-	l, err := ledger.Open(ctx, url, ledger.Options{})
+	l, err := ledger.Open(ctx, at, ledger.Options{})
 	if err != nil {
 		return err
 	}
@@ -102,6 +113,19 @@ func prepareData(o *Options) error {
 		return fmt.Errorf("closing the folder of keys: %w", err)
 	}
 	return nil
+}
+
+// walDir is where settlements wait for the ledger, one folder for each: what was owed to one must not be written to another.
+func (o Options) walDir() string {
+	if o.Ledger == "" {
+		return filepath.Join(o.Data, "wal")
+	}
+	name := o.Ledger
+	if u, err := url.Parse(o.Ledger); err == nil { // another password is no other ledger
+		name = u.Host + u.Path + u.Opaque
+	}
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(o.Data, "wal-"+hex.EncodeToString(sum[:4]))
 }
 
 // syncKeys makes the ledger's rows what the folder declares. It answers where the first generated key is, if there is

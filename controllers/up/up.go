@@ -66,7 +66,7 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 		Admission: s.admission, Listeners: listeners, Drain: server.Drain{Timeout: w.drain()}, Log: log, Version: o.Version,
 	}
 	if !w.demo() {
-		parts.Books = s.ledger
+		parts.Books, parts.Owner, parts.WALDir = s.ledger, s.owner, o.walDir()
 		if err := s.pin(ctx, w.out.Snapshot.CreditsPerDollar); err != nil {
 			return err
 		}

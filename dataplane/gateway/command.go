@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/server"
 )
 
@@ -24,6 +25,14 @@ type Options struct {
 	GatewayUID string
 	// RedisURLFile and LedgerURLFile hold the URLs of the stores; they are read again as they change. Empty: demo mode only.
 	RedisURLFile, LedgerURLFile string
+	// WALDir is the folder of the write-ahead log of settlements, on a disk that outlives the process; empty: there is none, and an
+	// answer waits for the ledger.
+	WALDir string
+	// PodUID tells this replica from all others, and PodUID with a random name this start of it; empty: the host's name.
+	PodUID string
+	// OwnerLease is how long a replica that is not heard of keeps its holds; SyncEvery is how often it compares them with Redis.
+	// 0: admit.DefaultLease and admit.DefaultSync.
+	OwnerLease, SyncEvery time.Duration
 	// TLSDir has tls.crt and tls.key, followed as they change; empty: the API is HTTP/1.1 and cleartext HTTP/2.
 	TLSDir string
 	// BodyBudget bounds all request bodies in flight, in bytes; 0: server.DefaultBodyBudget.
@@ -60,6 +69,10 @@ func NewCommand() *cobra.Command {
 	f.StringVar(&o.GatewayUID, "gateway-uid", "", "UID of the AIGateway whose snapshots are served; empty: that of the first one found")
 	f.StringVar(&o.RedisURLFile, "redis-url-file", "", "file that holds the URL of Redis, redis://... or rediss://...")
 	f.StringVar(&o.LedgerURLFile, "ledger-url-file", "", "file that holds the URL of the ledger, postgres://... or sqlite:PATH")
+	f.StringVar(&o.WALDir, "wal-dir", "", "folder of the write-ahead log of settlements; empty: answers wait for the ledger")
+	f.StringVar(&o.PodUID, "pod-uid", "", "what tells this replica from all others; empty: the host's name")
+	f.DurationVar(&o.OwnerLease, "owner-lease", admit.DefaultLease, "how long a replica that is not heard of keeps its holds; then others settle them")
+	f.DurationVar(&o.SyncEvery, "sync-every", admit.DefaultSync, "how often this replica's holds are compared with those in Redis")
 	f.StringVar(&o.TLSDir, "tls-dir", "", "folder with tls.crt and tls.key for the API, followed as they change; empty: HTTP/1.1 and cleartext HTTP/2")
 	f.Int64Var(&o.BodyBudget, "body-budget", server.DefaultBodyBudget, "bytes that all request bodies in flight may take; a request above it is answered 503")
 	f.DurationVar(&o.Drain.Delay, "drain-delay", 10*time.Second, "how long to go on accepting after saying not ready")
@@ -75,6 +88,12 @@ func (o Options) check() error {
 	}
 	if o.BodyBudget < 0 {
 		return fmt.Errorf("--body-budget %d: want at least 0", o.BodyBudget)
+	}
+	if o.OwnerLease < 0 || o.SyncEvery < 0 {
+		return fmt.Errorf("--owner-lease %v, --sync-every %v: want at least 0", o.OwnerLease, o.SyncEvery)
+	}
+	if strings.ContainsAny(o.PodUID, " \n") {
+		return fmt.Errorf("--pod-uid %q: want no spaces", o.PodUID)
 	}
 	if o.SnapshotSecret == "" {
 		return nil

@@ -18,9 +18,12 @@ const deliverEvery = 2 * time.Second
 type delivery struct {
 	source    source.Source
 	books     keys.Outbox
-	admission Admission
-	log       *slog.Logger
-	every     time.Duration
+	admission interface {
+		keys.Loader
+		keys.Cache
+	}
+	log   *slog.Logger
+	every time.Duration
 }
 
 // run delivers until ctx ends. What fails is tried again by the next look.

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +17,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/layers-dev/layers/dataplane/admit"
-	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/server"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/source"
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 		running.Go(func() { warnLive(side, holder, log) })
 	}
 	return Serve(ctx, Parts{
-		Source: holder, Admission: stores.admission, Books: stores.given(), Listeners: listeners, Drain: o.Drain, BodyBudget: o.BodyBudget,
+		Source: holder, Admission: stores.admission, Books: stores.given(), Owner: stores.owner, Lease: o.OwnerLease, WALDir: o.WALDir, Listeners: listeners, Drain: o.Drain, BodyBudget: o.BodyBudget,
 		Log: log, Version: o.Version, Ready: func(b Bound) {
 			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", o.Version)
 			if o.Ready != nil {
@@ -153,33 +154,48 @@ func closeAll(l server.Listeners) error {
 
 // stores are what Run opens.
 type stores struct {
-	admission Admission
+	admission *admit.Redis
 	books     *books // nil: demo mode only
-	follows   []func(context.Context)
-	closes    []func()
+	owner     string
+	follows   []*followed
 }
 
 // openStores prepares the stores that files name; without files it is an embedded Redis and no ledger.
 func openStores(o Options, log *slog.Logger) (*stores, error) {
-	s := &stores{}
 	if o.RedisURLFile == "" || o.LedgerURLFile == "" {
 		embedded, err := admit.Embedded(admit.Options{})
-		if err != nil {
-			return nil, err
-		}
-		s.admission, s.closes = embedded, []func(){embedded.Close}
-		return s, nil
+		return &stores{admission: embedded}, err
 	}
-	redis := &redis{newFollowed(o.RedisURLFile, log, func(url string) (*admit.Redis, error) {
-		return admit.NewRedis(admit.Options{URL: url})
-	})}
-	s.books = &books{newFollowed(o.LedgerURLFile, log, func(url string) (ledger.Ledger, error) {
-		return ledger.Open(context.Background(), url, ledger.Options{})
-	})}
-	s.admission = redis
-	s.follows = []func(context.Context){redis.run, s.books.run}
-	s.closes = []func(){redis.close, s.books.close}
+	owner, err := OwnerName(o.PodUID)
+	if err != nil {
+		return nil, err
+	}
+	redis, err := admit.NewLate(admit.Options{Owner: owner, Lease: o.OwnerLease, SyncEvery: o.SyncEvery})
+	if err != nil {
+		return nil, err
+	}
+	s := &stores{admission: redis, books: &books{open: openBooks}, owner: owner}
+	s.follows = []*followed{
+		{path: o.RedisURLFile, log: log, every: lookEvery, point: redis.Point},
+		{path: o.LedgerURLFile, log: log, every: lookEvery, point: s.books.point, tidy: s.books.tidy},
+	}
+	for _, f := range s.follows {
+		f.look()
+	}
 	return s, nil
+}
+
+// OwnerName names this start of a process for admit.Options.Owner: who runs it (empty: the host) and a random part, because what
+// the start before held is not its own.
+func OwnerName(who string) (string, error) {
+	if who == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("finding a name for this replica (say one with --pod-uid): %w", err)
+		}
+		who = strings.ReplaceAll(host, " ", "-")
+	}
+	return who + "." + rand.Text(), nil
 }
 
 // given is books as an interface that is nil where there are none.
@@ -194,13 +210,14 @@ func (s *stores) given() Books {
 func (s *stores) follow(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, f := range s.follows {
-		running.Go(func() { f(ctx) })
+		running.Go(func() { f.run(ctx) })
 	}
 	running.Wait()
 }
 
 func (s *stores) close() {
-	for _, c := range s.closes {
-		c()
+	s.admission.Close()
+	if s.books != nil {
+		s.books.close()
 	}
 }

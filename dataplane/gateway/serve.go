@@ -34,17 +34,12 @@ import (
 	"github.com/layers-dev/layers/dataplane/upstream/transport"
 )
 
-// Admission is the admission store and the cache that replicas share; admit.Redis is one.
-type Admission interface {
-	admit.Admitter
-	keys.Cache
-}
-
 // Books is what the data plane needs of the ledger; ledger.Ledger has it.
 type Books interface {
 	keys.Outbox
 	server.Accounts
 	settle.Ledger
+	RecentOutput(ctx context.Context, keyDigest, model string, most int) ([]int64, error)
 }
 
 // Parts are what Serve wires together.
@@ -52,8 +47,13 @@ type Parts struct {
 	// Source is where the snapshot comes from; source.Memory and source.Holder are ones.
 	Source source.Source
 	// Admission is never nil. Books may be: then only a snapshot in demo mode is served.
-	Admission Admission
+	Admission *admit.Redis
 	Books     Books
+	// Owner and Lease are those of Admission's Options; no Owner: holds end by time.
+	Owner string
+	Lease time.Duration
+	// WALDir is the folder of the write-ahead log; empty: there is none.
+	WALDir string
 	// Listeners are closed by Serve; Ack may be nil.
 	Listeners server.Listeners
 	Drain     server.Drain
@@ -73,9 +73,10 @@ type Bound struct {
 	API, Admin, Ack string
 }
 
-// Serve serves until ctx ends, then drains and returns nil, or what went wrong. The stores stay open: whoever opened
-// them closes them afterwards.
-func Serve(ctx context.Context, p Parts) error {
+// Serve serves until ctx ends, then drains and returns nil, or what went wrong. The server drains, the settler empties its queue, what
+// runs beside them ends, what is still held is left to others, the log is closed. The stores stay open: whoever opened them closes
+// them afterwards.
+func Serve(ctx context.Context, p Parts) (err error) {
 	reg := prometheus.NewRegistry()
 	all := append([]prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}, p.Collectors...)
 	if c, ok := p.Source.(prometheus.Collector); ok {
@@ -88,34 +89,29 @@ func Serve(ctx context.Context, p Parts) error {
 		Now: time.Now, NewID: func() string { return "req_" + uuid.Must(uuid.NewV7()).String() }, Rand: rand.Int64N,
 	}
 	if p.Books != nil {
-		resolver := keys.NewResolver(keys.Options{Store: p.Books, Cache: p.Admission})
-		o.Keys = authenticator{&keys.Authenticator{Resolver: resolver, Guard: keys.NewGuard(keys.GuardOptions{})}}
-		o.Accounts = p.Books
-		settler := settle.New(settle.Options{Ledger: p.Books, Confirmer: p.Admission, Log: p.Log})
-		o.Settler = settler
-		all = append(all, settler)
+		m := newMoney(p)
+		defer func() { err = errors.Join(err, m.end()) }()
+		m.serve(&o)
+		all = append(all, m.collectors...)
+		// It goes on while the server drains.
+		beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer stop()
+		running.Go(func() { m.run(beside) })
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
-			return errors.Join(fmt.Errorf("registering metrics: %w", err), closeSettler(o.Settler))
+			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}
 	s, err := server.New(o)
 	if err != nil {
-		return errors.Join(err, closeSettler(o.Settler))
+		return err
 	}
 	if p.Ready != nil {
 		// The listeners are open already: whoever connects now is answered.
 		p.Ready(bound(p.Listeners))
-	}
-	// Changed keys are told of while the server drains, too.
-	side, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
-	if p.Books != nil {
-		d := delivery{source: p.Source, books: p.Books, admission: p.Admission, log: p.Log, every: deliverEvery}
-		running.Go(func() { d.run(side) })
 	}
 	return s.Serve(ctx, p.Listeners, p.Drain)
 }
@@ -126,14 +122,6 @@ type authenticator struct{ *keys.Authenticator }
 // Reload implements server.Keys.
 func (a authenticator) Reload(ctx context.Context, digest string) (ledger.Key, error) {
 	return a.Resolver.Reload(ctx, digest)
-}
-
-// closeSettler ends an empty settler.
-func closeSettler(s server.Settler) error {
-	if s == nil {
-		return nil
-	}
-	return s.Close(context.Background())
 }
 
 func bound(l server.Listeners) Bound {
