@@ -94,7 +94,7 @@ const (
 	RateLimited
 	// TooManyConcurrent: MaxConcurrent requests of the key are in flight.
 	TooManyConcurrent
-	// ReloadAccount: Redis does not know the account: read it, LoadAccount, try again.
+	// ReloadAccount: Redis does not know the account, or it has changed by the clock since (Copy.Next): read it, LoadAccount, try again.
 	ReloadAccount
 	// ReloadCap: Redis does not know what the key has spent in Decision.Window: read it, LoadSpend, try again.
 	ReloadCap
@@ -102,7 +102,8 @@ const (
 	CapReached
 	// InsufficientCredits: Available < Hold. The caller reads the ledger once more (a grant may be newer than the copy) before it refuses.
 	InsufficientCredits
-	// LedgerAway: the request says so (Request.LedgerAway), and the copy of the account is too old, or too much is held.
+	// LedgerAway: the request says so (Request.LedgerAway), and the copy of the account is too old, or too much is held; else it
+	// would have been admitted.
 	LedgerAway
 	// UnknownHold: no running request has this id (Extend alone).
 	UnknownHold
@@ -139,7 +140,7 @@ type Decision struct {
 	Window int64
 	// Now is Redis TIME at the decision.
 	Now time.Time
-	// Spendable is the copy of the balance, Reserved the sum of the holds before this one; both nano-USD.
+	// Spendable is the copy of the balance and Request.Overdraft, Reserved the sum of the holds before this one; both nano-USD.
 	Spendable, Reserved pricing.Nano
 	// Held is what this request holds, Fits the most that it could, by cap and credits; both nano-USD, 0 where nothing is metered.
 	Held, Fits pricing.Nano
@@ -161,8 +162,10 @@ type Extension struct {
 	RequestID, Account, KeyDigest string
 	// To is the whole new amount, in nano-USD, so that asking twice is asking once. What is less than the hold changes nothing.
 	To pricing.Nano
-	// Cap as in Request.
-	Cap *Cap
+	// Cap, Overdraft and LedgerAway as in Request.
+	Cap        *Cap
+	Overdraft  pricing.Nano
+	LedgerAway bool
 }
 
 // How long, and for how much of each account, admission goes on without the ledger.
@@ -240,7 +243,7 @@ type Admitter interface {
 }
 
 // Extender makes holds larger while their requests run. The outcomes are Admitted, UnknownHold, ReloadAccount, ReloadCap,
-// CapReached and InsufficientCredits; no refusal changes anything.
+// CapReached, InsufficientCredits and LedgerAway; no refusal changes anything.
 type Extender interface {
 	Extend(ctx context.Context, e Extension) (Decision, error)
 }

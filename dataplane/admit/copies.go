@@ -24,9 +24,9 @@ var (
 )
 
 var (
-	finishScript  = rueidis.NewLuaScriptRetryable(spanLua + finishLua)
-	accountScript = rueidis.NewLuaScriptRetryable(spanLua + accountLua)
-	keyScript     = rueidis.NewLuaScriptRetryable(spanLua + keyLua)
+	finishScript  = rueidis.NewLuaScriptRetryable(holdLua + holdsLua + inSpans + finishLua)
+	accountScript = rueidis.NewLuaScriptRetryable(holdLua + holdsLua + accountLua)
+	keyScript     = rueidis.NewLuaScriptRetryable(holdLua + keyLua)
 )
 
 // idsPerCall bounds the work of one call of account.lua.
@@ -48,7 +48,7 @@ func (r *Redis) Finish(ctx context.Context, f Finish) error {
 	keys := []string{
 		requestKey(f.Account, f.RequestID), arriveKey(f.Account, f.KeyDigest), holdsKey(f.Account), runningKey(f.Account),
 	}
-	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens), string(f.Record)}
+	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens), string(f.Record), f.KeyDigest}
 	if r.owner != nil { // known here before it is told: Sync tells it where this call does not
 		r.owner.finished(f)
 	}
@@ -188,13 +188,14 @@ func (s Spend) check(digest string) error {
 type accountCall struct {
 	account, digest  string
 	balance, version string // of the copy
+	changes          string // when the account does by the clock; '' is not known
 	epoch            int64  // in which the copies were read; 0: they may be older
 	spends           []Spend
 	ids              []string // of holds to end
 }
 
 func (r *Redis) exec(a accountCall) rueidis.LuaExec {
-	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(r.opts.KeyAge.Microseconds()), decimal(len(a.spends))}
+	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(r.opts.KeyAge.Microseconds()), a.changes, decimal(len(a.spends))}
 	for _, s := range a.spends {
 		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
 	}
@@ -232,13 +233,13 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 // LoadAccount copies a row that was read just now; an older version never wins over a copy of the last KeyAge.
 func (r *Redis) LoadAccount(ctx context.Context, of Copy) error {
 	account, balance, version := of.Account, of.Spendable, of.Version
-	if err := checkAccount(account, version); err != nil {
-		return fmt.Errorf("loading an account: %w", err)
+	if err := checkAccount(account, version); err != nil || of.Next < 0 || of.Next > int64(MaxNano) {
+		return fmt.Errorf("loading an account that changes at %d: %w", of.Next, errors.Join(err, ErrRange))
 	}
 	if err := r.syncLost(ctx, account); err != nil { // or the copy would be lent out without what this process holds
 		return err
 	}
-	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version)})
+	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version), changes: decimal(of.Next)})
 }
 
 // LoadSpend copies what a key has spent in a window, read just now; a smaller amount of the same window never wins over a

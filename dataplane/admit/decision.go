@@ -14,7 +14,7 @@ var outcomes = map[string]Outcome{
 	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "rate-limited": RateLimited,
 	"too-many-concurrent": TooManyConcurrent, "reload-account": ReloadAccount, "reload-cap": ReloadCap,
 	"cap-reached": CapReached, "insufficient-credits": InsufficientCredits,
-	"unknown-hold": UnknownHold, "join": join,
+	"ledger-away": LedgerAway, "unknown-hold": UnknownHold, "join": join,
 }
 
 // replyWords is how many words a reply of admit.lua has before those of the rates, six for each.

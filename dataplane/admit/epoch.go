@@ -14,7 +14,7 @@ import (
 //go:embed lua/epoch.lua
 var epochLua string
 
-var epochScript = rueidis.NewLuaScriptRetryable(spanLua + epochLua)
+var epochScript = rueidis.NewLuaScriptRetryable(holdLua + epochLua)
 
 const (
 	// beatEvery is how often a client that is used looks whether the store is still the one that it was.

@@ -11,17 +11,13 @@ import (
 //go:embed lua/extend.lua
 var extendLua string
 
-var extendScript = rueidis.NewLuaScriptRetryable(spanLua + calendarLua + extendLua)
+var extendScript = rueidis.NewLuaScriptRetryable(holdLua + holdsLua + inCalendar + extendLua)
 
 // Extend makes the hold of a running request larger, if cap and credits have room. See Extender. Decision.Fits is the whole
 // amount to which it could be extended.
 func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error) {
 	if err := e.check(); err != nil {
 		return Decision{}, fmt.Errorf("extending a hold: %w", err)
-	}
-	amount, period := "", ""
-	if e.Cap != nil {
-		amount, period = decimal(e.Cap.Amount), e.Cap.Period
 	}
 	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.KeyDigest)}
 	if r.owner != nil {
@@ -41,7 +37,7 @@ func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error)
 		if err != nil {
 			return err
 		}
-		text, err := extendScript.Exec(ctx, c, keys, []string{e.RequestID, decimal(e.To), decimal(epoch), amount, period}).ToString()
+		text, err := extendScript.Exec(ctx, c, keys, e.arguments(epoch)).ToString()
 		if err == nil {
 			d, err = parseDecision(text)
 		}
@@ -53,12 +49,26 @@ func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error)
 	return d, err
 }
 
+// arguments are those of extend.lua.
+func (e Extension) arguments(epoch int64) []string {
+	amount, period, age := "", "", ""
+	if e.Cap != nil {
+		amount, period = decimal(e.Cap.Amount), e.Cap.Period
+	}
+	if e.LedgerAway {
+		age = decimal(AwayAge.Microseconds())
+	}
+	return []string{e.RequestID, decimal(e.To), decimal(epoch), amount, period, decimal(e.Overdraft), age, decimal(AwayMost)}
+}
+
 func (e Extension) check() error {
 	switch {
 	case e.RequestID == "" || e.Account == "" || e.KeyDigest == "":
 		return fmt.Errorf("request id, account and key must be there: %w", ErrRange)
 	case e.To < 0 || e.To > MaxNano:
 		return fmt.Errorf("hold %d: %w", e.To, ErrRange)
+	case e.Overdraft < 0 || e.Overdraft > MaxNano:
+		return fmt.Errorf("overdraft %d: %w", e.Overdraft, ErrRange)
 	case e.Cap != nil && (e.Cap.Amount < 0 || e.Cap.Amount > MaxNano || !isPeriod(e.Cap.Period)):
 		return fmt.Errorf("cap of %d a %q: %w", e.Cap.Amount, e.Cap.Period, ErrRange)
 	}

@@ -24,10 +24,10 @@ var (
 )
 
 var (
-	leaseScript = rueidis.NewLuaScriptRetryable(spanLua + leaseLua)
-	deadScript  = rueidis.NewLuaScriptRetryable(spanLua + deadLua)
-	liveScript  = rueidis.NewLuaScriptRetryable(spanLua + liveLua)
-	listScript  = rueidis.NewLuaScriptRetryable(spanLua + listLua)
+	leaseScript = rueidis.NewLuaScriptRetryable(holdLua + leaseLua)
+	deadScript  = rueidis.NewLuaScriptRetryable(holdLua + deadLua)
+	liveScript  = rueidis.NewLuaScriptRetryable(holdLua + liveLua)
+	listScript  = rueidis.NewLuaScriptRetryable(holdLua + listLua)
 )
 
 // Leases and lists are in the slot of the epoch, so that they are lost together, and a new epoch tells of it.

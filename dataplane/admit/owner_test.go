@@ -376,9 +376,15 @@ func TestKeep(t *testing.T) {
 		r.Keep(ctx, func(err error) { t.Log(err) })
 	}()
 	s.load(100)
-	s.want(request(60), Admitted)
+	q := request(60)
+	s.want(q, Admitted)
 	must(t, s.raw("FLUSHALL").Error())
-	for deadline := time.Now().Add(20 * time.Second); s.count("EXISTS", holdsKey("ns/acme")) == 0 || s.count("SISMEMBER", listKey("pod.2"), "ns/acme") == 0; {
+	back := func() bool { // under the new name, and listed
+		v, err := s.raw("HGET", holdsKey("ns/acme"), q.ID).ToString()
+		h, ok := parseHold(v)
+		return err == nil && ok && h.owner == "pod.2" && s.count("SISMEMBER", listKey("pod.2"), "ns/acme") == 1
+	}
+	for deadline := time.Now().Add(20 * time.Second); !back(); {
 		if time.Now().After(deadline) {
 			t.Fatal("the hold does not come back")
 		}

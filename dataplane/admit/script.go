@@ -15,8 +15,14 @@ import (
 )
 
 var (
+	//go:embed lua/hold.lua
+	holdLua string
+	//go:embed lua/holds.lua
+	holdsLua string
 	//go:embed lua/span.lua
 	spanLua string
+	//go:embed lua/rates.lua
+	ratesLua string
 	//go:embed lua/calendar.lua
 	calendarLua string
 	//go:embed lua/admit.lua
@@ -24,7 +30,17 @@ var (
 )
 
 // The scripts are safe to repeat, so the driver may try again on a new connection until the deadline.
-var admitScript = rueidis.NewLuaScriptRetryable(spanLua + calendarLua + admitLua)
+var admitScript = rueidis.NewLuaScriptRetryable(holdLua + inSpans + inCalendar + within("rates_of(first, now, second)", ratesLua) + admitLua)
+
+// What is in a function is made only by a script that needs it.
+var (
+	inSpans    = within("spans()", spanLua)
+	inCalendar = within("calendar()", calendarLua+"\nreturn window_of\n")
+)
+
+func within(function, body string) string {
+	return "local function " + function + "\n" + body + "end\n"
+}
 
 // MaxNano bounds every amount that goes to Redis, in nano-USD: Lua counts in doubles, exact below it.
 const MaxNano pricing.Nano = 9_000_000_000_000_000
@@ -82,10 +98,7 @@ func (r *Redis) Preview(ctx context.Context, q Request) (Decision, error) {
 
 // decide also answers whether this owner's hold stands in the store: an id may come again after its hold has gone.
 func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool) (d Decision, stands bool, err error) {
-	keys := []string{
-		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), arriveKey(q.Account, q.KeyDigest),
-		accountKey(q.Account), holdsKey(q.Account), expiryKey(q.Account), runningKey(q.Account), spentKey(q.Account, q.KeyDigest),
-	}
+	keys := admitKeys(q)
 	err = r.do(ctx, what, func(ctx context.Context, c rueidis.Client) error {
 		epoch, err := r.epoch.now(ctx, c)
 		if err != nil {
@@ -123,17 +136,34 @@ func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool
 	return d, stands, err
 }
 
+// admitKeys are those of admit.lua.
+func admitKeys(q Request) []string {
+	return []string{
+		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), accountKey(q.Account), holdsKey(q.Account),
+		runningKey(q.Account), expiryKey(q.Account), arriveKey(q.Account, q.KeyDigest), spentKey(q.Account, q.KeyDigest),
+	}
+}
+
 // arguments are those of admit.lua.
 func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []string {
-	amount, period := "", ""
-	if q.Cap != nil {
-		amount, period = decimal(q.Cap.Amount), q.Cap.Period
+	age, record := r.opts.KeyAge, ""
+	if q.LedgerAway {
+		age = max(age, AwayAge)
 	}
+	if m.owner != "" {
+		record = string(q.Record)
+	}
+	flags := flag(q.Unmetered) + flag(preview) + flag(m.joined) + flag(q.Shadow) + flag(q.Cap != nil) + flag(q.LedgerAway)
 	args := []string{
-		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(r.opts.KeyAge.Microseconds()),
-		decimal(q.Hold), flag(q.Unmetered), flag(preview), decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()),
-		decimal(q.MaxConcurrent), amount, period,
-		m.owner, flag(m.joined), decimal(q.Floor), decimal(q.Expected), decimal(q.Healthy), flag(q.Shadow),
+		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), flags, m.owner, record,
+		decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()), decimal(q.Hold), decimal(q.Floor),
+		decimal(q.Expected), decimal(q.Healthy), decimal(q.Overdraft), decimal(q.MaxConcurrent),
+	}
+	if q.Cap != nil {
+		args = append(args, decimal(q.Cap.Amount), q.Cap.Period)
+	}
+	if q.LedgerAway {
+		args = append(args, decimal(AwayAge.Microseconds()), decimal(AwayMost))
 	}
 	for _, rate := range q.Rates {
 		// A request larger than the whole room takes all of it, or it could never pass.
@@ -156,6 +186,10 @@ func (q Request) check() error {
 		return fmt.Errorf("hold %d, floor %d, expected %d: %w", q.Hold, q.Floor, q.Expected, ErrRange)
 	case q.Healthy != 0 && (q.Healthy < q.Hold || q.Healthy > MaxNano):
 		return fmt.Errorf("hold %d, healthy from %d: %w", q.Hold, q.Healthy, ErrRange)
+	case q.Overdraft < 0 || q.Overdraft > MaxNano:
+		return fmt.Errorf("overdraft %d: %w", q.Overdraft, ErrRange)
+	case len(q.Record) > MaxRecord:
+		return fmt.Errorf("a record of %d bytes: %w", len(q.Record), ErrRange)
 	case q.HoldFor < time.Millisecond:
 		return fmt.Errorf("hold for %v: %w", q.HoldFor, ErrRange)
 	case q.MaxConcurrent < 0 || q.MaxConcurrent > MaxRate:

@@ -145,6 +145,7 @@ func (s *store) sum(account string) (said, counted string) {
 		said = "0"
 	}
 	delete(all, "")
+	delete(all, " ") // the key has no end
 	sums, ofKey := map[string]int64{}, map[string]int64{}
 	for field, v := range all {
 		if strings.HasPrefix(field, "key ") {

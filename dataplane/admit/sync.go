@@ -19,7 +19,7 @@ import (
 //go:embed lua/sync.lua
 var syncLua string
 
-var syncScript = rueidis.NewLuaScriptRetryable(spanLua + syncLua)
+var syncScript = rueidis.NewLuaScriptRetryable(holdLua + holdsLua + syncLua)
 
 const (
 	// syncsAtOnce is how many accounts are compared at the same time.
@@ -200,7 +200,7 @@ func (o *owner) compare(account string, stored map[string]storedHold) (name stri
 func (r *Redis) write(ctx context.Context, c rueidis.Client, account, name string, put, end [][]string) (changed bool, err error) {
 	keys := []string{holdsKey(account), expiryKey(account), runningKey(account), accountKey(account)}
 	call := func(put, end [][]string) error {
-		args := []string{name, decimal(r.opts.Idle.Milliseconds()), decimal(len(put))}
+		args := []string{name, decimal(len(put))}
 		args = append(append(args, slices.Concat(put...)...), slices.Concat(end...)...)
 		n, err := syncScript.Exec(ctx, c, keys, args).AsInt64()
 		changed = changed || n > 0

@@ -2,10 +2,10 @@
 -- part may be empty; the same call again changes nothing. Back they go in one case: what was read just now is older than a
 -- copy that nobody has renewed for long, so the ledger was set back, or is another one.
 --
--- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
+-- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us, n: when it changes by the clock, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
 -- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 epoch in which they were
 --       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 age of a copy, us, from which
---       on it may go back   6 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
+--       on it may go back   6 when the account changes by the clock, us (0: never; '' is not known)   7 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
 local epoch = tonumber(ARGV[4])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -13,15 +13,26 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local function back(at) return epoch > 0 and not young(at, now, ARGV[5]) end
 
 if ARGV[2] ~= '' then
-  local stored, version = redis.call('HMGET', KEYS[1], 'v', 'e', 'at'), tonumber(ARGV[2])
-  local was = tonumber(stored[1] or -1)
-  if was < version or (was > version and back(stored[3])) then
-    redis.call('HSET', KEYS[1], 'b', ARGV[1], 'v', ARGV[2], 'at', int(now))
-  elseif was == version then
-    redis.call('HSET', KEYS[1], 'at', int(now))
-  end
+  local stored, version = redis.call('HMGET', KEYS[1], 'v', 'e', 'at', 'n'), tonumber(ARGV[2])
+  local was, due = tonumber(stored[1] or -1), tonumber(stored[4] or 0)
+  local wins = was < version or (was > version and back(stored[3]))
   -- A copy that is newer than a row of this epoch is of this epoch too.
-  redis.call('HSET', KEYS[1], 'e', int(math.max(epoch, tonumber(stored[2] or 0))))
+  local fields = {'e', int(math.max(epoch, tonumber(stored[2] or 0)))}
+  local function put(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
+  if wins then
+    put('b', ARGV[1])
+    put('v', ARGV[2])
+  end
+  if wins or was == version then put('at', int(now)) end
+  if ARGV[6] ~= '' then
+    local changes = tonumber(ARGV[6])
+    -- The ledger's clock may be behind: what it has read just now is good for a second, or it would be read all the time.
+    if changes > 0 and changes <= now then changes = now + 1000000 end
+    -- An older row may know of a change that the copy's row does not tell of; to read again too early is safe.
+    if was > version and not wins and due > now and (changes == 0 or due < changes) then changes = due end
+    if changes ~= due then put('n', int(changes)) end
+  end
+  redis.call('HSET', KEYS[1], unpack(fields))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 
@@ -43,8 +54,8 @@ local function spend(period, start, spent, oldest)
   redis.call('PEXPIRE', KEYS[5], ARGV[3])
 end
 
-local last = 6 + 4 * tonumber(ARGV[6])
-for i = 7, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+local last = 7 + 4 * tonumber(ARGV[7])
+for i = 8, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 if #ARGV == last then return 0 end
 
 local ids = {}

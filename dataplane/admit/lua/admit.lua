@@ -1,61 +1,55 @@
--- Decides one request: every check before any write; a refusal changes no key.
+-- Decides one request: every check before any write; a refusal changes no key. What it does for most requests comes in few
+-- commands and makes few functions: see hack/bench/admission.
 --
--- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 rates of this key (hash)   4 copy of the account (hash b, v, e)
---       5 holds (hash)   6 holds by expiry (zset)   7 running requests (zset)   8 what this key has spent (hash 'Period start' -> nano-USD and epoch)
--- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 hold, nano-USD
---       7 '1' if unmetered   8 '1' to decide only   9 life of the hold, us   10 least life of the holds' keys, ms
---       11 running requests of the key at most (0: no limit)   12 spend cap, nano-USD, or ''   13 its period
---       14 owner of the hold, or '': it ends by time   15 '1' if the owner's list has this account   16 least amount that
---       is worth admitting (0: all or nothing)   17 amount to hold   18 where this much is free (0: never)   19 '1' to count
---       and refuse nothing   20... for each rate its unit, value, burst (0: a day) and cost
+-- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 copy of the account (hash b, v, e, at, n)   4 holds (hash)
+--       5 running requests (zset)   6 holds by expiry (zset)   7 rates of this key (hash)
+--       8 what this key has spent (hash 'Period start' -> nano-USD and epoch)
+-- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 flags, each 0 or 1:
+--       unmetered, decide only, the owner's list has this account, count and refuse nothing, there is a cap, the ledger is away
+--       7 owner of the hold, or '': it ends by time   8 what to store in an owner's hold, any bytes   9 life of the hold, us
+--       10 least life of the holds' keys, ms   11 hold, nano-USD   12 least amount that is worth admitting (0: all or nothing)
+--       13 amount to hold   14 where this much is free (0: never)   15 overdraft   16 running requests of the key at most (0: no limit)
+--       with a cap, its amount and period; with the ledger away, how old the copy of the account may be, us, and how much may be
+--       held; then for each rate its unit, value, burst (0: a day) and cost
 --
 -- The answer is a reply, and '1' if the owner's hold stands. A reply, which is also the record of an admission, is words
 -- with one space between: outcome ('would-' and the refusal where only counting admitted it), retry after us, now us,
 -- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us, held, what fits; then for each rate its
 -- unit, value, burst, cost and, after the decision, its debt in us and ps, or the day's count and reset us.
-local BATCH = 500
+local SET, BATCH = 49, 500 -- the character 1
 
-local known, standing = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[5], ARGV[1])
-standing = standing and read_hold(standing)
-local mine = standing and standing.owner ~= '' and standing.owner == ARGV[14] and '1' or '0'
+local id, digest, owner = ARGV[1], ARGV[2], ARGV[7]
+local known, of_key = redis.call('GET', KEYS[1]), key_field(digest)
+local holds = redis.call('HMGET', KEYS[4], id, SUM, of_key, LASTING)
+local standing = holds[1] and read_hold(holds[1])
+local mine = standing and standing.owner ~= '' and standing.owner == owner and '1' or '0'
 if known then return {known, mine} end
 
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
-local now = second * 1000000 + tonumber(clock[2])
-local id, digest, epoch, hold = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[6])
-local metered, preview = ARGV[7] ~= '1', ARGV[8] == '1'
-local ends = int(now + tonumber(ARGV[9]))
-local spendable, reserved, retry = 0, 0, 0
-local window, window_ends = 0, 0
-local owner, floor, expected, healthy = ARGV[14], tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
-local shadow, would, amount, fits = ARGV[19] == '1', nil, 0, 0
-if ARGV[12] ~= '' then window, window_ends = window_of(ARGV[13], second) end
+local now, epoch = second * 1000000 + tonumber(clock[2]), tonumber(ARGV[4])
+local unmetered, preview, joined, shadow, capped, away = string.byte(ARGV[6], 1, 6)
+local metered = unmetered ~= SET
+shadow = shadow == SET
+local next_arg, cap, period, away_age, away_most = 17, nil, nil, nil, nil
+if capped == SET then cap, period, next_arg = tonumber(ARGV[17]), ARGV[18], 19 end
+if away == SET then away_age, away_most, next_arg = ARGV[next_arg], tonumber(ARGV[next_arg + 1]), next_arg + 2 end
 
-local rates, fields = {}, {}
-local measured = {} -- the rates, once they are checked
-for i = 20, #ARGV, 4 do
-  local unit = ARGV[i]
-  rates[#rates + 1] = {
-    unit = unit, value = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]), cost = tonumber(ARGV[i + 3]),
-    us = 0, ps = 0, wait = 0,
-  }
-  fields[#fields + 1] = at_field(unit)
-  fields[#fields + 1] = more_field(unit)
-end
+local spendable, reserved, retry, amount, fits = 0, 0, 0, 0, 0
+local window, window_ends = 0, 0
+if cap then window, window_ends = calendar()(period, second) end
+local measured, would -- the rates, once they are checked; the first refusal that only counts
 
 local function reply(outcome, rule, limit, used, reset)
-  local words = {
-    outcome, int(retry), int(now), int(spendable), int(reserved), int(window), rule or '-', int(limit or 0), int(used or 0), int(reset or 0),
-    int(amount), int(fits),
-  }
-  for _, r in ipairs(measured) do
-    for _, word in ipairs({r.unit, int(r.value), int(r.burst), int(r.cost), int(r.us), int(r.ps)}) do words[#words + 1] = word end
+  local text = string.format('%s %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %.0f %.0f',
+    outcome, retry, now, spendable, reserved, window, rule or '-', limit or 0, used or 0, reset or 0, amount, fits)
+  if not measured then return text end
+  local words = {text}
+  for i, r in ipairs(measured) do
+    words[i + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f', r.unit, r.value, r.burst, r.cost, r.us, r.ps)
   end
   return table.concat(words, ' ')
 end
-
-local function answer(outcome) return {reply(outcome), '0'} end
 
 -- A refusal; nil where it is only counted, the first one.
 local function refuse(outcome, wait, rule, limit, used, reset)
@@ -73,70 +67,23 @@ if standing and standing.owner ~= '' then
   return {reply('admitted'), mine}
 end
 
--- The rates: what each has, what it would have after this request, and how long that is too early.
-local function bucket(r, at, more)
-  r.us, r.ps = debt(at, more, now)
-  local one_us, one_ps = interval(r.value)
-  local full_us, full_ps = times(r.burst, one_us, one_ps)
-  local cost_us, cost_ps = times(r.cost, one_us, one_ps)
-  r.next_us, r.next_ps = r.us + cost_us, r.ps + cost_ps
-  if r.next_ps >= 1000000 then r.next_us, r.next_ps = r.next_us + 1, r.next_ps - 1000000 end
-  if longer(r.next_us, r.next_ps, full_us, full_ps) then
-    r.wait = r.next_us - full_us
-    if r.next_ps > full_ps then r.wait = r.wait + 1 end
-  end
-  r.at, r.more, r.life = now + r.next_us, r.next_ps, r.next_us + math.min(1, r.next_ps)
-end
-
-local function daily(r, at, more)
-  -- After a clock was set back over midnight, the later day goes on.
-  local today = math.max(window_of('Day', second), tonumber(at or 0))
-  local tomorrow = (today + DAY) * 1000000 - now
-  if at and tonumber(at) == today then r.us = tonumber(more) end
-  r.next_us, r.next_ps, r.ps = r.us + r.cost, tomorrow, tomorrow
-  if r.next_us > r.value then r.wait = tomorrow end
-  r.at, r.more, r.life = today, r.next_us, tomorrow
-end
-
-local function check_rates()
-  local stored, worst = redis.call('HMGET', KEYS[3], unpack(fields)), nil
-  for i, r in ipairs(rates) do
-    local measure = r.burst == 0 and daily or bucket
-    measure(r, stored[2 * i - 1], stored[2 * i])
-    if r.wait > 0 and (not worst or r.wait > worst.wait) then worst = r end
-  end
-  measured = rates
-  return worst
-end
-
-local function take_rates()
-  for _, r in ipairs(rates) do r.us, r.ps = r.next_us, r.next_ps end
-end
-
-local function write_rates()
-  local values, life = {}, 0
-  for _, r in ipairs(rates) do
-    if r.cost > 0 then
-      for _, word in ipairs({at_field(r.unit), int(r.at), more_field(r.unit), int(r.more)}) do values[#values + 1] = word end
-      life = math.max(life, math.ceil(r.life / 1000))
-    end
-  end
-  if #values == 0 then return end
-  redis.call('HSET', KEYS[3], unpack(values))
-  if redis.call('PTTL', KEYS[3]) < life then redis.call('PEXPIRE', KEYS[3], int(life)) end
-end
-
 -- The key. A tombstone always wins; a disabled row wins over a caller who knows an older one. A state from before the
 -- store was set back or lost data, or too old a one, is read again.
 local key = redis.call('HMGET', KEYS[2], 's', 'v', 'at', 'e')
-if not key[1] then return answer('reload-key') end
-local stored, asked, age = tonumber(key[2]), tonumber(ARGV[3]), now - tonumber(key[3] or 0)
-if key[1] == 'revoked' or (key[1] ~= 'active' and stored >= asked) then return answer('key-refused') end
-if stored ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return answer('reload-key') end
+if not key[1] then return {reply('reload-key'), '0'} end
+local version, asked, age = tonumber(key[2]), tonumber(ARGV[3]), now - tonumber(key[3] or 0)
+if key[1] == 'revoked' or (key[1] ~= 'active' and version >= asked) then return {reply('key-refused'), '0'} end
+if version ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return {reply('reload-key'), '0'} end
 
 -- Rates. The one that takes longest says when the request passes.
-if #rates > 0 then
-  local worst = check_rates()
+local rates, write_rates
+if next_arg <= #ARGV then
+  rates, write_rates = rates_of(next_arg, now, second)
+  local worst
+  for _, r in ipairs(rates) do
+    if r.wait > 0 and (not worst or r.wait > worst.wait) then worst = r end
+  end
+  measured = rates
   if worst then
     local refusal = refuse('rate-limited', worst.wait, worst.unit)
     if refusal then return refusal end
@@ -144,34 +91,35 @@ if #rates > 0 then
 end
 
 -- Concurrency: the requests of the key that run and are not past their time.
-local most = tonumber(ARGV[11])
+local most = tonumber(ARGV[16])
 if most > 0 then
-  local first, last = string.format('[%s %s', digest, int(now + 1)), string.format('(%s :', digest)
-  local running = redis.call('ZLEXCOUNT', KEYS[7], first, last)
+  local first, last = string.format('[%s %.0f', digest, now + 1), string.format('(%s :', digest)
+  local running = redis.call('ZLEXCOUNT', KEYS[5], first, last)
   if running >= most then
     local function left(member) return tonumber(string.match(string.sub(member, #digest + 2), '^[0-9]+')) - now end
-    local wait = left(redis.call('ZRANGEBYLEX', KEYS[7], first, last, 'LIMIT', int(running - most), 1)[1])
-    local longest = redis.call('ZREVRANGEBYLEX', KEYS[7], last, first, 'LIMIT', 0, 1)[1]
+    local wait = left(redis.call('ZRANGEBYLEX', KEYS[5], first, last, 'LIMIT', int(running - most), 1)[1])
+    local longest = redis.call('ZREVRANGEBYLEX', KEYS[5], last, first, 'LIMIT', 0, 1)[1]
     local refusal = refuse('too-many-concurrent', wait, 'MaxConcurrentRequests', most, running, left(longest))
     if refusal then return refusal end
   end
 end
 
-local account = redis.call('HMGET', KEYS[4], 'b', 'e')
-if not account[1] or tonumber(account[2] or 0) < epoch then return answer('reload-account') end
-spendable = tonumber(account[1])
+-- The account: its copy is of this epoch, and nothing has changed by the clock since.
+local account = redis.call('HMGET', KEYS[3], 'b', 'e', 'n', 'at')
+local changes = tonumber(account[3] or 0)
+if not account[1] or tonumber(account[2] or 0) < epoch or (changes > 0 and now >= changes) then return {reply('reload-account'), '0'} end
+spendable = tonumber(account[1]) + tonumber(ARGV[15])
 
--- Holds past their time count no more; an admission takes away those that it saw.
-local sums = redis.call('HMGET', KEYS[5], SUM, key_field(digest))
-local sum, key_sum = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
-local dead, freed, freed_of = {}, 0, {[digest] = 0}
-local more = true
+-- Holds past their time count no more; an admission takes away those that it saw. Owners' holds have no time, so that it looks
+-- for others only where they are in the way.
+local sum, key_sum = tonumber(holds[2] or 0), tonumber(holds[3] or 0)
+local dead, freed, freed_of, more = {}, 0, {[digest] = 0}, true
 
 local function look()
   local ids = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', int(now), 'LIMIT', #dead, BATCH)
   more = #ids == BATCH
   if #ids == 0 then return end
-  local values = redis.call('HMGET', KEYS[5], unpack(ids))
+  local values = redis.call('HMGET', KEYS[4], unpack(ids))
   for i, one in ipairs(ids) do
     local h = read_hold(values[i] or '')
     h.id = one
@@ -181,29 +129,30 @@ local function look()
   end
 end
 
-look()
+if owner == '' then look() end
 
 -- The cap and the credits: the hold is what is expected where much is free, else the worst case, else what fits.
-local function credit_room() return spendable - (sum - freed) end
-
-local cap, spent = nil, 0
-if metered and ARGV[12] ~= '' then
-  local copy = redis.call('HGET', KEYS[8], string.format('%s %s', ARGV[13], int(window)))
-  local of
-  spent, of = read_spent(copy)
-  if not copy or of < epoch then return answer('reload-cap') end
-  cap = tonumber(ARGV[12])
-end
-
-local function cap_used() return spent + key_sum - freed_of[digest] end
-local function room()
-  if cap then return math.min(credit_room(), cap - cap_used()) end
-  return credit_room()
-end
-
-while metered and room() < math.max(hold, healthy) and more do look() end
-reserved = sum - freed
+local hold = tonumber(ARGV[11])
 if metered then
+  local floor, expected, healthy = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+  local spent, lent = 0, nil
+  if cap then
+    local copy, of = redis.call('HGET', KEYS[8], string.format('%s %.0f', period, window)), nil
+    spent, of = read_spent(copy)
+    if not copy or of < epoch then return {reply('reload-cap'), '0'} end
+  end
+  -- While the ledger is away all that is held was spent since, and may be so much at most; nothing on a copy that is too old.
+  if away_age then
+    lent = young(account[4], now, away_age) and math.min(math.floor(spendable / 2), away_most) or -9000000000000000
+  end
+  local function room()
+    local free = spendable - (sum - freed)
+    if lent then free = math.min(free, lent - (sum - freed)) end
+    if cap then free = math.min(free, cap - (spent + key_sum - freed_of[digest])) end
+    return free
+  end
+  while more and room() < math.max(hold, healthy) do look() end
+  reserved = sum - freed
   local free = room()
   fits = math.max(0, free)
   if healthy > 0 and free >= healthy then
@@ -213,81 +162,110 @@ if metered then
   elseif floor > 0 and free >= floor then
     amount = free
   else
-    local least, refusal = floor > 0 and floor or hold, nil
-    if cap and cap_used() + least > cap then
+    local least, used, refusal = floor > 0 and floor or hold, spent + key_sum - freed_of[digest], nil
+    if cap and used + least > cap then
       local left = window_ends * 1000000 - now
-      refusal = refuse('cap-reached', left, 'SpendCap', cap, cap_used(), left)
-    else
+      refusal = refuse('cap-reached', left, 'SpendCap', cap, used, left)
+    elseif spendable - reserved < least then
       refusal = refuse('insufficient-credits', 0, 'Credits', spendable, reserved)
+    else
+      refusal = refuse('ledger-away', 0)
     end
     if refusal then return refusal end
     amount = math.max(0, math.min(hold, 9000000000000000 - reserved)) -- sums stay exact
   end
+else
+  reserved = sum - freed
 end
+
 local decision
 if would then
   retry = would[6]
   decision = reply(would[1], would[2], would[3], would[4], would[5])
 else
-  take_rates()
+  if rates then
+    for _, r in ipairs(rates) do r.us, r.ps = r.next_us, r.next_ps end
+  end
   decision = reply('admitted')
 end
-if preview then return {decision, '0'} end
-if owner ~= '' and ARGV[15] ~= '1' then return answer('join') end
+if preview == SET then return {decision, '0'} end
+if owner ~= '' and joined ~= SET then return {reply('join'), '0'} end
 
 -- All passed: from here on only writes.
-if not would then write_rates() end
+if rates and not would then write_rates() end
 
-local function remove_dead()
+if #dead > 0 then
   for first = 1, #dead, BATCH do
     local ids, slots = {}, {}
     for i = first, math.min(first + BATCH - 1, #dead) do
       ids[#ids + 1] = dead[i].id
       slots[#slots + 1] = slot(dead[i].digest, dead[i].ends, dead[i].id)
     end
-    redis.call('HDEL', KEYS[5], unpack(ids))
+    redis.call('HDEL', KEYS[4], unpack(ids))
     redis.call('ZREM', KEYS[6], unpack(ids))
-    redis.call('ZREM', KEYS[7], unpack(slots))
+    redis.call('ZREM', KEYS[5], unpack(slots))
   end
-  for of, amount in pairs(freed_of) do
-    if amount > 0 then
-      set_key_sum(KEYS[5], of, tonumber(redis.call('HGET', KEYS[5], key_field(of)) or 0) - amount)
+  for of, less in pairs(freed_of) do
+    if less > 0 and of ~= digest then
+      local left = tonumber(redis.call('HGET', KEYS[4], key_field(of)) or 0) - less
+      if left > 0 then
+        redis.call('HSET', KEYS[4], key_field(of), int(left))
+      else
+        redis.call('HDEL', KEYS[4], key_field(of))
+      end
     end
   end
   sum, key_sum = sum - freed, key_sum - freed_of[digest]
+  if standing then standing = redis.call('HEXISTS', KEYS[4], id) == 1 and standing end
 end
 
 -- A record may age a moment before its hold is seen as dead: the same id again takes the old hold's place.
-local function remove_old()
-  local value = redis.call('HGET', KEYS[5], id)
-  if not value then return end
-  local h = read_hold(value)
-  redis.call('ZREM', KEYS[7], slot(h.digest, h.ends, id))
-  sum = sum - h.amount
-  if h.digest == digest then
-    key_sum = key_sum - h.amount
-  elseif h.amount > 0 then
-    set_key_sum(KEYS[5], h.digest, tonumber(redis.call('HGET', KEYS[5], key_field(h.digest)) or 0) - h.amount)
+if standing then
+  redis.call('ZREM', KEYS[5], slot(standing.digest, standing.ends, id))
+  redis.call('ZREM', KEYS[6], id)
+  sum = sum - standing.amount
+  if standing.digest == digest then
+    key_sum = key_sum - standing.amount
+  elseif standing.amount > 0 then
+    local left = tonumber(redis.call('HGET', KEYS[4], key_field(standing.digest)) or 0) - standing.amount
+    if left > 0 then
+      redis.call('HSET', KEYS[4], key_field(standing.digest), int(left))
+    else
+      redis.call('HDEL', KEYS[4], key_field(standing.digest))
+    end
   end
 end
 
--- Holds of owners have no end: neither has the key that has some.
-local lasting = owner ~= '' or redis.call('PTTL', KEYS[5]) == -1
-if #dead > 0 then remove_dead() end
-if standing then remove_old() end
-local new = {amount = amount, ends = ends, running = '1', digest = digest, owner = owner, at = int(now), record = ''}
-redis.call('HSET', KEYS[5], id, write_hold(new), SUM, int(sum + amount))
-set_key_sum(KEYS[5], digest, key_sum + amount)
-if owner == '' then redis.call('ZADD', KEYS[6], ends, id) end
-redis.call('ZADD', KEYS[7], 0, slot(digest, ends, id))
-local held_for = math.ceil(tonumber(ARGV[9]) / 1000)
-local life = math.max(tonumber(ARGV[10]), held_for)
-for i = 5, 7 do
-  if i == 5 and lasting then
+-- Holds of owners have no end: neither has the key that has some, nor that of their slots, which go with them.
+local life, ends = tonumber(ARGV[9]), int(now + tonumber(ARGV[9]))
+local ms = math.ceil(life / 1000)
+local lasting = holds[4] or owner ~= '' or redis.call('PTTL', KEYS[4]) == -1
+local words = {int(amount), ends, '1', digest}
+if owner ~= '' then words[5], words[6], words[7] = owner, int(now), ARGV[8] end
+key_sum = key_sum + amount
+if key_sum > 0 then
+  redis.call('HSET', KEYS[4], id, table.concat(words, ' '), SUM, int(sum + amount), of_key, int(key_sum))
+else
+  redis.call('HSET', KEYS[4], id, table.concat(words, ' '), SUM, int(sum + amount))
+  if holds[3] then redis.call('HDEL', KEYS[4], of_key) end
+end
+redis.call('ZADD', KEYS[5], 0, slot(digest, ends, id))
+if lasting then
+  if not holds[4] then
+    redis.call('HSET', KEYS[4], LASTING, '1')
+    redis.call('PERSIST', KEYS[4])
     redis.call('PERSIST', KEYS[5])
-  elseif redis.call('PTTL', KEYS[i]) < life then
-    redis.call('PEXPIRE', KEYS[i], int(life))
+  end
+else
+  local least = math.max(tonumber(ARGV[10]), ms)
+  for i = 4, 5 do
+    if redis.call('PTTL', KEYS[i]) < least then redis.call('PEXPIRE', KEYS[i], int(least)) end
   end
 end
-redis.call('SET', KEYS[1], decision, 'PX', int(held_for))
+if owner == '' then
+  redis.call('ZADD', KEYS[6], ends, id)
+  local least = math.max(tonumber(ARGV[10]), ms)
+  if redis.call('PTTL', KEYS[6]) < least then redis.call('PEXPIRE', KEYS[6], int(least)) end
+end
+redis.call('SET', KEYS[1], decision, 'PX', int(ms))
 return {decision, owner ~= '' and '1' or '0'}

@@ -3,9 +3,9 @@
 -- lost a hold, or brought one back, may have done so to the copy.
 --
 -- KEYS  1 holds   2 holds by expiry   3 running requests   4 copy of the account
--- ARGV  1 owner   2 life of the running requests' key, ms   3 how many holds; for each its id, state as seen or '', amount,
---       until, running, digest, when it was made, record; then, of those to end, id and state as seen
-local owner, count = ARGV[1], tonumber(ARGV[3])
+-- ARGV  1 owner   2 how many holds; for each its id, state as seen or '', amount, until, running, digest, when it was made,
+--       record; then, of those to end, id and state as seen
+local owner, count = ARGV[1], tonumber(ARGV[2])
 local changed, by, by_of = 0, 0, {}
 
 local function move(digest, amount)
@@ -30,8 +30,8 @@ local function put(id, seen, h)
   changed = changed + 1
 end
 
-local last = 3 + 8 * count
-for i = 4, last, 8 do
+local last = 2 + 8 * count
+for i = 3, last, 8 do
   put(ARGV[i], ARGV[i + 1], {
     amount = tonumber(ARGV[i + 2]), ends = ARGV[i + 3], running = ARGV[i + 4], digest = ARGV[i + 5],
     owner = owner, at = ARGV[i + 6], record = ARGV[i + 7],
@@ -43,7 +43,7 @@ if changed > 0 then
     set_key_sum(KEYS[1], digest, tonumber(redis.call('HGET', KEYS[1], key_field(digest)) or 0) + amount)
   end
   redis.call('PERSIST', KEYS[1])
-  if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[3], ARGV[2]) end
+  redis.call('PERSIST', KEYS[3])
 end
 
 local ids, seen = {}, {}
@@ -51,6 +51,8 @@ for i = last + 1, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]
   seen[ARGV[i]] = ARGV[i + 1]
 end
-changed = changed + end_holds(KEYS[1], KEYS[2], KEYS[3], ids, function(id, h) return state_of(h) == seen[id] end)
+if #ids > 0 then
+  changed = changed + end_holds(KEYS[1], KEYS[2], KEYS[3], ids, function(id, h) return state_of(h) == seen[id] end)
+end
 if changed > 0 then redis.call('HDEL', KEYS[4], 'e') end
 return changed
