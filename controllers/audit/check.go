@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
@@ -26,6 +26,7 @@ const missed = 7
 // Checker is what a check needs of a ledger.
 type Checker interface {
 	CheckWindow(ctx context.Context, w ledger.Span, recost ledger.Recost) ([]string, error)
+	PriceVersions(ctx context.Context) ([]ledger.PriceVersion, error)
 }
 
 // Drift counts what of one kind does not agree.
@@ -56,7 +57,7 @@ func Next(now time.Time) time.Time {
 
 // Days checks a ledger from the day after last (YYYY-MM-DD, the last one that was checked; empty: none) to the day that is
 // due now, at most a week: entries, draws of grants, settlements and roll-ups against one another, and every charge against
-// what its usage costs. It is a long read that changes nothing; ctx bounds it.
+// what its usage costs at the prices of its time. It is a long read that changes nothing; ctx bounds it.
 func Days(ctx context.Context, l Checker, last string, now time.Time) (Report, error) {
 	r := Report{Day: Due(now), CheckedAt: now.UTC()}
 	to, err := time.Parse(layout, r.Day)
@@ -74,29 +75,24 @@ func Days(ctx context.Context, l Checker, last string, now time.Time) (Report, e
 		from = oldest
 	}
 	span := ledger.Span{From: from.UnixMicro(), To: to.Add(day).UnixMicro()}
-	if r.Problems, err = l.CheckWindow(ctx, span, ledger.FromLines); err != nil {
+	recost, err := ledger.StoredPrices(ctx, l)
+	if err != nil {
+		return Report{}, fmt.Errorf("reading the versions of prices: %w", err)
+	}
+	if r.Problems, err = l.CheckWindow(ctx, span, recost); err != nil {
 		return Report{}, fmt.Errorf("checking the ledger: %w", err)
 	}
-	r.Drift = count(r.Problems)
+	r.Drift = drift(r.Problems)
 	return r, nil
 }
 
-// kinds are what a problem's sentence may begin with; others count as "other", so that a metric has few labels.
-var kinds = []string{"account", "adjustment", "grant", "key", "orphan", "request", "settlement", "transaction"}
-
-// count sorts problems by what they are about.
-func count(problems []string) []Drift {
+// drift is what is not zero of the ledger's own count, sorted.
+func drift(problems []string) []Drift {
 	var out []Drift
-	for _, p := range problems {
-		kind, _, _ := strings.Cut(p, " ")
-		if !slices.Contains(kinds, kind) {
-			kind = "other"
+	for kind, n := range ledger.Drift(problems) {
+		if n > 0 {
+			out = append(out, Drift{kind, int32(min(n, math.MaxInt32))})
 		}
-		i := slices.IndexFunc(out, func(d Drift) bool { return d.Kind == kind })
-		if i < 0 {
-			out, i = append(out, Drift{Kind: kind}), len(out)
-		}
-		out[i].Count++
 	}
 	slices.SortFunc(out, func(a, b Drift) int { return cmp.Compare(a.Kind, b.Kind) })
 	return out

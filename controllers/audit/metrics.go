@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 var (
@@ -65,12 +66,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for gateway, a := range m.last {
 		name := gateway.String()
 		ch <- prometheus.MustNewConstMetric(descChecked, prometheus.GaugeValue, float64(a.CheckedAt.Unix()), name)
-		counts := map[string]int32{"other": 0}
-		for _, kind := range kinds {
-			counts[kind] = 0
-		}
+		counts := ledger.Drift(nil)
 		for _, d := range a.Drift {
-			counts[d.Kind] = d.Count
+			counts[d.Kind] = int(d.Count)
 		}
 		for kind, n := range counts {
 			ch <- prometheus.MustNewConstMetric(descDrift, prometheus.GaugeValue, float64(n), name, kind)
