@@ -1,0 +1,145 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+)
+
+// knownClaims bounds the claims that this replica remembers, so that what Redis gave is known while it is away.
+const knownClaims = 10_000
+
+type claimName struct{ account, name string }
+
+type claim struct {
+	holder string
+	until  time.Time
+}
+
+// claims are those that this replica has heard of, and until when one may be in the ledger.
+type claims struct {
+	mu       sync.Mutex
+	known    *lru[claimName, claim]
+	inLedger time.Time
+	givenUp  map[claimName]string // which Redis has to hear of
+}
+
+func newClaims() claims {
+	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[claimName]string{}}
+}
+
+// giveUp has Redis hear of a claim that was given up while it was away; one of too many ends by itself.
+func (c *claims) giveUp(n claimName, requestID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.givenUp) < knownClaims {
+		c.givenUp[n] = requestID
+	}
+}
+
+func (c *claims) toGiveUp() map[claimName]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.givenUp)
+}
+
+func (c *claims) told(n claimName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.givenUp, n)
+}
+
+// put remembers who has a name; in the ledger, where that is who gave it.
+func (c *claims) put(n claimName, holder string, until time.Time, inLedger bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known.put(n, claim{holder, until})
+	if inLedger && until.After(c.inLedger) {
+		c.inLedger = until
+	}
+}
+
+func (c *claims) get(n claimName, now time.Time) (holder string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k, ok := c.known.get(n); ok && k.until.After(now) {
+		return k.holder
+	}
+	return ""
+}
+
+func (c *claims) remove(n claimName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known.remove(n)
+}
+
+// anyInLedger says whether the ledger has to be asked too.
+func (c *claims) anyInLedger(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inLedger.After(now)
+}
+
+// sweep forgets claims that are over, beginning with those that nobody asked for.
+func (c *claims) sweep(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.known.order.Back(); e != nil; e = c.known.order.Back() {
+		of := e.Value.(*entry[claimName, claim])
+		if of.value.until.After(now) {
+			return
+		}
+		c.known.remove(of.key)
+	}
+}
+
+// Claim asks Redis, or the ledger where Redis does not answer; and both, for as long as a claim may be in the ledger that Redis
+// did not hear of. What this replica knows of Redis' claims counts on while Redis is away; what others know does not.
+func (f *Failover) Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (holder string, err error) {
+	now, n := f.o.Now(), claimName{account, name}
+	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
+		holder, err = f.o.Primary.Claim(ctx, account, name, requestID, keep)
+		return err
+	})
+	switch {
+	case !away && err != nil:
+		return "", err
+	case !away && (holder != requestID || f.o.Ledger == nil || !f.claims.anyInLedger(now)):
+		f.claims.put(n, holder, now.Add(keep), false)
+		return holder, nil
+	case f.o.Ledger == nil:
+		return "", errors.Join(err, errNoLedger)
+	}
+	if known := f.claims.get(n, now); known != "" && known != requestID {
+		return known, nil
+	}
+	err = f.inLedger(ctx, func(ctx context.Context) (err error) {
+		holder, err = f.o.Ledger.Claim(ctx, account, name, requestID, keep)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	f.claims.put(n, holder, now.Add(keep), true)
+	return holder, nil
+}
+
+// GiveUp gives a claim up where it may be; a Redis that is away hears of it later.
+func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) error {
+	now, n := f.o.Now(), claimName{account, name}
+	if f.claims.get(n, now) == requestID {
+		f.claims.remove(n)
+	}
+	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, account, name, requestID) })
+	if away {
+		f.claims.giveUp(n, requestID)
+		err = nil
+	}
+	if f.o.Ledger == nil || !away && !f.claims.anyInLedger(now) {
+		return err
+	}
+	return errors.Join(err, f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.GiveUp(ctx, account, name, requestID) }))
+}

@@ -1,0 +1,92 @@
+package failover
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
+)
+
+// LoadAccount copies to Redis. A Redis that does not answer needs no copy, the fallback reads the ledger itself: no error.
+func (f *Failover) LoadAccount(ctx context.Context, c admit.Copy) error {
+	return f.load(ctx, func(ctx context.Context) error { return f.o.Primary.LoadAccount(ctx, c) })
+}
+
+// LoadSpend is as LoadAccount.
+func (f *Failover) LoadSpend(ctx context.Context, account, digest string, s admit.Spend) error {
+	return f.load(ctx, func(ctx context.Context) error { return f.o.Primary.LoadSpend(ctx, account, digest, s) })
+}
+
+// LoadKey is as LoadAccount; but a Redis that is asked has to hear of a key that is to be refused.
+func (f *Failover) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
+	f.forgetKey(digest)
+	load := func(ctx context.Context) error { return f.o.Primary.LoadKey(ctx, account, digest, state, version) }
+	if state == admit.KeyActive || f.Away() {
+		return f.load(ctx, load)
+	}
+	_, err := f.try(ctx, f.o.Timeout, load)
+	return err
+}
+
+func (f *Failover) load(ctx context.Context, call func(context.Context) error) error {
+	away, err := f.try(ctx, f.o.Timeout, call)
+	if away {
+		return nil
+	}
+	return err
+}
+
+// Preview answers what Admit would. While Redis is away it knows the account's balance and what this replica holds of it, not
+// what others do.
+func (f *Failover) Preview(ctx context.Context, q admit.Request) (admit.Decision, error) {
+	var d admit.Decision
+	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
+		d, err = f.o.Primary.Preview(ctx, q)
+		return err
+	})
+	if !away {
+		return d, err
+	}
+	if err := q.Valid(); err != nil {
+		return admit.Decision{}, fmt.Errorf("previewing an admission: %w", err)
+	}
+	if f.o.Reject() {
+		return admit.Decision{}, fmt.Errorf("admitting without redis is not allowed: %w", err)
+	}
+	if h, ok := f.book.get(q.ID); ok {
+		return h.decision, nil
+	}
+	d, instead := f.decide(ctx, q, false)
+	if instead != nil {
+		return admit.Decision{}, fmt.Errorf("previewing an admission without redis (%w): %w", err, instead)
+	}
+	return d, nil
+}
+
+// Ping answers whether Redis is there.
+func (f *Failover) Ping(ctx context.Context) error {
+	_, err := f.try(ctx, f.o.Timeout, f.o.Primary.Ping)
+	return err
+}
+
+// Get implements keys.Cache: without Redis there is no cache.
+func (f *Failover) Get(ctx context.Context, key string) (value string, ok bool, err error) {
+	_, err = f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
+		value, ok, err = f.o.Primary.Get(ctx, key)
+		return err
+	})
+	return value, ok, err
+}
+
+// Set implements keys.Cache.
+func (f *Failover) Set(ctx context.Context, key, value string, ttl time.Duration) error {
+	_, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Set(ctx, key, value, ttl) })
+	return err
+}
+
+// Del implements keys.Cache.
+func (f *Failover) Del(ctx context.Context, key string) error {
+	_, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Del(ctx, key) })
+	return err
+}
