@@ -80,7 +80,7 @@ verify: generate ## write everything that is generated, check everything that ca
 	go mod verify
 	go mod tidy -diff
 	$(HELM) lint --strict $(CHART)
-	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples models models-vercel; do "$$kubectl" kustomize config/$$dir >/dev/null; done
+	kubectl=$$(go run ./hack/envtest/ensure)/kubectl && for dir in default samples models models-vercel prometheus; do "$$kubectl" kustomize config/$$dir >/dev/null; done
 	$(MAKE) lint
 	git diff --exit-code
 	@untracked=$$(git ls-files --others --exclude-standard); \

@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/layers-dev/layers/controllers/operator"
@@ -27,6 +28,8 @@ type rendered struct {
 	bindings     []rbacv1.RoleBinding
 	clusterBinds []rbacv1.ClusterRoleBinding
 	crds         []apiextensionsv1.CustomResourceDefinition
+	// monitoring are the Prometheus operator's objects by their kind.
+	monitoring map[string]unstructured.Unstructured
 }
 
 // read decodes every document strictly: an unknown field is an error.
@@ -36,7 +39,7 @@ func read(t *testing.T, name string) rendered {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r rendered
+	r := rendered{monitoring: map[string]unstructured.Unstructured{}}
 	for _, doc := range bytes.Split(b, []byte("\n---\n")) {
 		var kind metav1.TypeMeta
 		if err := yaml.Unmarshal(doc, &kind); err != nil {
@@ -61,6 +64,8 @@ func read(t *testing.T, name string) rendered {
 			r.clusterBinds = append(r.clusterBinds, decode[rbacv1.ClusterRoleBinding](t, doc))
 		case "CustomResourceDefinition":
 			r.crds = append(r.crds, decode[apiextensionsv1.CustomResourceDefinition](t, doc))
+		case "ServiceMonitor", "PodMonitor", "PrometheusRule":
+			r.monitoring[kind.Kind] = unstructured.Unstructured{Object: decode[map[string]any](t, doc)}
 		default:
 			t.Errorf("%s: nobody looks at kind %s", name, kind.Kind)
 		}
@@ -207,6 +212,44 @@ func TestGoldenMetrics(t *testing.T) {
 			t.Errorf("%s: the Service does not lead to the metrics", name)
 		}
 	}
+}
+
+// TestGoldenMonitoring holds the chart's monitors and alerts to those of config/prometheus, and to what the chart renders.
+func TestGoldenMonitoring(t *testing.T) {
+	if r := read(t, "testdata/default.golden.yaml"); len(r.monitoring) > 0 {
+		t.Errorf("without being asked to it makes %v", r.monitoring)
+	}
+	r := read(t, "testdata/full.golden.yaml")
+	for kind, file := range map[string]string{"ServiceMonitor": "servicemonitor", "PodMonitor": "podmonitor", "PrometheusRule": "rules"} {
+		raw, err := os.ReadFile("../../config/prometheus/" + file + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := decode[map[string]any](t, raw)["spec"].(map[string]any), r.monitoring[kind]
+		if kind == "ServiceMonitor" { // whose labels are the release's
+			want["selector"] = map[string]any{"matchLabels": matchLabels(r)}
+		}
+		if diff := cmp.Diff(want, got.Object["spec"]); diff != "" {
+			t.Errorf("%s (-config +chart):\n%s", kind, diff)
+		}
+		if got.GetNamespace() != "layers-system" || got.GetLabels()["release"] != "prometheus" || got.GetLabels()["app.kubernetes.io/instance"] != "layers" {
+			t.Errorf("%s: namespace %q, labels %v", kind, got.GetNamespace(), got.GetLabels())
+		}
+	}
+	for k, v := range matchLabels(r) {
+		if r.services[0].Labels[k] != v {
+			t.Errorf("the ServiceMonitor takes another Service: %v", r.services[0].Labels)
+		}
+	}
+}
+
+// matchLabels are those of the operator's pods.
+func matchLabels(r rendered) map[string]any {
+	out := map[string]any{}
+	for k, v := range r.deployments[0].Spec.Selector.MatchLabels {
+		out[k] = v
+	}
+	return out
 }
 
 // TestGoldenRules holds the chart's rules to those that controller-gen collects.

@@ -1,5 +1,5 @@
-// Command chart writes what charts/layers holds of other files: the CRDs, the operator's roles and the providers' models as
-// templates, and values.schema.json from the comments of values.yaml. `make generate` runs it after controller-gen.
+// Command chart writes what charts/layers holds of other files: the CRDs, the operator's roles, the alert rules and the
+// providers' models as templates, and values.schema.json from the comments of values.yaml. `make generate` runs it after controller-gen.
 package main
 
 import (
@@ -26,6 +26,10 @@ func run(root string) error {
 		return err
 	}
 	err := rewrite(filepath.Join(root, "config", "rbac", "role.yaml"), filepath.Join(chart, "templates", "role.yaml"), roleTemplate)
+	if err != nil {
+		return err
+	}
+	err = rewrite(filepath.Join(root, "config", "prometheus", "rules.yaml"), filepath.Join(chart, "templates", "prometheusrule.yaml"), alertsTemplate)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,27 @@ rules:
 	return []byte(b.String()), nil
 }
 
+// alertsTemplate makes the chart's PrometheusRule of the one in config/prometheus.
+func alertsTemplate(rule []byte) ([]byte, error) {
+	_, spec, ok := strings.Cut(string(rule), "\nspec:\n")
+	if !ok || !strings.Contains(string(rule), "\nkind: PrometheusRule\n") {
+		return nil, errors.New("a PrometheusRule with a spec is expected")
+	}
+	return []byte(marker + `{{- if .Values.metrics.prometheus.rules }}
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: {{ include "layers.fullname" . }}
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "layers.labels" . | nindent 4 }}
+    {{- with .Values.metrics.prometheus.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+` + escape(spec) + "{{- end }}\n"), nil
+}
+
 // escape keeps Helm from reading braces of a description as an action.
 func escape(s string) string {
 	return strings.NewReplacer("{{", "{{`{{`}}", "}}", "{{`}}`}}").Replace(s)

@@ -103,6 +103,8 @@ func TestTemplatesRefuse(t *testing.T) {
 		"CRD without annotations": {crdTemplate, "kind: CustomResourceDefinition\nmetadata:\n  name: x\n"},
 		"a binding":               {roleTemplate, "\nkind: RoleBinding\nmetadata: {}\nrules:\n- verbs: [get]\n"},
 		"no rules":                {roleTemplate, "\nkind: ClusterRole\nmetadata: {}\n"},
+		"another kind of rule":    {alertsTemplate, "\nkind: Rule\nspec:\n  groups: []\n"},
+		"no spec of alerts":       {alertsTemplate, "\nkind: PrometheusRule\nmetadata: {}\n"},
 		"values without comments": {schemaOf, "a: 1\n"},
 		"a value without a type":  {schemaOf, "# A.\na: null\n"},
 		"a broken schema comment": {schemaOf, "# A.\n# @schema {\na: 1\n"},
