@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
@@ -49,36 +48,17 @@ func (s *store) SetOverdraft(ctx context.Context, account string, limit pricing.
 	return after[account], wrap("setting an overdraft", err)
 }
 
-// entry is one row of ledger_entries.
-type entry struct {
-	tx, account string
-	amount      pricing.Nano
-}
-
-// postEntries appends entries; their sum is zero for each transaction.
-func postEntries(ctx context.Context, tx sqldb.Tx, entries []entry) error {
-	for part := range slices.Chunk(entries, rowsPerStatement) {
-		args := make([]any, 0, 3*len(part))
-		for _, e := range part {
-			args = append(args, e.tx, e.account, e.amount)
-		}
-		if _, err := tx.Exec(ctx, "INSERT INTO ledger_entries (tx, account, amount) VALUES "+placeholders(len(part), 3), args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // each is what reads.
 type each interface {
+	sqldb.Dialect
 	Each(ctx context.Context, sql string, args []any, row func(scan func(...any) error) error) error
 }
 
 // readAccounts reads accounts; those that are not there are left out.
 func readAccounts(ctx context.Context, q each, ids []string) (map[string]Account, error) {
 	found := make(map[string]Account, len(ids))
-	sql := "SELECT id, balance, version, overdraft FROM accounts WHERE id IN " + placeholders(1, len(ids))
-	err := q.Each(ctx, sql, anys(ids), scanAccounts(found))
+	among, args := q.Among(ids, 1)
+	err := q.Each(ctx, "SELECT id, balance, version, overdraft FROM accounts WHERE id "+among, args, scanAccounts(found))
 	return found, err
 }
 

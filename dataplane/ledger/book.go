@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -20,7 +19,7 @@ type book struct {
 	now      int64
 	accounts map[string]*account
 	posts    [][]any // rows of ledger_tx
-	entries  []entry
+	entries  [][]any // rows of ledger_entries
 	draws    [][]any // rows of grant_draws
 	made     []*grant
 	taken    map[*grant]bool
@@ -54,11 +53,11 @@ type grant struct {
 func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book, error) {
 	b := &book{s: s, tx: tx, now: s.now().UnixMicro(), accounts: make(map[string]*account, len(ids)), taken: map[*grant]bool{}}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	args := make([]any, 0, 3*len(ids))
-	for _, id := range ids {
-		args = append(args, id, s.nextVersion(0), b.now)
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		rows[i] = []any{id, s.nextVersion(0), b.now}
 	}
-	if _, err := tx.Exec(ctx, "INSERT INTO accounts (id, version, created_at) VALUES "+placeholders(len(ids), 3)+" ON CONFLICT DO NOTHING", args...); err != nil {
+	if err := insert(ctx, tx, "accounts (id, version, created_at)", rows, "ON CONFLICT DO NOTHING", nil); err != nil {
 		return nil, err
 	}
 	return b, b.lock(ctx, ids)
@@ -66,21 +65,14 @@ func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book,
 
 // lock locks accounts in the order of their ids, so that two transactions never wait for each other.
 func (b *book) lock(ctx context.Context, ids []string) error {
-	sql := "SELECT id, balance, version, overdraft, held, drawn_to FROM accounts WHERE id IN " + placeholders(1, len(ids)) + " ORDER BY id" + b.s.db.ForUpdate()
-	return b.tx.Each(ctx, sql, anys(ids), func(scan func(...any) error) error {
+	among, args := b.tx.Among(ids, 1)
+	sql := "SELECT id, balance, version, overdraft, held, drawn_to FROM accounts WHERE id " + among + " ORDER BY id" + b.s.db.ForUpdate()
+	return b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
 		a := new(account)
 		err := scan(&a.ID, &a.Balance, &a.Version, &a.Overdraft, &a.held, &a.drawnTo)
 		b.accounts[a.ID] = a
 		return err
 	})
-}
-
-func anys(texts []string) []any {
-	args := make([]any, len(texts))
-	for i, t := range texts {
-		args[i] = t
-	}
-	return args
 }
 
 // load reads the live grants of locked accounts and counts what a version that knows no draws has left uncounted.
@@ -89,8 +81,9 @@ func (b *book) load(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account IN " + placeholders(1, len(ids)) + " AND (remaining IS NULL OR remaining > 0)"
-	err := b.tx.Each(ctx, sql, anys(ids), func(scan func(...any) error) error {
+	among, args := b.tx.Among(ids, 1)
+	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account " + among + " AND (remaining IS NULL OR remaining > 0)"
+	err := b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
 		g, err := scanGrant(scan)
 		if err == nil {
 			a := b.accounts[g.account]
@@ -167,7 +160,12 @@ func (b *book) move(a *account, tx, other string, amount pricing.Nano) {
 	}
 	a.add += amount
 	a.changed = true
-	b.entries = append(b.entries, entry{tx, a.ID, amount}, entry{tx, systemPrefix + other, -amount})
+	b.enter(tx, a.ID, systemPrefix+other, amount)
+}
+
+// enter appends the two entries that give an amount to one account and take it from another.
+func (b *book) enter(tx, to, from string, amount pricing.Nano) {
+	b.entries = append(b.entries, []any{tx, to, amount}, []any{tx, from, -amount})
 }
 
 // debit takes amount from the account for what happened at an instant: from grants that had not expired then, in their order. What they do
@@ -227,13 +225,11 @@ func (b *book) flush(ctx context.Context) (map[string]Account, error) {
 		{"ledger_tx (idem_key, kind, created_at, reverses, reason)", b.posts},
 		{"credit_grants (" + grantColumns + ")", made},
 		{"grant_draws (tx, grant_key, amount)", b.draws},
+		{"ledger_entries (tx, account, amount)", b.entries},
 	} {
-		if err := insertAll(ctx, b.tx, w.into, w.rows); err != nil {
+		if err := insert(ctx, b.tx, w.into, w.rows, "", nil); err != nil {
 			return nil, err
 		}
-	}
-	if err := postEntries(ctx, b.tx, b.entries); err != nil {
-		return nil, err
 	}
 	if err := b.writeGrants(ctx); err != nil {
 		return nil, err
@@ -241,10 +237,18 @@ func (b *book) flush(ctx context.Context) (map[string]Account, error) {
 	return b.writeAccounts(ctx)
 }
 
-// insertAll inserts rows, which must be new.
-func insertAll(ctx context.Context, tx sqldb.Tx, into string, rows [][]any) error {
-	for part := range slices.Chunk(rows, rowsPerStatement) {
-		if _, err := tx.Exec(ctx, "INSERT INTO "+into+" VALUES "+placeholders(len(part), len(part[0])), slices.Concat(part...)...); err != nil {
+// insert inserts rows; tail is what follows in the statement, row is called for each row that it answers.
+func insert(ctx context.Context, tx sqldb.Tx, into string, rows [][]any, tail string, row func(func(...any) error) error) error {
+	for part := range slices.Chunk(rows, tx.Batch()) {
+		source, args := tx.Values(part, 1)
+		sql := "INSERT INTO " + into + " SELECT * FROM " + source + " WHERE TRUE " + tail // without a condition SQLite takes ON CONFLICT for a join's
+		if row == nil {
+			if _, err := tx.Exec(ctx, sql, args...); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := tx.Each(ctx, sql, args, row); err != nil {
 			return err
 		}
 	}
@@ -254,16 +258,13 @@ func insertAll(ctx context.Context, tx sqldb.Tx, into string, rows [][]any) erro
 // writeGrants writes what remains of the grants that were taken from or became effective.
 func (b *book) writeGrants(ctx context.Context) error {
 	changed := slices.SortedFunc(maps.Keys(b.taken), func(a, b *grant) int { return cmp.Compare(a.key, b.key) })
-	for part := range slices.Chunk(changed, rowsPerStatement) {
-		var values []string
-		var args []any
-		for _, g := range part {
-			args = append(args, g.key, g.remaining, g.pending)
-			n := len(args)
-			values = append(values, fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS BOOLEAN))", n-2, n-1, n))
+	for part := range slices.Chunk(changed, b.tx.Batch()) {
+		rows := make([][]any, len(part))
+		for i, g := range part {
+			rows[i] = []any{g.key, g.remaining, g.pending}
 		}
-		sql := "UPDATE credit_grants SET remaining = v.column2, pending = v.column3 FROM (VALUES " + strings.Join(values, ", ") + ") AS v WHERE idem_key = v.column1"
-		if _, err := b.tx.Exec(ctx, sql, args...); err != nil {
+		source, args := b.tx.Values(rows, 1)
+		if _, err := b.tx.Exec(ctx, "UPDATE credit_grants SET remaining = v.column2, pending = v.column3 FROM "+source+" WHERE idem_key = v.column1", args...); err != nil {
 			return err
 		}
 	}
@@ -273,8 +274,7 @@ func (b *book) writeGrants(ctx context.Context) error {
 // writeAccounts adds to the balances. Versions grow, and are no less than now.
 func (b *book) writeAccounts(ctx context.Context) (map[string]Account, error) {
 	after := map[string]Account{}
-	var values []string
-	args := []any{b.s.nextVersion(0)}
+	var rows [][]any
 	for _, id := range slices.Sorted(maps.Keys(b.accounts)) {
 		a := b.accounts[id]
 		if !a.changed && a.release == 0 {
@@ -283,17 +283,15 @@ func (b *book) writeAccounts(ctx context.Context) (map[string]Account, error) {
 		if a.loaded {
 			a.drawnTo = a.balance()
 		}
-		args = append(args, id, a.add, a.release, a.drawnTo)
-		n := len(args)
-		values = append(values, fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS BIGINT), CAST($%d AS BIGINT))", n-3, n-2, n-1, n))
+		rows = append(rows, []any{id, a.add, a.release, a.drawnTo})
 	}
-	if len(values) == 0 {
-		return after, nil
+	for part := range slices.Chunk(rows, b.tx.Batch()) {
+		source, args := b.tx.Values(part, 2)
+		sql := "UPDATE accounts SET balance = balance + v.column2, held = held - v.column3, drawn_to = v.column4, " +
+			"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM " + source + " WHERE id = v.column1 RETURNING id, balance, version, overdraft"
+		if err := b.tx.Each(ctx, sql, append([]any{b.s.nextVersion(0)}, args...), scanAccounts(after)); err != nil {
+			return nil, err
+		}
 	}
-	// Both dialects call the columns of VALUES column1 and so on.
-	sql := "UPDATE accounts SET balance = balance + v.column2, held = held - v.column3, drawn_to = v.column4, " +
-		"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM (VALUES " + strings.Join(values, ", ") +
-		") AS v WHERE id = v.column1 RETURNING id, balance, version, overdraft"
-	err := b.tx.Each(ctx, sql, args, scanAccounts(after))
-	return after, err
+	return after, nil
 }

@@ -74,19 +74,13 @@ func (b *book) rollDaily(ctx context.Context, rows []rolled) error {
 	for _, c := range strings.Split(columns, ", ") {
 		set = append(set, fmt.Sprintf("%s = usage_daily.%s + excluded.%s", c, c, c))
 	}
-	for part := range slices.Chunk(slices.SortedFunc(maps.Keys(add), compareDaily), rowsPerStatement) {
-		args := make([]any, 0, 11*len(part))
-		for _, k := range part {
-			d := add[k]
-			args = append(args, k.account, k.day, k.key, k.model, k.provider, d.Requests, d.InputTokens, d.OutputTokens, d.Cost, d.Charged, d.ProviderCost)
-		}
-		sql := "INSERT INTO usage_daily (account, day, key_id, model, provider, " + columns + ") VALUES " + placeholders(len(part), 11) +
-			" ON CONFLICT (account, day, key_id, model, provider) DO UPDATE SET " + strings.Join(set, ", ")
-		if _, err := b.tx.Exec(ctx, sql, args...); err != nil {
-			return err
-		}
+	var into [][]any
+	for _, k := range slices.SortedFunc(maps.Keys(add), compareDaily) {
+		d := add[k]
+		into = append(into, []any{k.account, k.day, k.key, k.model, k.provider, d.Requests, d.InputTokens, d.OutputTokens, d.Cost, d.Charged, d.ProviderCost})
 	}
-	return nil
+	return insert(ctx, b.tx, "usage_daily (account, day, key_id, model, provider, "+columns+")", into,
+		"ON CONFLICT (account, day, key_id, model, provider) DO UPDATE SET "+strings.Join(set, ", "), nil)
 }
 
 // DailyUsage answers what an account used.

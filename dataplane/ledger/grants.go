@@ -133,7 +133,7 @@ func (s *store) postGrant(ctx context.Context, tx sqldb.Tx, g Grant, key string)
 	b.post(key, kindGrant, "", g.Reason)
 	b.add(a, row)
 	if row.pending {
-		b.entries = append(b.entries, entry{key, systemPrefix + g.Kind, -g.Amount}, entry{key, systemPrefix + "pending", g.Amount})
+		b.enter(key, systemPrefix+"pending", systemPrefix+g.Kind, g.Amount)
 	} else {
 		b.credit(a, row, key, g.Kind)
 	}

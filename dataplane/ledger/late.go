@@ -48,13 +48,14 @@ func (b *book) adjustOrphans(ctx context.Context, again []Settlement) ([]rolled,
 // stays so.
 func (b *book) settledRows(ctx context.Context, again []Settlement) (map[string]Settlement, error) {
 	found := map[string]Settlement{}
-	for part := range slices.Chunk(again, rowsPerStatement) {
-		args := make([]any, len(part))
+	for part := range slices.Chunk(again, b.tx.Batch()) {
+		ids := make([]string, len(part))
 		for i, e := range part {
-			args[i] = e.RequestID
+			ids[i] = e.RequestID
 		}
+		among, args := b.tx.Among(ids, 1)
 		sql := "SELECT request_id, evidence, account, key_id, model, provider, charged, cost, provider_cost, finished_at, " +
-			"input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens FROM usage_logs WHERE request_id IN " + placeholders(1, len(part))
+			"input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens FROM usage_logs WHERE request_id " + among
 		err := b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
 			var r Settlement
 			err := scan(&r.RequestID, (*string)(&r.Evidence), &r.Account, &r.KeyID, &r.Model, &r.Provider, &r.Charged, &r.Cost, &r.ProviderCost, &r.FinishedAt, &r.Usage.Input, &r.Usage.Output)

@@ -293,15 +293,15 @@ func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservati
 // releaseHolds takes away what is held here for requests that are settled. Accounts that hold nothing, which they do while
 // Redis is well, are not looked for.
 func (b *book) releaseHolds(ctx context.Context, settled []Settlement) error {
-	var ids []any
+	var ids []string
 	for _, e := range settled {
 		if b.accounts[e.Account].held > 0 {
 			ids = append(ids, e.RequestID)
 		}
 	}
-	for part := range slices.Chunk(ids, rowsPerStatement) {
-		sql := "DELETE FROM holds WHERE request_id IN " + placeholders(1, len(part)) + " RETURNING account, amount"
-		err := b.tx.Each(ctx, sql, part, func(scan func(...any) error) error {
+	for part := range slices.Chunk(ids, b.tx.Batch()) {
+		among, args := b.tx.Among(part, 1)
+		err := b.tx.Each(ctx, "DELETE FROM holds WHERE request_id "+among+" RETURNING account, amount", args, func(scan func(...any) error) error {
 			var id string
 			var amount pricing.Nano
 			if err := scan(&id, &amount); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
@@ -14,9 +13,6 @@ import (
 
 // MaxSettle bounds how many settlements one call of Settle takes.
 const MaxSettle = 1000
-
-// rowsPerStatement bounds the rows of one INSERT: the SQLite driver looks for each parameter among all of them.
-const rowsPerStatement = 100
 
 // maxText bounds, in bytes, ids that others made.
 const maxText = 200
@@ -216,23 +212,13 @@ func settleKey(e Settlement) string { return "settle:" + e.RequestID }
 // insertNew inserts the rows whose key is not there yet and answers the keys of those.
 func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, rows [][]any) (map[string]bool, error) {
 	fresh := make(map[string]bool, len(rows))
-	for part := range slices.Chunk(rows, rowsPerStatement) {
-		args := make([]any, 0, len(part)*len(part[0]))
-		for _, r := range part {
-			args = append(args, r...)
-		}
-		sql := "INSERT INTO " + table + " (" + columns + ") VALUES " + placeholders(len(part), len(part[0])) + " ON CONFLICT DO NOTHING RETURNING " + key
-		err := tx.Each(ctx, sql, args, func(scan func(...any) error) error {
-			var k string
-			err := scan(&k)
-			fresh[k] = true
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return fresh, nil
+	err := insert(ctx, tx, table+" ("+columns+")", rows, "ON CONFLICT DO NOTHING RETURNING "+key, func(scan func(...any) error) error {
+		var k string
+		err := scan(&k)
+		fresh[k] = true
+		return err
+	})
+	return fresh, err
 }
 
 // answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. The windows

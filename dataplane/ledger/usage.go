@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -62,18 +61,12 @@ func (b *book) rollUp(ctx context.Context, rows []rolled, spent map[keyWindow]pr
 			add[w] += e.Charged
 		}
 	}
-	for part := range slices.Chunk(slices.SortedFunc(maps.Keys(add), compareWindows), rowsPerStatement) {
-		args := make([]any, 0, 5*len(part))
-		for _, w := range part {
-			args = append(args, w.key, w.Period, w.Start, w.End(), add[w])
-		}
-		sql := "INSERT INTO key_windows (key_id, period, start, ends, spent) VALUES " + placeholders(len(part), 5) +
-			" ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent"
-		if err := b.tx.Each(ctx, sql, args, scanWindows(spent)); err != nil {
-			return err
-		}
+	var into [][]any
+	for _, w := range slices.SortedFunc(maps.Keys(add), compareWindows) {
+		into = append(into, []any{w.key, w.Period, w.Start, w.End(), add[w]})
 	}
-	return nil
+	return insert(ctx, b.tx, "key_windows (key_id, period, start, ends, spent)", into,
+		"ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent", scanWindows(spent))
 }
 
 func compareWindows(a, b keyWindow) int {
@@ -83,12 +76,13 @@ func compareWindows(a, b keyWindow) int {
 // readWindows reads what was spent in windows; those without a row are left out.
 func readWindows(ctx context.Context, q each, windows []keyWindow, spent map[keyWindow]pricing.Nano) error {
 	windows = slices.Compact(slices.SortedFunc(slices.Values(windows), compareWindows))
-	for part := range slices.Chunk(windows, rowsPerStatement) {
-		args := make([]any, 0, 3*len(part))
-		for _, w := range part {
-			args = append(args, w.key, w.Period, w.Start)
+	for part := range slices.Chunk(windows, q.Batch()) {
+		rows := make([][]any, len(part))
+		for i, w := range part {
+			rows[i] = []any{w.key, w.Period, w.Start}
 		}
-		sql := "SELECT key_id, period, start, spent FROM key_windows WHERE (key_id, period, start) IN (VALUES " + typed(len(part)) + ")"
+		source, args := q.Values(rows, 1)
+		sql := "SELECT key_id, period, start, spent FROM key_windows WHERE (key_id, period, start) IN (SELECT * FROM " + source + ")"
 		if err := q.Each(ctx, sql, args, scanWindows(spent)); err != nil {
 			return err
 		}
@@ -104,15 +98,6 @@ func scanWindows(into map[keyWindow]pricing.Nano) func(func(...any) error) error
 		into[w] = spent
 		return err
 	}
-}
-
-// typed writes rows of (key, period, start) parameters, whose types PostgreSQL does not guess inside of VALUES.
-func typed(rows int) string {
-	var b strings.Builder
-	for i := range rows {
-		fmt.Fprintf(&b, ", (CAST($%d AS TEXT), CAST($%d AS TEXT), CAST($%d AS BIGINT))", 3*i+1, 3*i+2, 3*i+3)
-	}
-	return b.String()[2:]
 }
 
 // KeySpends answers what a key has spent in each window.

@@ -16,7 +16,11 @@ const attempts = 5
 // migrationLock is the advisory lock of migrations: any number that nobody else uses ("layers" in ASCII).
 const migrationLock = 0x6c6179657273
 
-type postgres struct{ pool *pgxpool.Pool }
+type postgres struct {
+	arrays
+
+	pool *pgxpool.Pool
+}
 
 // openPostgres makes a pool. Unless the URL chooses otherwise (default_query_exec_mode), statements go as unnamed ones in
 // the extended protocol (mode "exec"): one round trip, nothing prepared that a later statement needs, so that it works through
@@ -34,7 +38,7 @@ func openPostgres(ctx context.Context, rawURL string) (DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger: %w", err)
 	}
-	return postgres{pool}, nil
+	return postgres{pool: pool}, nil
 }
 
 // Close closes the pool.
@@ -73,12 +77,16 @@ func (p postgres) Snapshot(ctx context.Context, fn func(Tx) error) error {
 
 func (p postgres) begin(ctx context.Context, o pgx.TxOptions, fn func(Tx) error) error {
 	return again(ctx, func() error {
-		err := pgx.BeginTxFunc(ctx, p.pool, o, func(tx pgx.Tx) error { return fn(pgTx{tx}) })
+		err := pgx.BeginTxFunc(ctx, p.pool, o, func(tx pgx.Tx) error { return fn(pgTx{tx: tx}) })
 		return pgError(err)
 	})
 }
 
-type pgTx struct{ tx pgx.Tx }
+type pgTx struct {
+	arrays
+
+	tx pgx.Tx
+}
 
 // Exec runs a statement; without args in the simple protocol, which takes several.
 func (t pgTx) Exec(ctx context.Context, sql string, args ...any) (int64, error) {

@@ -17,6 +17,7 @@ var ErrNoTable = errors.New("table or column missing")
 
 // Tx runs statements.
 type Tx interface {
+	Dialect
 	// Exec runs one statement, or, without args, several; it answers how many rows the statement changed.
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 	// Each calls row for every row that the statement answers.
@@ -25,6 +26,7 @@ type Tx interface {
 
 // DB is a database of either dialect. Each reads outside of any transaction.
 type DB interface {
+	Dialect
 	Each(ctx context.Context, sql string, args []any, row func(scan func(...any) error) error) error
 	// Write runs fn in one transaction, all or nothing. Where the database asks for it (deadlock, lost connection before
 	// anything was sent), fn runs again from the start.

@@ -17,7 +17,11 @@ const readers = 4
 
 // sqlite is one file: one connection that writes, in immediate transactions (a deferred one that turns into a writer fails
 // at once when another process writes), and a few that read beside it, which the write-ahead log allows.
-type sqlite struct{ write, read *sql.DB }
+type sqlite struct {
+	lists
+
+	write, read *sql.DB
+}
 
 func openSQLite(path string) (DB, error) {
 	if path == "" || strings.Contains(path, ":memory:") {
@@ -37,7 +41,7 @@ func openSQLite(path string) (DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(readers)
-	return sqlite{write, read}, nil
+	return sqlite{write: write, read: read}, nil
 }
 
 // openFile opens the file with the settings that all connections share. A commit is on the disk when it returns
@@ -74,7 +78,7 @@ func (s sqlite) lockSchema(context.Context, Tx) error { return nil }
 
 // Each reads beside the writer.
 func (s sqlite) Each(ctx context.Context, query string, args []any, row func(func(...any) error) error) error {
-	return sqliteTx{s.read}.Each(ctx, query, args, row)
+	return sqliteTx{q: s.read}.Each(ctx, query, args, row)
 }
 
 // Write is an immediate transaction, after those that wait before it.
@@ -93,7 +97,7 @@ func sqliteBegin(ctx context.Context, db *sql.DB, fn func(Tx) error) error {
 		return sqliteError(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do, before it the first error counts
-	if err := fn(sqliteTx{tx}); err != nil {
+	if err := fn(sqliteTx{q: tx}); err != nil {
 		return err
 	}
 	return sqliteError(tx.Commit())
@@ -101,6 +105,8 @@ func sqliteBegin(ctx context.Context, db *sql.DB, fn func(Tx) error) error {
 
 // sqliteTx runs statements in a transaction or on a pool.
 type sqliteTx struct {
+	lists
+
 	q interface {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
