@@ -11,11 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/admit/failover"
 	"github.com/layers-dev/layers/dataplane/admit/forecast"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/server"
 	"github.com/layers-dev/layers/dataplane/settle"
+	"github.com/layers-dev/layers/dataplane/settle/reap"
+	"github.com/layers-dev/layers/dataplane/settle/upkeep"
 	"github.com/layers-dev/layers/dataplane/settle/wal"
+	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
 const (
@@ -25,10 +29,18 @@ const (
 	lastTime = 2 * time.Second
 )
 
+// admission is Redis, or a failover before it.
+type admission interface {
+	server.Admission
+	keys.Cache
+}
+
 // money is what a live data plane has beside its server: how requests are admitted and settled, and what keeps that right while
 // they run.
 type money struct {
 	p          Parts
+	admission  admission
+	failover   *failover.Failover // nil: Redis is in this process
 	settler    *settle.Settler
 	log        *wal.Log // nil: there is none
 	book       *forecast.Book
@@ -37,25 +49,67 @@ type money struct {
 	beside []func(context.Context)
 }
 
-// newMoney wires what Parts bring. Whoever has it calls end.
+// newMoney wires what Parts bring. Whoever has it calls run, and end after it.
 func newMoney(p Parts) *money {
-	m := &money{p: p}
-	m.openLog()
-	o := settle.Options{Ledger: p.Books, Confirmer: p.Admission, Log: p.Log}
-	if m.log != nil {
-		o.WAL = m.log
+	m := &money{p: p, admission: p.Admission}
+	if !p.Embedded {
+		m.failover = failover.New(failover.Options{
+			Primary: p.Admission, Ledger: p.Books, Owner: p.Owner, Reject: m.rejects, Demo: m.demo, Log: p.Log, Now: time.Now,
+		})
+		m.admission = m.failover
+		m.also(m.failover, m.failover.Run)
 	}
-	m.settler = settle.New(o)
+	m.openLog()
+	m.settler = settle.New(m.settling())
+	m.also(m.settler, nil)
 	m.book = forecast.New(forecast.Options{
 		Replica: p.Owner, Now: time.Now, Store: forecast.Redis{Client: p.Admission.Client}, History: history{p.Books},
 	})
-	m.collectors = append(m.collectors, m.settler)
-	deliver := delivery{source: p.Source, books: p.Books, admission: p.Admission, log: p.Log, every: deliverEvery}
-	m.beside = append(m.beside, m.forecast, deliver.run)
+	m.beside = append(m.beside, m.forecast, delivery{source: p.Source, books: p.Books, admission: m.admission, log: p.Log, every: deliverEvery}.run)
 	if p.Owner != "" {
 		m.beside = append(m.beside, m.keep)
 	}
+	reaper := reap.New(reap.Options{Owner: p.Admission, Ledger: p.Books, Confirmer: m.admission, Log: p.Log, Self: p.Owner, Every: m.reapEvery()})
+	m.also(reaper, reaper.Run)
+	due := upkeep.New(upkeep.Options{Ledger: p.Books, Admission: m.admission, Source: p.Source, Log: p.Log})
+	m.also(due, due.Run)
 	return m
+}
+
+// also has one more to be measured and, where run is not nil, run.
+func (m *money) also(c prometheus.Collector, run func(context.Context)) {
+	m.collectors = append(m.collectors, c)
+	if run != nil {
+		m.beside = append(m.beside, run)
+	}
+}
+
+func (m *money) settling() settle.Options {
+	o := settle.Options{Ledger: m.p.Books, Confirmer: m.admission, Log: m.p.Log, Owned: m.p.Owner != ""}
+	if m.log != nil {
+		o.WAL = m.log
+	}
+	return o
+}
+
+// reapEvery is as often as a lease is renewed: what the dead leave waits about a lease and a third.
+func (m *money) reapEvery() time.Duration {
+	lease := m.p.Lease
+	if lease <= 0 {
+		lease = admit.DefaultLease
+	}
+	return min(reap.DefaultEvery, lease/3)
+}
+
+// rejects says that the AIGateway wants no requests to be admitted without Redis; demo that they cost nothing.
+func (m *money) rejects() bool {
+	x := m.p.Source.Current()
+	return x != nil && x.RejectWithoutRedis
+}
+
+func (m *money) demo() bool {
+	x := m.p.Source.Current()
+	return x != nil && x.Mode == snapshot.Demo
 }
 
 // openLog opens the write-ahead log. A replica that has none serves as well: then an answer waits for the ledger. That is loud,
@@ -64,7 +118,7 @@ func (m *money) openLog() {
 	open := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "layers_wal_open", Help: "Whether settlements go to a write-ahead log before answers go out; 0: answers wait for the ledger.",
 	})
-	m.collectors = append(m.collectors, open)
+	m.also(open, nil)
 	if m.p.WALDir == "" {
 		return
 	}
@@ -75,20 +129,23 @@ func (m *money) openLog() {
 	}
 	open.Set(1)
 	m.log = log
-	m.collectors = append(m.collectors, log)
+	m.also(log, nil)
 }
 
 // serve adds to the server's options.
 func (m *money) serve(o *server.Options) {
-	resolver := keys.NewResolver(keys.Options{Store: m.p.Books, Cache: m.p.Admission})
+	resolver := keys.NewResolver(keys.Options{Store: m.p.Books, Cache: m.admission})
 	o.Keys = authenticator{&keys.Authenticator{Resolver: resolver, Guard: keys.NewGuard(keys.GuardOptions{})}}
-	o.Settler, o.Book, o.Accounts, o.Degraded = m.settler, m.book, m.p.Books, m.degraded
+	o.Admitter, o.Settler, o.Book, o.Accounts, o.Degraded = m.admission, m.settler, m.book, m.p.Books, m.degraded
 }
 
 // degraded names the stores that are away.
 func (m *money) degraded() (away []string) {
 	if m.settler.Away() {
 		away = append(away, "ledger")
+	}
+	if m.failover != nil && m.failover.Away() {
+		away = append(away, "redis")
 	}
 	return away
 }

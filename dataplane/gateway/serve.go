@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/admit/failover"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/inbound/anthropic"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
@@ -24,6 +25,8 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/server"
 	"github.com/layers-dev/layers/dataplane/settle"
+	"github.com/layers-dev/layers/dataplane/settle/reap"
+	"github.com/layers-dev/layers/dataplane/settle/upkeep"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 	"github.com/layers-dev/layers/dataplane/source"
 	anthropicup "github.com/layers-dev/layers/dataplane/upstream/anthropic"
@@ -39,6 +42,9 @@ type Books interface {
 	keys.Outbox
 	server.Accounts
 	settle.Ledger
+	failover.Ledger
+	reap.Ledger
+	upkeep.Ledger
 	RecentOutput(ctx context.Context, keyDigest, model string, most int) ([]int64, error)
 }
 
@@ -49,6 +55,8 @@ type Parts struct {
 	// Admission is never nil. Books may be: then only a snapshot in demo mode is served.
 	Admission *admit.Redis
 	Books     Books
+	// Embedded says that Admission is in this process: it is never away, however long it takes.
+	Embedded bool
 	// Owner and Lease are those of Admission's Options; no Owner: holds end by time.
 	Owner string
 	Lease time.Duration
