@@ -76,7 +76,7 @@ func (q *Request) shape(r *rand.Rand) {
 	q.Output = 5 + r.Int64N(120)
 	switch r.IntN(10) {
 	case 0:
-		q.Output = 300 + r.Int64N(900)
+		q.Output = 300 + r.Int64N(3200) // longer than a slice of a hold
 	case 1:
 		q.MaxTokens = 0
 	}

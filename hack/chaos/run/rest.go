@@ -1,0 +1,158 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/layers-dev/layers/hack/chaos/judge"
+)
+
+// restWithin is how long a run may take to come to rest, atRest for how long it must be.
+const (
+	restWithin = 90 * time.Second
+	atRest     = 2 * time.Second
+)
+
+// rest waits until no gateway has anything to bring to its end, nothing is held, and the copies are the ledger's rows; what
+// does not come to rest in time is found by the checks.
+func (c *chaos) rest(ctx context.Context) time.Duration {
+	begun, since, said := time.Now(), time.Time{}, ""
+	for time.Since(begun) < restWithin && pause(ctx, 250*time.Millisecond) {
+		open, err := c.open(ctx)
+		if err != nil {
+			open = err.Error()
+		}
+		if open != "" {
+			said, since = open, time.Time{}
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) >= atRest {
+			return time.Since(begun)
+		}
+	}
+	c.say("it did not come to rest: %s", said)
+	return time.Since(begun)
+}
+
+// open is what is not at rest; empty: nothing.
+func (c *chaos) open(ctx context.Context) (string, error) {
+	for _, g := range c.gateways {
+		if open, err := g.Open(ctx); open != "" || err != nil {
+			return open, err
+		}
+	}
+	b, err := books(ctx, c.postgres.URL)
+	if err != nil {
+		return "", err
+	}
+	copies, err := c.watch.copies(ctx)
+	if err != nil {
+		return "", err
+	}
+	var open []string
+	for _, v := range judge.Rest(b, copies) {
+		open = append(open, v.String())
+	}
+	if n := len(open); n > 3 {
+		open = append(open[:3], fmt.Sprintf("and %d more", n-3))
+	}
+	return strings.Join(open, "\n"), nil
+}
+
+// settle waits for rest, collects what there is, and judges it.
+func (c *chaos) settle(ctx context.Context) (*Result, error) {
+	quiet := c.rest(ctx)
+	w, err := c.collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Plan: c.plan, Faults: c.faults, Quiet: quiet}
+	found, counts := w.Settled()
+	over, spent := w.Overspend()
+	r.Counts, r.Overspent = counts, spent
+	r.Violations = slices.Concat(found, over, w.Expired(), w.Rich())
+	for _, check := range []func(context.Context, *judge.World) ([]judge.Violation, error){c.checkBooks, c.checkRest, c.replay, c.refuse, c.raise} {
+		more, err := check(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		r.Violations = append(r.Violations, more...)
+	}
+	return r, nil
+}
+
+// collect reads all that the checks need.
+func (c *chaos) collect(ctx context.Context) (*judge.World, error) {
+	w := &judge.World{
+		Calls: c.calls, Served: c.served.Calls(), Losses: c.losses, DataLosses: c.dataLosses, Outages: c.outages, Accounts: c.plan.Accounts,
+		Price: priceOf, Slice: sliceOf,
+	}
+	for _, g := range c.gateways {
+		w.Lives = append(w.Lives, g.Lives())
+	}
+	var errs [4]error
+	w.Rows, errs[0] = rows(ctx, c.postgres.URL)
+	w.Balances, errs[1] = balances(ctx, c.postgres.URL)
+	w.Fallbacks, errs[2] = fallbacks(ctx, c.postgres.URL)
+	w.Expiries, errs[3] = expiries(ctx, c.postgres.URL)
+	for _, f := range w.Fallbacks {
+		w.Losses = append(w.Losses, c.around(f)...)
+	}
+	return w, errors.Join(errs[:]...)
+}
+
+// around is what the samples before and after a hold of the ledger's have of its account: whoever fell back did not see it.
+func (c *chaos) around(f judge.Fallback) (out []judge.Loss) {
+	i, _ := slices.BinarySearchFunc(c.samples, f.At, func(s judge.Loss, at time.Time) int { return s.At.Compare(at) })
+	from := f.At
+	if i > 0 {
+		from = c.samples[i-1].At
+	}
+	for _, s := range c.samples[max(0, i-1):min(len(c.samples), i+1)] {
+		l := judge.Loss{What: "fallback", At: from}
+		for _, h := range s.Holds {
+			if h.Account == f.Account && h.RequestID != f.RequestID {
+				l.Holds = append(l.Holds, h)
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// checkBooks has the ledger check itself (P1, P2, P3), and compares its grants with those that were made.
+func (c *chaos) checkBooks(ctx context.Context, _ *judge.World) (out []judge.Violation, err error) {
+	problems, err := c.ledger.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range problems {
+		out = append(out, judge.Violation{Rule: "P1-P3", Text: p})
+	}
+	have, err := granted(ctx, c.postgres.URL)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, judge.Granted(maps.Clone(c.granted), have)...), nil
+}
+
+// checkRest looks for holds and drift (P5).
+func (c *chaos) checkRest(ctx context.Context, _ *judge.World) ([]judge.Violation, error) {
+	b, err := books(ctx, c.postgres.URL)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := c.watch.copies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return judge.Rest(b, copies), nil
+}

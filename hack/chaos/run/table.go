@@ -1,0 +1,74 @@
+package run
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/hack/chaos/plan"
+)
+
+// shown is how many violations of one run are printed.
+const shown = 40
+
+// Report says what came of a run, with every violation.
+func (r *Result) Report() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "seed %d: %+v, at rest after %.1fs\n", r.Plan.Seed, r.Counts, r.Quiet.Seconds())
+	for _, o := range r.Overspent {
+		if o.By > 0 {
+			fmt.Fprintf(&out, "  %s was overspent by %s USD, at most %s\n", o.Account, pricing.FormatUSD(o.By), pricing.FormatUSD(o.Bound))
+		}
+	}
+	for i, v := range r.Violations {
+		if i == shown {
+			fmt.Fprintf(&out, "  and %d more violations\n", len(r.Violations)-shown)
+			break
+		}
+		fmt.Fprintf(&out, "  VIOLATION %s\n", v)
+	}
+	return out.String()
+}
+
+// Table is what came of runs, in Markdown.
+func Table(all []*Result) string {
+	var out strings.Builder
+	out.WriteString("# Chaos\n\nWhat `make chaos` found last: for each seed, three gateways, a Redis and a PostgreSQL under load and faults. `hack/chaos` says what is\nchecked; a violation is anything that is not as it must be.\n\n")
+	if len(all) > 0 {
+		fmt.Fprintf(&out, "Each run: %v of %d requests a second. Amounts are USD, of all accounts together, each at its worst.\n\n", all[0].Plan.Duration, all[0].Plan.Rate)
+	}
+	head := []string{"seed", "requests", "admitted", "refused or failed", "served", "by the ledger", "orphans", "adjusted", "lost holds", "lost settlements", "overspend", "its bound", "at rest after", "violations"}
+	line(&out, head)
+	line(&out, strings.Split(strings.Repeat("---:,", len(head)-1)+"---:", ","))
+	for _, r := range all {
+		var by, bound pricing.Nano
+		for _, o := range r.Overspent {
+			by, bound = by+o.By, bound+o.Bound
+		}
+		n := r.Counts
+		line(&out, []string{
+			fmt.Sprint(r.Plan.Seed), fmt.Sprint(n.Requests), fmt.Sprint(n.Admitted), fmt.Sprint(n.Refused), fmt.Sprint(n.Served), fmt.Sprint(n.Fallbacks), fmt.Sprint(n.Orphans),
+			fmt.Sprint(n.Adjusted), fmt.Sprint(n.LostHolds), fmt.Sprint(n.LostSettlements), pricing.FormatUSD(by), pricing.FormatUSD(bound),
+			fmt.Sprintf("%.1f s", r.Quiet.Seconds()), fmt.Sprint(len(r.Violations)),
+		})
+	}
+	out.WriteString("\n## Faults\n\n")
+	head = []string{"seed"}
+	for _, k := range plan.Kinds {
+		head = append(head, string(k))
+	}
+	line(&out, head)
+	line(&out, strings.Split(strings.Repeat("---:,", len(head)-1)+"---:", ","))
+	for _, r := range all {
+		cells := []string{fmt.Sprint(r.Plan.Seed)}
+		for _, k := range plan.Kinds {
+			cells = append(cells, fmt.Sprint(r.Faults[k]))
+		}
+		line(&out, cells)
+	}
+	return out.String()
+}
+
+func line(out *strings.Builder, cells []string) {
+	out.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+}
