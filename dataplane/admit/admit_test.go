@@ -220,6 +220,9 @@ func TestRequestCheck(t *testing.T) {
 		"negative floor":       func(q *Request) { q.Floor = -1 },
 		"expected above":       func(q *Request) { q.Expected = 2 },
 		"negative expectation": func(q *Request) { q.Expected = -1 },
+		"negative overdraft":   func(q *Request) { q.Overdraft = -1 },
+		"overdraft too large":  func(q *Request) { q.Overdraft = MaxNano + 1 },
+		"record too long":      func(q *Request) { q.Record = make([]byte, MaxRecord+1) },
 		"healthy below":        func(q *Request) { q.Healthy, q.Hold = 1, 2 },
 		"healthy too large":    func(q *Request) { q.Healthy = MaxNano + 1 },
 	} {

@@ -255,3 +255,51 @@ func TestPassingErrors(t *testing.T) {
 	passes, _ := passing(errors.New("LOADING"))
 	same(t, "another error", passes, false)
 }
+
+// Claims, records, overdrafts, a ledger that is away, changes by the clock and adopted holds, on accounts of every node.
+func TestDegradedOnClusterOfThree(t *testing.T) {
+	nodes, url := newTrio(t)
+	a := &store{tb: t, Redis: openOwner(t, url, "a")}
+	b := &store{tb: t, Redis: openOwner(t, url, "b")}
+	ctx := context.Background()
+	for i := range 24 {
+		account := fmt.Sprintf("ns/%d", i)
+		to := func(q *Request) { q.Account, q.Record = account, []byte("orphan") }
+		same(t, "claim", a.claim(account, "name", "req_1", time.Hour), "req_1")
+		same(t, "claimed", b.claim(account, "name", "req_2", time.Hour), "req_1")
+		must(t, b.GiveUp(ctx, account, "name", "req_1"))
+		same(t, "given up", b.claim(account, "name", "req_2", time.Hour), "req_2")
+		_, d, err := admitTo(a, account, 60)
+		must(t, err)
+		must(t, a.LoadAccount(ctx, Copy{Account: account, Spendable: 200, Version: 2, Next: d.Now.Add(time.Hour).UnixMicro()}))
+		a.want(request(41, to, away), LedgerAway)
+		a.want(request(40, to, away), Admitted)
+		a.want(request(101, to), InsufficientCredits)
+		a.want(request(101, to, func(q *Request) { q.Overdraft = 1 }), Admitted)
+		a.adopted(request(5, to), 5, "orphan")
+		a.want(request(1, to), ReloadAccount)
+		must(t, a.LoadAccount(ctx, Copy{Account: account, Spendable: 200, Version: 2, Next: 1}))
+		d = a.want(request(0, to), InsufficientCredits)
+		same(t, "all is held", d.Reserved, int64(60+40+101+5))
+	}
+	for i, n := range nodes {
+		keys, err := n.command("KEYS", "*:claim:*")
+		must(t, err)
+		if keys == "[]" {
+			t.Errorf("node %d has no claim", i)
+		}
+	}
+	b.expire(a.owner.name)
+	records := 0
+	for range 40 {
+		var batch []Confirmation
+		for _, o := range b.orphans() {
+			if string(o.Record) == "orphan" {
+				records++
+			}
+			batch = append(batch, Confirmation{RequestID: o.RequestID, Account: o.Account})
+		}
+		must(t, b.Confirm(ctx, batch))
+	}
+	same(t, "records", records, 24*3)
+}
