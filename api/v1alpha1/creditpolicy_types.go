@@ -60,7 +60,7 @@ type CreditHold struct {
 	// minOutputTokens is the shortest answer that is worth admitting where credits do not cover the longest one: the answer
 	// is then cut at what they cover. The default is 256, and 4096 for models that think.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=16
 	// +kubebuilder:validation:Maximum=10000000
 	MinOutputTokens *int64 `json:"minOutputTokens,omitempty"`
 
