@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/limits"
@@ -22,7 +23,7 @@ const holdSlack = 5 * time.Minute
 var outcomeNames = map[admit.Outcome]string{
 	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.RateLimited: "rate_limited",
 	admit.TooManyConcurrent: "too_many_concurrent", admit.ReloadAccount: "reload_account", admit.ReloadCap: "reload_cap",
-	admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits",
+	admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits", admit.LedgerAway: "ledger_away",
 }
 
 // question is one request of a caller to the admission store, for as long as it takes to be decided. It goes on when the
@@ -39,49 +40,69 @@ type question struct {
 	heard func(admit.Decision)
 	// spent is what the ledger says that the key has spent in its cap's window.
 	spent pricing.Nano
+	// away says that the ledger cannot be reached: nothing is read again, and copies may be older.
+	away bool
 }
 
 // decide asks, and does what the script wants to have read again, until it says yes or no: the outcome is Admitted,
 // RateLimited, TooManyConcurrent, CapReached or InsufficientCredits. An error is about the key, or a store.
 func (q *question) decide() (admit.Decision, error) {
+	q.away = !q.c.demo() && q.s.o.Settler.Away()
 	reread := map[admit.Outcome]bool{}
 	for range maxDecisions {
 		d, err := q.ask()
 		if err != nil {
 			return d, err
 		}
-		again := !reread[d.Outcome]
-		switch d.Outcome {
-		case admit.KeyRefused: // the ledger may say otherwise since, or not know yet of a revocation that has begun
-			if !again {
-				return d, errKey("key_revoked", "it has been revoked.")
-			}
-			err = q.reloadKey()
-		case admit.ReloadKey:
-			err = q.reloadKey()
-		case admit.ReloadAccount:
-			err = q.reloadAccount()
-		case admit.ReloadCap:
-			err = q.reloadSpend(d)
-		case admit.InsufficientCredits: // a grant may be newer than the copy
-			if !again {
-				return d, nil
-			}
-			err = q.reloadAccount()
-		case admit.CapReached:
-			if !again {
-				return d, nil
-			}
-			err = q.reloadSpend(d)
-		default:
-			return d, nil
-		}
-		if err != nil {
+		if final, err := q.final(d, reread[d.Outcome] || q.away); final || err != nil {
 			return d, err
 		}
-		reread[d.Outcome] = true
+		err = q.reread(d)
+		switch {
+		case err == nil:
+			reread[d.Outcome] = true
+		case errors.Is(err, errUnread) && !q.away:
+			q.away = true // the store knows whether it can decide without
+		default:
+			return d, err
+		}
 	}
 	return admit.Decision{}, errStore(errors.New("admission did not come to a decision"))
+}
+
+// errUnread is the cause of an error where the ledger could not be read.
+var errUnread = errors.New("the ledger cannot be read")
+
+// final says that a decision stands; last: nothing will be known better.
+func (q *question) final(d admit.Decision, last bool) (bool, error) {
+	switch d.Outcome {
+	case admit.KeyRefused: // the ledger may say otherwise since, or not know yet of a revocation that has begun
+		if last {
+			return true, errKey("key_revoked", "it has been revoked.")
+		}
+		return false, nil
+	case admit.InsufficientCredits, admit.CapReached: // a grant may be newer than the copy
+		return last, nil
+	case admit.LedgerAway:
+		return true, errLedgerAway(nil)
+	case admit.ReloadKey, admit.ReloadAccount, admit.ReloadCap:
+		if q.away {
+			return true, errLedgerAway(errors.New("what admission does not know cannot be read"))
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// reread does what a decision wants to have read again.
+func (q *question) reread(d admit.Decision) error {
+	switch d.Outcome {
+	case admit.KeyRefused, admit.ReloadKey:
+		return q.reloadKey()
+	case admit.ReloadCap, admit.CapReached:
+		return q.reloadSpend(d)
+	}
+	return q.reloadAccount()
 }
 
 func (q *question) ask() (admit.Decision, error) {
@@ -91,6 +112,7 @@ func (q *question) ask() (admit.Decision, error) {
 	}
 	ctx, cancel := q.context()
 	defer cancel()
+	ask.LedgerAway = q.away
 	d, err := q.put(ctx, ask)
 	if err != nil {
 		return d, errStore(err)
@@ -98,6 +120,33 @@ func (q *question) ask() (admit.Decision, error) {
 	q.heard(d)
 	return d, nil
 }
+
+// unread says that an error of the ledger, which clients hear as told, is that it cannot be read.
+func unread(err error, told *chat.Error) error {
+	if told.Status == http.StatusServiceUnavailable {
+		told.Cause = errors.Join(errUnread, err)
+	}
+	return told
+}
+
+// degraded tells which store a decision did without.
+func (q *question) degraded(h http.Header, d admit.Decision) {
+	switch {
+	case d.Fallback:
+		h.Set(headerDegraded, storeRedis)
+	case q.away:
+		h.Set(headerDegraded, storeLedger)
+	}
+}
+
+// headerDegraded names the store that cannot be reached.
+const headerDegraded = "X-Layers-Degraded"
+
+// Names of stores.
+const (
+	storeLedger = "ledger"
+	storeRedis  = "redis"
+)
 
 // context bounds one question to a store, whatever the client does.
 func (q *question) context() (context.Context, context.CancelFunc) {
@@ -112,7 +161,7 @@ func (q *question) reloadKey() error {
 	if !c.demo() {
 		key, err := q.s.o.Keys.Reload(ctx, c.key.Digest)
 		if err != nil {
-			return keyError(err)
+			return unread(err, keyError(err))
 		}
 		c.key = key // of another account, if it moved: nothing is held yet under the one before
 	}
@@ -132,14 +181,15 @@ func (q *question) reloadKey() error {
 func (q *question) reloadAccount() error {
 	ctx, cancel := q.context()
 	defer cancel()
-	var account ledger.Account
+	c := admit.Copy{Account: q.c.key.Account}
 	if !q.c.demo() {
-		var err error
-		if account, err = q.s.o.Accounts.Account(ctx, q.c.key.Account); err != nil && !errors.Is(err, ledger.ErrNotFound) {
-			return errStore(err)
+		account, next, err := q.s.o.Accounts.Current(ctx, c.Account)
+		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return unread(err, errStore(err))
 		}
+		c.Spendable, c.Version, c.Next = account.Spendable(), account.Version, next
 	}
-	if err := q.s.o.Admitter.LoadAccount(ctx, admit.Copy{Account: q.c.key.Account, Spendable: account.Balance, Version: account.Version}); err != nil {
+	if err := q.s.o.Admitter.LoadAccount(ctx, c); err != nil {
 		return errStore(err)
 	}
 	return nil
@@ -153,7 +203,7 @@ func (q *question) reloadSpend(d admit.Decision) error {
 	window := ledger.Window{Period: key.CapPeriod, Start: d.Window}
 	spends, err := q.s.o.Accounts.KeySpends(ctx, key.ID, []ledger.Window{window})
 	if err != nil {
-		return errStore(err)
+		return unread(err, errStore(err))
 	}
 	if len(spends) != 1 {
 		return errStore(errors.New("the ledger does not say what the key has spent"))
@@ -186,7 +236,10 @@ func (s *Server) peek(w *answer, r *http.Request, c *caller) error {
 			Rates: limits.Asking(c.tier), Unmetered: true, HoldFor: holdSlack,
 		}, nil
 	}
-	q.heard = func(d admit.Decision) { limits.SetHeaders(w.Header(), d) }
+	q.heard = func(d admit.Decision) {
+		limits.SetHeaders(w.Header(), d)
+		q.degraded(w.Header(), d)
+	}
 	_, err := q.decide()
 	w.before = nil
 	return err

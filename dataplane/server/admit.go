@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/limits"
 )
@@ -25,6 +26,7 @@ func (e *exchange) admit() error {
 	q.heard = func(d admit.Decision) {
 		e.s.metrics.Decision(outcomeNames[d.Outcome])
 		e.tell(d)
+		q.degraded(e.w.Header(), d)
 	}
 	d, err := q.decide()
 	e.rec.Account = e.key.Account
@@ -33,8 +35,19 @@ func (e *exchange) admit() error {
 		e.s.metrics.Decision("error")
 		return err
 	}
-	return e.refusal(d, q.spent)
+	if err := e.refusal(d, q.spent); err != nil {
+		return err
+	}
+	if d.Would != admit.Admitted {
+		e.s.metrics.Shadowed(d.Refusal.Rule)
+		e.w.Header().Set(headerShadow, d.Refusal.Rule)
+	}
+	e.admitted(d)
+	return nil
 }
+
+// headerShadow names the rule that would have refused the request, were limits and credits enforced.
+const headerShadow = "X-Layers-Shadow"
 
 // question is what e asks of the admission store.
 func (e *exchange) question(put func(context.Context, admit.Request) (admit.Decision, error)) *question {
@@ -52,7 +65,26 @@ func (e *exchange) ask() (admit.Request, error) {
 	ask := admit.Request{
 		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version,
 		Rates: limits.Rates(e.tier, e.guess), Hold: e.holds(), Unmetered: e.unmetered,
-		HoldFor: time.Duration(e.target.Times.TotalSeconds)*time.Second + holdSlack,
+		HoldFor: time.Duration(e.target.Times.TotalSeconds)*time.Second + holdSlack, Shadow: e.shadow(),
+	}
+	if e.price != nil && !e.unmetered {
+		n := e.stake.need
+		ask.Expected, ask.Healthy = n.Estimate, n.Healthy()
+		if ask.Healthy > admit.MaxNano { // nobody has so much
+			ask.Healthy = 0
+		}
+		if !n.Strict {
+			ask.Floor = n.Floor
+		}
+		if e.policy != nil {
+			ask.Overdraft = e.policy.Overdraft
+		}
+	}
+	if !e.demo() {
+		var err error
+		if ask.Record, err = ledger.EncodeRecord(e.orphan()); err != nil {
+			return admit.Request{}, errInternal(err)
+		}
 	}
 	if e.tier != nil {
 		ask.MaxConcurrent = e.tier.MaxConcurrent
@@ -74,7 +106,7 @@ func (e *exchange) tell(d admit.Decision) {
 
 // refusal is a decision as the client hears it; nil: admitted.
 func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
-	about := limits.Subject{Tier: e.tier, Key: e.key.Name, Account: e.key.Account, Hold: e.holds(), CreditsPerDollar: e.x.CreditsPerDollar}
+	about := limits.Subject{Tier: e.tier, Key: e.key.Name, Account: e.key.Account, Hold: e.holds(), Least: e.least(), CreditsPerDollar: e.x.CreditsPerDollar}
 	switch d.Outcome {
 	case admit.RateLimited:
 		return limits.RateLimited(d, about)
@@ -83,12 +115,12 @@ func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
 	case admit.CapReached:
 		return limits.CapReached(d, about, spent)
 	case admit.InsufficientCredits:
-		return limits.Credits(d, about)
+		return limits.Credits(d, about, e.affordable(d.Available()))
 	}
 	return nil
 }
 
-// holds is what the exchange holds: the worst case, or nothing where nothing is charged.
+// holds is the most that the exchange may hold: the worst case, or nothing where nothing is charged.
 func (e *exchange) holds() pricing.Nano {
 	if e.unmetered {
 		return 0

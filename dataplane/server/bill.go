@@ -3,10 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
@@ -98,8 +99,10 @@ func (e *exchange) end(status int) {
 	}
 	e.ended = true
 	b := e.bill()
+	row := e.settlement(b, status)
 	e.rec.UpstreamID = e.tally.upstreamID
-	e.finish(b)
+	e.finish(b, row)
+	e.learn(b)
 	if !e.reached || e.demo() {
 		if e.reached {
 			e.rec.Usage, e.rec.Evidence = b.usage, string(b.evidence)
@@ -108,7 +111,7 @@ func (e *exchange) end(status int) {
 		return
 	}
 	e.rec.Usage, e.rec.Evidence, e.rec.Cost, e.rec.Charged = b.usage, string(b.evidence), b.cost, b.charged
-	wait, err := e.s.o.Settler.Submit(e.settlement(b, status), e.key.Digest)
+	wait, err := e.s.o.Settler.Submit(row, e.key.Digest)
 	if err != nil {
 		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)
 		return
@@ -120,32 +123,34 @@ func (e *exchange) end(status int) {
 
 // finish tells the admission store what the exchange really took, so that its slot is free, the token limits are put
 // right, and its hold is no more than its cost. Where it cannot be told, the hold stands until the settlement is confirmed.
-func (e *exchange) finish(b bill) {
+func (e *exchange) finish(b bill, row ledger.Settlement) {
+	record, err := ledger.EncodeRecord(row)
+	if err != nil { // then only the log has it
+		e.s.o.Log.Error("Settlement does not fit into its hold", "requestID", e.rec.ID, "error", err)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), min(finishTimeout, e.s.o.StoreTimeout))
 	defer cancel()
-	err := e.s.o.Admitter.Finish(ctx, admit.Finish{
+	err = e.s.o.Admitter.Finish(ctx, admit.Finish{
 		RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, Actual: b.charged,
 		InputTokens: b.usage.Input + b.usage.CacheWrite + b.usage.CacheWrite1h, OutputTokens: b.usage.Output,
+		Record: record,
 	})
 	if err != nil {
 		e.s.o.Log.Warn("Request is not finished in the admission store", "requestID", e.rec.ID, "error", err)
 	}
 }
 
-func (e *exchange) settlement(b bill, status int) ledger.Settlement {
-	row := ledger.Settlement{
-		RequestID: e.rec.ID, Account: e.key.Account, KeyID: e.key.ID,
-		Model: e.target.PublicName, Provider: e.rec.Provider, Backend: e.rec.Backend, UpstreamID: storable(e.tally.upstreamID),
-		Usage: b.usage, Lines: b.lines, Cost: b.cost, Charged: b.charged, ProviderCost: b.provider, Held: e.holds(), Evidence: b.evidence,
-		Status: status, Stream: e.req.Stream, StartedAt: e.rec.Start.UnixMicro(), FinishedAt: e.s.o.Now().UnixMicro(),
+// learn remembers how long the answer was and how many tokens its input, as its provider reported: not where something cut
+// it, and not of an input that was cached or is no text.
+func (e *exchange) learn(b bill) {
+	if b.evidence != ledger.EvidenceReported || e.req.Protocol == chat.Embeddings || e.req.Protocol == chat.CountTokens {
+		return
 	}
-	if e.price != nil {
-		row.PriceVersion = e.price.Version
+	u := b.usage
+	if e.tally.whole && e.stake.cut == nil {
+		e.s.o.Book.Saw(e.series(), u.Output/max(e.req.Choices, 1))
 	}
-	return row
-}
-
-// storable makes a text that an upstream chose fit for every database.
-func storable(s string) string {
-	return clip(strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), ""), 256)
+	if u.CacheRead+u.CacheWrite+u.CacheWrite1h+u.Searches == 0 && !e.req.Opaque && !slices.Contains(e.req.Needs, "Vision") {
+		e.s.o.Book.SawInput(e.target.PublicName, e.req.InputBytes, u.Input)
+	}
 }

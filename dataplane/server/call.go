@@ -95,10 +95,8 @@ func (e *exchange) attempt(b snapshot.Backend) (chat.Upstream, chat.Call, error)
 	e.reached = true
 	e.stopsBilling.Store(provider.CancelStopsBilling)
 	e.passes = up.Fit(provider, e.req.Protocol) == chat.Passes
-	return up, chat.Call{
-		Request: e.req, Provider: provider, Model: b.Model, Timeouts: e.target.Times,
-		MaxOutputTokens: e.target.Limits.MaxOutputTokens, Strict: e.target.Strict,
-	}, nil
+	req, most := e.request()
+	return up, chat.Call{Request: req, Provider: provider, Model: b.Model, Timeouts: e.target.Times, MaxOutputTokens: most, Strict: e.target.Strict}, nil
 }
 
 // again says whether the next backend shall be tried after err: not for a client that is not there any more, which would pay
@@ -181,7 +179,7 @@ func (e *exchange) do(ctx context.Context, b snapshot.Backend) (*chat.Response, 
 
 // answer settles a unary answer and gives it to the client, in that order.
 func (e *exchange) answer(resp *chat.Response) error {
-	e.tally = tally{usage: resp.Usage, outputBytes: resp.OutputBytes, content: resp.OutputBytes > 0, upstreamID: resp.UpstreamID}
+	e.tally = tally{usage: resp.Usage, outputBytes: resp.OutputBytes, content: resp.OutputBytes > 0, upstreamID: resp.UpstreamID, whole: true}
 	e.end(http.StatusOK)
 	body, err := e.body(resp)
 	if err != nil {

@@ -32,11 +32,16 @@ type caller struct {
 	x    *snapshot.Index
 	key  ledger.Key
 	tier *snapshot.Tier // nil: no limits
+	// policy is how the account pays; nil: prepaid, in the ordinary way.
+	policy *snapshot.CreditPolicy
 	// unmetered says that nothing is charged.
 	unmetered bool
 }
 
 func (c *caller) demo() bool { return c.x.Mode == snapshot.Demo }
+
+// shadow says that limits and credits are only counted.
+func (c *caller) shadow() bool { return c.policy != nil && c.policy.Shadow }
 
 func (c *caller) tierName() string {
 	if c.tier == nil {
@@ -114,13 +119,13 @@ func (c *caller) terms() error {
 			return errNotConfigured("the tier '" + name + "' of this API key is not there.")
 		}
 	}
-	c.unmetered = c.demo()
+	c.unmetered, c.policy = c.demo(), nil
 	if name := orDefault(c.key.Policy, c.x.DefaultPolicy); name != "" && !c.demo() {
 		p := c.x.Policy(name)
 		if p == nil {
 			return errNotConfigured("the credit policy '" + name + "' of this API key is not there.")
 		}
-		c.unmetered = p.Unmetered
+		c.unmetered, c.policy = p.Unmetered, p
 	}
 	return nil
 }

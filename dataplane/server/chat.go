@@ -36,9 +36,11 @@ type exchange struct {
 	passes   bool
 	price    *pricing.Price // nil in demo mode
 	worst    pricing.Nano   // what it may cost at most; 0 without a price
-	inBound  int64          // input tokens, at most
-	outBound int64          // output tokens of all choices, at most
-	searches int64          // of the web, at most
+	strict   bool           // the answer must not be cut
+	stake    stake
+	inBound  int64 // input tokens, at most
+	outBound int64 // output tokens of all choices, at most
+	searches int64 // of the web, at most
 	guess    limits.Estimate
 
 	tally tally
@@ -82,6 +84,10 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, speak
 	if err := acceptable(r); err != nil {
 		return nil, release, err
 	}
+	whole, err := strict(r)
+	if err != nil {
+		return nil, release, err
+	}
 	limit := min(c.maxBody(), s.bodies.Most())
 	raw, release, err := s.bodies.Read(w.ResponseWriter, r, limit)
 	if err != nil {
@@ -101,7 +107,7 @@ func (s *Server) exchange(w *answer, r *http.Request, rec *observe.Record, speak
 		return nil, release, errNotConfigured(m.Unavailable)
 	}
 	req.Created = rec.Start.Unix()
-	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, dialect: dialect, req: req, target: m}
+	e = &exchange{s: s, w: w, r: r, rec: rec, caller: c, dialect: dialect, req: req, target: m, strict: whole}
 	if err := e.fit(); err != nil {
 		return nil, release, err
 	}

@@ -55,6 +55,13 @@ func errStore(cause error) *chat.Error {
 	return &chat.Error{Status: http.StatusServiceUnavailable, Type: typeServer, Code: "store_unavailable", Message: "The gateway cannot check this request now. Please try again.", RetryAfter: retrySoon, Cause: cause}
 }
 
+// errLedgerAway refuses what cannot be decided while the ledger cannot be reached.
+func errLedgerAway(cause error) *chat.Error {
+	e := errStore(cause)
+	e.RetryAfter = 5 * retrySoon
+	return e
+}
+
 func errOverloaded(why string) *chat.Error {
 	return &chat.Error{Status: http.StatusServiceUnavailable, Type: typeServer, Code: "overloaded", Message: "The gateway is overloaded: " + why + " Please try again.", RetryAfter: retrySoon}
 }

@@ -41,12 +41,11 @@ func (e *exchange) worstCase() error {
 		return nil
 	}
 	price := priceOf(e.target.Price, e.tier)
-	bound := pricing.Bound{Input: e.inBound, Output: e.outBound, Searches: e.searches, LongCache: e.req.LongCache}
-	worst, err := pricing.Worst(bound, price)
-	if err != nil || worst > admit.MaxNano {
+	asked, err := e.stakes(price)
+	if err != nil || asked.need.Worst > admit.MaxNano {
 		return errRequest("max_tokens_too_large", e.maxTokensParam(), "This request may cost more than any account can hold.")
 	}
-	e.price, e.worst = &price, worst
+	e.price, e.worst, e.stake = &price, asked.need.Worst, asked
 	return nil
 }
 
@@ -57,14 +56,22 @@ func (e *exchange) providerCost(u pricing.Usage) pricing.Nano {
 		return 0
 	}
 	list := e.target.Price
-	for i := range e.backends {
-		if b := &e.backends[i]; b.Name == e.rec.Backend && b.Price != nil {
-			list = b.Price
-		}
+	if p := e.backendPrice(); p != nil {
+		list = p
 	}
 	cost, _, err := pricing.Cost(u, priceOf(list, nil))
 	if err != nil || cost > admit.MaxNano {
 		return 0
 	}
 	return cost
+}
+
+// backendPrice is what the provider of the last attempt asks where that is not the model's price; nil: it is.
+func (e *exchange) backendPrice() *snapshot.Price {
+	for i := range e.backends {
+		if b := &e.backends[i]; b.Name == e.rec.Backend {
+			return b.Price
+		}
+	}
+	return nil
 }

@@ -205,10 +205,15 @@ func (s *Server) AckHandler() http.Handler {
 			plain(w, http.StatusUnauthorized, "unauthorized")
 			return
 		}
-		body, err := json.Marshal(struct {
-			Hash     string `json:"hash"`
-			Sequence int64  `json:"sequence"`
-		}{x.Hash, x.Sequence})
+		told := struct {
+			Hash     string   `json:"hash"`
+			Sequence int64    `json:"sequence"`
+			Degraded []string `json:"degraded,omitempty"` // stores that cannot be reached
+		}{Hash: x.Hash, Sequence: x.Sequence}
+		if s.o.Degraded != nil {
+			told.Degraded = s.o.Degraded()
+		}
+		body, err := json.Marshal(told)
 		if err != nil {
 			plain(w, http.StatusInternalServerError, "error")
 			return

@@ -35,7 +35,7 @@ type Keys interface {
 
 // Accounts reads the ledger; see ledger.Ledger. ledger.ErrNotFound says that there is no such row.
 type Accounts interface {
-	Account(ctx context.Context, id string) (ledger.Account, error)
+	Current(ctx context.Context, id string) (account ledger.Account, next int64, err error)
 	KeySpends(ctx context.Context, keyID string, windows []ledger.Window) ([]ledger.Spend, error)
 	Receipt(ctx context.Context, account, requestID string) (ledger.Receipt, error)
 }
@@ -68,7 +68,7 @@ type Options struct {
 	Keys     Keys
 	Accounts Accounts
 	Settler  Settler
-	// Book estimates how long answers get; nil: by the model's class.
+	// Book estimates how long answers get; nil: one that knows what this server has seen.
 	Book *forecast.Book
 	// Degraded names the stores that cannot be reached ("ledger", "redis"), for the acknowledgement; nil: not known.
 	Degraded  func() []string
@@ -133,6 +133,9 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("server needs a source, an admitter, a log, a registry, a clock, ids and randomness")
 	}
 	o = o.withDefaults()
+	if o.Book == nil {
+		o.Book = forecast.New(forecast.Options{Now: o.Now})
+	}
 	metrics, err := observe.New(o.Registry, o.Log, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)

@@ -30,8 +30,9 @@ type Subject struct {
 	Tier *snapshot.Tier
 	// Key and Account are names for people: "namespace/name".
 	Key, Account string
-	// Hold is what the request may need at most; CreditsPerDollar says what a credit is.
-	Hold             pricing.Nano
+	// Hold is what the request may need at most, Least what would have admitted it: the same, or what an answer needs that is
+	// cut to the least that is of use. CreditsPerDollar says what a credit is.
+	Hold, Least      pricing.Nano
 	CreditsPerDollar int64
 }
 
@@ -103,48 +104,61 @@ func (s Subject) upgrade() string {
 // ends, in hours or weeks: 402, which clients show to people, where after a 429 they would sleep on Retry-After for days.
 func CapReached(d admit.Decision, s Subject, spent pricing.Nano) *chat.Error {
 	limit := d.Refusal.Limit
-	credits := func(n pricing.Nano) string { return pricing.FormatCredits(n, s.CreditsPerDollar) }
 	details := map[string]any{
 		"object": "APIKey " + s.Key, "rule": d.Refusal.Rule, "limit": s.amount(limit), "used": s.amount(spent),
-		"reserved": s.amount(max(d.Refusal.Used-spent, 0)), "required": s.amount(s.Hold),
+		"reserved": s.amount(max(d.Refusal.Used-spent, 0)), "required": s.amount(s.Least), "worst_case": s.amount(s.Hold),
 	}
 	if d.Refusal.Reset > 0 {
 		details["reset"] = At(d, d.Refusal.Reset)
 	}
-	if spent+s.Hold <= limit {
+	if spent+s.Least <= limit {
 		return &chat.Error{
-			Status: http.StatusTooManyRequests, Type: typeRate, Code: "credits_reserved", RetryAfter: retrySoon, Details: details,
-			Message: fmt.Sprintf("Credits are reserved by running requests: this one may need up to %s credits, and the spend cap of %s credits of this API key has no room while they run. Please try again when they have finished.",
-				credits(s.Hold), credits(limit)),
+			Status: http.StatusTooManyRequests, Type: typeRate, Code: codeReserved, RetryAfter: retrySoon, Details: details,
+			Message: fmt.Sprintf("Credits are reserved by running requests: this one %s, and the spend cap of %s credits of this API key has no room while they run. Please try again when they have finished.",
+				s.needs(), s.credits(limit)),
 		}
 	}
 	return &chat.Error{
 		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "spend_cap_reached", Details: details,
-		Message: fmt.Sprintf("Insufficient credits: this request may need up to %s credits, and this API key has spent %s of its spend cap of %s. Ask for fewer tokens (max_tokens), or raise the cap.",
-			credits(s.Hold), credits(spent), credits(limit)),
+		Message: fmt.Sprintf("Insufficient credits: this request %s, and this API key has spent %s of its spend cap of %s. Ask for fewer tokens (max_tokens), or raise the cap.",
+			s.needs(), s.credits(spent), s.credits(limit)),
 	}
 }
 
-// Credits refuses for the account's balance: 429 where running requests reserve what is missing, else 402.
-func Credits(d admit.Decision, s Subject) *chat.Error {
-	credits := func(n pricing.Nano) string { return pricing.FormatCredits(n, s.CreditsPerDollar) }
+// codeReserved is of refusals that pass when running requests end.
+const codeReserved = "credits_reserved"
+
+// Credits refuses for the account's balance: 429 where running requests reserve what is missing, else 402. affordable is how
+// many tokens of output what is available pays for.
+func Credits(d admit.Decision, s Subject, affordable int64) *chat.Error {
 	details := map[string]any{
 		"object": "Account " + s.Account, "rule": d.Refusal.Rule, "limit": s.amount(d.Spendable), "used": s.amount(d.Reserved),
-		"required": s.amount(s.Hold), "available": s.amount(d.Spendable - d.Reserved), "balance": s.amount(d.Spendable), "reserved": s.amount(d.Reserved),
+		"required": s.amount(s.Least), "worst_case": s.amount(s.Hold),
+		"available": s.amount(d.Available()), "balance": s.amount(d.Spendable), "reserved": s.amount(d.Reserved), "affordable_max_tokens": affordable,
 	}
-	if d.Spendable >= s.Hold {
+	if d.TiedUp(s.Least) {
 		return &chat.Error{
-			Status: http.StatusTooManyRequests, Type: typeRate, Code: "credits_reserved", RetryAfter: retrySoon, Details: details,
-			Message: fmt.Sprintf("Credits are reserved by running requests: this one may need up to %s credits, %s of the balance of %s are reserved. Please try again when they have finished.",
-				credits(s.Hold), credits(d.Reserved), credits(d.Spendable)),
+			Status: http.StatusTooManyRequests, Type: typeRate, Code: codeReserved, RetryAfter: retrySoon, Details: details,
+			Message: fmt.Sprintf("Credits are reserved by running requests: this one %s, %s of the balance of %s are reserved. Please try again when they have finished.",
+				s.needs(), s.credits(d.Reserved), s.credits(d.Spendable)),
 		}
 	}
 	return &chat.Error{
 		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "insufficient_credits", Details: details,
-		Message: fmt.Sprintf("Insufficient credits: this request may need up to %s credits and the balance is %s. Ask for fewer tokens (max_tokens) or add credits.",
-			credits(s.Hold), credits(d.Spendable)),
+		Message: fmt.Sprintf("Insufficient credits: this request %s and the balance is %s. Ask for fewer tokens (max_tokens) or add credits.",
+			s.needs(), s.credits(d.Spendable)),
 	}
 }
+
+// needs is what the request asks of a balance, in words.
+func (s Subject) needs() string {
+	if s.Least < s.Hold {
+		return "needs at least " + s.credits(s.Least) + " credits"
+	}
+	return "may need up to " + s.credits(s.Hold) + " credits"
+}
+
+func (s Subject) credits(n pricing.Nano) string { return pricing.FormatCredits(n, s.CreditsPerDollar) }
 
 // amount is money in credits and in USD, as decimal strings.
 func (s Subject) amount(n pricing.Nano) map[string]string {

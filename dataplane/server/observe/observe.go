@@ -61,6 +61,7 @@ type Metrics struct {
 	cost      *prometheus.CounterVec
 	admission *prometheus.CounterVec
 	fallbacks *prometheus.CounterVec
+	shadowed  *prometheus.CounterVec
 	panics    prometheus.Counter
 }
 
@@ -85,10 +86,11 @@ func New(reg prometheus.Registerer, log *slog.Logger, now func() time.Time) (*Me
 		searches:  counter("layers_searches_total", "Searches of the web, as providers report them.", "model"),
 		cost:      counter("layers_charged_nanodollars_total", "Money charged, in nano-USD.", "model"),
 		admission: counter("layers_admission_decisions_total", "Decisions of the admission script, retries included.", "outcome"),
+		shadowed:  counter("layers_shadow_refusals_total", "Requests that would have been refused, were limits and credits enforced, by the rule.", "rule"),
 		fallbacks: counter("layers_upstream_failures_total", "Attempts at a backend that failed.", "model", "backend"),
 		panics:    prometheus.NewCounter(prometheus.CounterOpts{Name: "layers_panics_total", Help: "Handlers that panicked."}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.searches, m.cost, m.admission, m.fallbacks, m.panics} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.searches, m.cost, m.admission, m.shadowed, m.fallbacks, m.panics} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -101,6 +103,9 @@ func (m *Metrics) Begin() { m.inFlight.Inc() }
 
 // Decision counts one decision of the admission script.
 func (m *Metrics) Decision(outcome string) { m.admission.WithLabelValues(outcome).Inc() }
+
+// Shadowed counts a request that the rule would have refused.
+func (m *Metrics) Shadowed(rule string) { m.shadowed.WithLabelValues(rule).Inc() }
 
 // AttemptFailed counts and logs an attempt at a backend that failed.
 func (m *Metrics) AttemptFailed(r *Record, err error) {
