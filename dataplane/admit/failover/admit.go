@@ -80,8 +80,8 @@ type deciding struct {
 	q    admit.Request
 	d    admit.Decision
 	take bool // false: only ask
-	// reserved says that the ledger holds for it.
-	reserved bool
+	// reserved says that the ledger holds for it, over that it is beyond its key's cap, and only counted.
+	reserved, over bool
 }
 
 // decide goes through the rules in the order of the script; take false changes nothing. A refusal gives back what was taken before
@@ -90,6 +90,10 @@ func (f *Failover) decide(ctx context.Context, q admit.Request, take bool) (admi
 	ctx, cancel := context.WithTimeout(ctx, f.o.LedgerTimeout)
 	defer cancel()
 	x := &deciding{f: f, q: q, take: take, d: admit.Decision{Now: f.o.Now().UTC().Truncate(time.Microsecond), Fallback: true}}
+	if q.Cap != nil {
+		start, _ := window(q.Cap.Period, x.d.Now)
+		x.d.Window = start.Unix()
+	}
 	row, outcome, err := x.key(ctx)
 	if err != nil || outcome != admit.Admitted {
 		x.d.Outcome = outcome

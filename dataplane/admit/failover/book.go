@@ -1,7 +1,7 @@
 package failover
 
 import (
-	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,7 +106,7 @@ func (b *book) remove(p *held) {
 // running is where the slots of a key stand.
 type running struct {
 	count         int64
-	first, latest time.Time // when the first of those that have to end does so by itself, and the last
+	first, latest time.Time // when a slot is free if none ends before its time, and when all are; zero: there is one
 }
 
 // enter gives a request a slot, if its key has one free (most 0: any number), and answers those taken before. now is the
@@ -114,20 +114,18 @@ type running struct {
 func (b *book) enter(h held, most int64, now time.Time, take bool) (r running, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, o := range b.keys[h.digest] {
-		if o.finished || !o.until.After(now) {
-			continue
+	if most > 0 {
+		var ends []time.Time
+		for _, o := range b.keys[h.digest] {
+			if !o.finished && o.until.After(now) {
+				ends = append(ends, o.until)
+			}
 		}
-		r.count++
-		if r.first.IsZero() || o.until.Before(r.first) {
-			r.first = o.until
+		if r.count = int64(len(ends)); r.count >= most {
+			slices.SortFunc(ends, time.Time.Compare)
+			r.first, r.latest = ends[r.count-most], ends[r.count-1]
+			return r, false
 		}
-		if o.until.After(r.latest) {
-			r.latest = o.until
-		}
-	}
-	if most > 0 && r.count >= most {
-		return r, false
 	}
 	if take {
 		b.add(h)
@@ -199,15 +197,4 @@ func (b *book) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.all)
-}
-
-// ids answers those that are noted.
-func (b *book) ids() map[string]bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := make(map[string]bool, len(b.all))
-	for id := range maps.Keys(b.all) {
-		out[id] = true
-	}
-	return out
 }

@@ -42,10 +42,14 @@ func (x *deciding) money(ctx context.Context, row keyRow) error {
 	if err != nil || refused {
 		return err
 	}
-	if !x.take {
+	switch {
+	case !x.take:
 		return x.lookAt(ctx, capRoom)
+	case x.over:
+		return x.regardless(ctx)
+	default:
+		return x.reserve(ctx, capRoom)
 	}
-	return x.reserve(ctx, capRoom)
 }
 
 // cap checks the key's spend cap: what the ledger says that it has spent, and what this replica holds of it.
@@ -53,11 +57,10 @@ func (x *deciding) cap(ctx context.Context, row keyRow) (left pricing.Nano, refu
 	if x.q.Cap == nil {
 		return admit.MaxNano, false, nil
 	}
-	spent, start, end, err := x.f.spent(ctx, row, x.q.Cap.Period, x.d.Now)
+	spent, end, err := x.f.spent(ctx, row, x.q.Cap.Period, x.d.Now)
 	if err != nil {
 		return 0, false, err
 	}
-	x.d.Window = start.Unix()
 	least := x.q.Hold
 	if x.q.Floor > 0 {
 		least = x.q.Floor
@@ -68,17 +71,17 @@ func (x *deciding) cap(ctx context.Context, row keyRow) (left pricing.Nano, refu
 		wait := end.Sub(x.d.Now)
 		refused = x.refuse(admit.CapReached, admit.Refusal{Rule: admit.RuleCap, Limit: x.q.Cap.Amount, Used: used, Reset: wait}, wait)
 		if refused {
-			x.d.Fits = max(0, x.q.Cap.Amount-used)
-			return 0, true, nil
+			_, err = x.look(ctx, x.q.Cap.Amount-used)
+			return 0, true, err
 		}
-		return admit.MaxNano, false, nil // only counted
+		x.over = true
 	}
 	return x.q.Cap.Amount - used, false, nil
 }
 
 // spent is what a key has spent in the window of an instant.
-func (f *Failover) spent(ctx context.Context, row keyRow, period string, now time.Time) (spent pricing.Nano, start, end time.Time, err error) {
-	start, end = window(period, now)
+func (f *Failover) spent(ctx context.Context, row keyRow, period string, now time.Time) (spent pricing.Nano, end time.Time, err error) {
+	start, end := window(period, now)
 	err = f.inLedger(ctx, func(ctx context.Context) error {
 		spends, err := f.o.Ledger.KeySpends(ctx, row.key.ID, []ledger.Window{{Period: period, Start: start.Unix()}})
 		if err == nil && len(spends) != 1 {
@@ -89,7 +92,7 @@ func (f *Failover) spent(ctx context.Context, row keyRow, period string, now tim
 		}
 		return err
 	})
-	return spent, start, end, err
+	return spent, end, err
 }
 
 // window is the calendar window of an instant, UTC.
@@ -103,23 +106,33 @@ func window(period string, now time.Time) (start, end time.Time) {
 	return start, start.AddDate(0, 1, 0)
 }
 
-// lookAt says what reserve would. Of other replicas' holds it does not know.
-func (x *deciding) lookAt(ctx context.Context, capRoom pricing.Nano) error {
+// look reads the account without changing anything, and answers what is free of it. Of other replicas' holds it does not know.
+func (x *deciding) look(ctx context.Context, capRoom pricing.Nano) (free pricing.Nano, err error) {
 	var a ledger.Account
-	err := x.f.inLedger(ctx, func(ctx context.Context) (err error) {
+	err = x.f.inLedger(ctx, func(ctx context.Context) (err error) {
 		a, err = x.f.o.Ledger.Account(ctx, x.q.Account)
 		return err
 	})
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return 0, err
+	}
+	return x.tell(a, x.f.book.reserved(x.q.Account), capRoom), nil
+}
+
+// lookAt says what reserve would.
+func (x *deciding) lookAt(ctx context.Context, capRoom pricing.Nano) error {
+	free, err := x.look(ctx, capRoom)
+	if err != nil {
 		return err
 	}
-	free := x.tell(a, x.f.book.reserved(x.q.Account), capRoom)
 	amount, ok := choose(x.q, free)
-	if ok {
-		x.d.Held = amount
-	} else {
-		x.short()
+	if !ok || x.over {
+		if !x.over && x.short() {
+			return nil
+		}
+		amount = x.q.Hold
 	}
+	x.d.Held = amount
 	return nil
 }
 
@@ -177,8 +190,11 @@ func (x *deciding) settleOn(ctx context.Context, out ledger.Reserved, ask, capRo
 	x.reserved, x.d.Held = true, out.Amount
 	others := out.Held - out.Amount
 	amount, ok := choose(x.q, x.tell(out.Account, others, capRoom))
-	if out.Duplicate || !ok || amount <= ask {
+	switch {
+	case out.Duplicate || ok && amount <= ask:
 		return nil
+	case !ok: // what is expected is less than is of use
+		return x.notEnough(ctx)
 	}
 	more, err := x.f.extend(ctx, x.q.Account, x.q.ID, amount-ask)
 	switch {
@@ -190,8 +206,8 @@ func (x *deciding) settleOn(ctx context.Context, out ledger.Reserved, ask, capRo
 		if x.q.Floor > 0 {
 			least = x.q.Floor
 		}
-		if out.Amount < least && x.short() {
-			return x.f.giveBack(ctx, x.q.Account, x.q.ID)
+		if out.Amount < least {
+			return x.notEnough(ctx)
 		}
 	default:
 		return errors.Join(err, x.f.giveBack(ctx, x.q.Account, x.q.ID))
@@ -199,13 +215,26 @@ func (x *deciding) settleOn(ctx context.Context, out ledger.Reserved, ask, capRo
 	return nil
 }
 
+// notEnough gives back what is reserved and refuses; what is only counted holds all.
+func (x *deciding) notEnough(ctx context.Context) error {
+	x.reserved = false
+	err := x.f.giveBack(ctx, x.q.Account, x.q.ID)
+	if err != nil || x.short() {
+		return err
+	}
+	return x.regardless(ctx)
+}
+
 // regardless holds the worst case of a request that is only counted, whether it fits or not.
 func (x *deciding) regardless(ctx context.Context) error {
 	out, err := x.f.reserve(ctx, x.q.ID, x.q.Account, x.q.KeyDigest, x.q.Hold, admit.MaxNano, x.q.Record)
+	x.d.Held = x.q.Hold
 	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrInsufficient) {
 		return nil // it runs all the same
 	}
-	x.reserved, x.d.Held = err == nil, out.Amount
+	if x.reserved = err == nil; x.reserved {
+		x.tell(out.Account, out.Held-out.Amount, admit.MaxNano)
+	}
 	return err
 }
 

@@ -68,7 +68,7 @@ func (f *Failover) extendInstead(ctx context.Context, e admit.Extension, h held)
 		x.q.Hold = e.To
 		var refused bool
 		if capRoom, refused, err = x.cap(ctx, row); err != nil || refused {
-			x.d.Fits = max(h.amount, x.d.Fits)
+			x.d.Fits = max(h.amount, min(x.q.Cap.Amount-x.d.Refusal.Used, h.amount+x.d.Fits))
 			return x.d, err
 		}
 	}
