@@ -77,7 +77,15 @@ func TestRest(t *testing.T) {
 		"a slot":            {map[string]Copy{"a": {There: true, Spendable: 5, Version: 3, Running: 1}}, books, []string{"P5"}},
 		"held in the books": {nil, map[string]Book{"a": {Held: 1}}, []string{"P5"}},
 	} {
-		t.Run(name, func(t *testing.T) { want(t, Rest(c.books, c.copies), c.rules...) })
+		t.Run(name, func(t *testing.T) {
+			want(t, Rest(c.books, c.copies, true), c.rules...)
+			if name != "older" {
+				want(t, Rest(c.books, c.copies, false), c.rules...)
+			}
+		})
+	}
+	if got := Rest(books, map[string]Copy{"a": {There: true, Spendable: 5, Version: 2}}, false); len(got) > 0 {
+		t.Errorf("behind: %v", got)
 	}
 }
 

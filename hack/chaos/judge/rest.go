@@ -27,14 +27,17 @@ type Book struct {
 	Version         int64
 }
 
-// Rest checks that nothing is held after a run has come to rest, and that the admission store's copies are the ledger's rows (P5).
-func Rest(books map[string]Book, copies map[string]Copy) (out []Violation) {
+// Rest checks that nothing is held after a run has come to rest, and that the admission store's copies are the ledger's rows
+// (P5). Before every account was asked once more (touched), a copy may be behind what was granted since: it is below then.
+func Rest(books map[string]Book, copies map[string]Copy, touched bool) (out []Violation) {
 	for _, account := range slices.Sorted(maps.Keys(copies)) {
 		c, b := copies[account], books[account]
 		if len(c.Holds) > 0 || c.Sum != 0 || c.Running != 0 {
 			out = append(out, wrong("P5", account, "", "%d holds, their sum %d, %d running: %+v", len(c.Holds), c.Sum, c.Running, c.Holds))
 		}
-		if c.There && (c.Spendable != b.Spendable || c.Version != b.Version) {
+		same := c.Spendable == b.Spendable && c.Version == b.Version
+		behind := !touched && c.Spendable <= b.Spendable && c.Version < b.Version
+		if c.There && !same && !behind {
 			out = append(out, wrong("P5", account, "", "the copy is %d, version %d; the ledger has %d, version %d", c.Spendable, c.Version, b.Spendable, b.Version))
 		}
 	}

@@ -7,9 +7,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/layers-dev/layers/hack/chaos/judge"
+	"github.com/layers-dev/layers/hack/chaos/plan"
 )
 
 // restWithin is how long a run may take to come to rest, atRest for how long it must be.
@@ -20,10 +22,10 @@ const (
 
 // rest waits until no gateway has anything to bring to its end, nothing is held, and the copies are the ledger's rows; what
 // does not come to rest in time is found by the checks.
-func (c *chaos) rest(ctx context.Context) time.Duration {
+func (c *chaos) rest(ctx context.Context, touched bool) time.Duration {
 	begun, since, said := time.Now(), time.Time{}, ""
 	for time.Since(begun) < restWithin && pause(ctx, 250*time.Millisecond) {
-		open, err := c.open(ctx)
+		open, err := c.open(ctx, touched)
 		if err != nil {
 			open = err.Error()
 		}
@@ -43,7 +45,7 @@ func (c *chaos) rest(ctx context.Context) time.Duration {
 }
 
 // open is what is not at rest; empty: nothing.
-func (c *chaos) open(ctx context.Context) (string, error) {
+func (c *chaos) open(ctx context.Context, touched bool) (string, error) {
 	for _, g := range c.gateways {
 		if open, err := g.Open(ctx); open != "" || err != nil {
 			return open, err
@@ -58,7 +60,7 @@ func (c *chaos) open(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var open []string
-	for _, v := range judge.Rest(b, copies) {
+	for _, v := range judge.Rest(b, copies, touched) {
 		open = append(open, v.String())
 	}
 	if n := len(open); n > 3 {
@@ -69,7 +71,9 @@ func (c *chaos) open(ctx context.Context) (string, error) {
 
 // settle waits for rest, collects what there is, and judges it.
 func (c *chaos) settle(ctx context.Context) (*Result, error) {
-	quiet := c.rest(ctx)
+	quiet := c.rest(ctx, false)
+	c.touch(ctx)
+	quiet += c.rest(ctx, true)
 	w, err := c.collect(ctx)
 	if err != nil {
 		return nil, err
@@ -87,6 +91,16 @@ func (c *chaos) settle(ctx context.Context) (*Result, error) {
 		r.Violations = append(r.Violations, more...)
 	}
 	return r, nil
+}
+
+// touch asks once more on every account, which brings what was granted since to its copy.
+func (c *chaos) touch(ctx context.Context) {
+	var all sync.WaitGroup
+	for i := range c.plan.Accounts {
+		q := plan.Request{N: 2_000_000 + i, Account: i, Gateway: i % plan.Gateways, Model: plan.ModelCancel, Input: 40, Output: 5, MaxTokens: 16}
+		all.Go(func() { c.request(ctx, q) })
+	}
+	all.Wait()
 }
 
 // collect reads all that the checks need.
@@ -154,5 +168,5 @@ func (c *chaos) checkRest(ctx context.Context, _ *judge.World) ([]judge.Violatio
 	if err != nil {
 		return nil, err
 	}
-	return judge.Rest(b, copies), nil
+	return judge.Rest(b, copies, true), nil
 }

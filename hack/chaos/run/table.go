@@ -2,14 +2,16 @@ package run
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/hack/chaos/plan"
 )
 
-// shown is how many violations of one run are printed.
-const shown = 40
+// shown is how many violations of one rule are printed.
+const shown = 5
 
 // Report says what came of a run, with every violation.
 func (r *Result) Report() string {
@@ -20,12 +22,14 @@ func (r *Result) Report() string {
 			fmt.Fprintf(&out, "  %s was overspent by %s USD, at most %s\n", o.Account, pricing.FormatUSD(o.By), pricing.FormatUSD(o.Bound))
 		}
 	}
-	for i, v := range r.Violations {
-		if i == shown {
-			fmt.Fprintf(&out, "  and %d more violations\n", len(r.Violations)-shown)
-			break
+	seen := map[string]int{}
+	for _, v := range r.Violations {
+		if seen[v.Rule]++; seen[v.Rule] <= shown {
+			fmt.Fprintf(&out, "  VIOLATION %s\n", v)
 		}
-		fmt.Fprintf(&out, "  VIOLATION %s\n", v)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(&out, "  %d violations of %s\n", seen[rule], rule)
 	}
 	return out.String()
 }
