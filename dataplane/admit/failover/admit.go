@@ -102,7 +102,7 @@ func (f *Failover) decide(ctx context.Context, q admit.Request, take bool) (admi
 	rates := share(q.Rates, f.replicas())
 	before, after, t := f.limits.take(q.KeyDigest, rates, x.d.Now, take)
 	x.d.Requests, x.d.Tokens = before.requests, before.tokens
-	if before.refusal != nil && x.refuse(admit.RateLimited, *before.refusal, before.wait) {
+	if before.wait > 0 && x.refuse(admit.RateLimited, before.refusal, before.wait) {
 		return x.d, nil
 	}
 	err = x.more(ctx, row, t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -66,13 +67,15 @@ func (b *books) held(tb testing.TB, account string) pricing.Nano {
 	return out.Held
 }
 
-// asked is the row's version in a request: q.KeyVersion.
+// request is a request under the key's row as it is.
 func (b *books) request(tb testing.TB, hold pricing.Nano, with ...func(*admit.Request)) admit.Request {
 	tb.Helper()
 	q := request(hold, with...)
-	k, err := b.Ledger.KeyByDigest(tb.Context(), q.KeyDigest)
-	must(tb, err)
-	q.KeyVersion = k.Version
+	if q.KeyDigest != nobody {
+		k, err := b.Ledger.KeyByDigest(tb.Context(), q.KeyDigest)
+		must(tb, err)
+		q.KeyVersion = k.Version
+	}
 	q.Record = record(tb, settlement(q, 0))
 	return q
 }
@@ -141,6 +144,11 @@ func without(b *books, p *primary) *Failover {
 	}
 	return f
 }
+
+// nobody is a digest that no key has.
+const nobody = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func stringOf(v any) string { return fmt.Sprintf("%+v", v) }
 
 // newDigest is a key that nobody has.
 func newDigest() string {

@@ -37,8 +37,8 @@ type taken struct {
 // stand is where a key's rates stand after a decision about them.
 type stand struct {
 	requests, tokens admit.Limit
-	// refusal is by the rate that takes longest, wait how long; nil: all pass.
-	refusal *admit.Refusal
+	// refusal is by the rate that takes longest, wait how long; 0: all pass.
+	refusal admit.Refusal
 	wait    time.Duration
 }
 
@@ -56,10 +56,10 @@ func (l *limits) take(digest string, rates []admit.Rate, now time.Time, take boo
 		after.add(r.Unit, m.after)
 		if m.wait > before.wait {
 			before.wait = m.wait
-			before.refusal = &admit.Refusal{Rule: string(r.Unit), Limit: m.before.Limit, Used: m.used, Reset: m.before.Reset}
+			before.refusal = admit.Refusal{Rule: string(r.Unit), Limit: m.before.Limit, Used: m.used, Reset: m.before.Reset}
 		}
 	}
-	if before.refusal != nil || !take {
+	if before.wait > 0 || !take {
 		return before, after, t
 	}
 	if !known {
