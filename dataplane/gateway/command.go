@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/admit/failover"
 	"github.com/layers-dev/layers/dataplane/server"
 )
 
@@ -33,6 +34,8 @@ type Options struct {
 	// OwnerLease is how long a replica that is not heard of keeps its holds; SyncEvery is how often it compares them with Redis.
 	// 0: admit.DefaultLease and admit.DefaultSync.
 	OwnerLease, SyncEvery time.Duration
+	// RedisTimeout is how long a decision waits for Redis before it is made without; 0: failover.DefaultTimeout.
+	RedisTimeout time.Duration
 	// TLSDir has tls.crt and tls.key, followed as they change; empty: the API is HTTP/1.1 and cleartext HTTP/2.
 	TLSDir string
 	// BodyBudget bounds all request bodies in flight, in bytes; 0: server.DefaultBodyBudget.
@@ -73,6 +76,7 @@ func NewCommand() *cobra.Command {
 	f.StringVar(&o.PodUID, "pod-uid", "", "what tells this replica from all others; empty: the host's name")
 	f.DurationVar(&o.OwnerLease, "owner-lease", admit.DefaultLease, "how long a replica that is not heard of keeps its holds; then others settle them")
 	f.DurationVar(&o.SyncEvery, "sync-every", admit.DefaultSync, "how often this replica's holds are compared with those in Redis")
+	f.DurationVar(&o.RedisTimeout, "redis-timeout", failover.DefaultTimeout, "how long a decision waits for Redis before it is made without")
 	f.StringVar(&o.TLSDir, "tls-dir", "", "folder with tls.crt and tls.key for the API, followed as they change; empty: HTTP/1.1 and cleartext HTTP/2")
 	f.Int64Var(&o.BodyBudget, "body-budget", server.DefaultBodyBudget, "bytes that all request bodies in flight may take; a request above it is answered 503")
 	f.DurationVar(&o.Drain.Delay, "drain-delay", 10*time.Second, "how long to go on accepting after saying not ready")
@@ -89,8 +93,8 @@ func (o Options) check() error {
 	if o.BodyBudget < 0 {
 		return fmt.Errorf("--body-budget %d: want at least 0", o.BodyBudget)
 	}
-	if o.OwnerLease < 0 || o.SyncEvery < 0 {
-		return fmt.Errorf("--owner-lease %v, --sync-every %v: want at least 0", o.OwnerLease, o.SyncEvery)
+	if o.OwnerLease < 0 || o.SyncEvery < 0 || o.RedisTimeout < 0 {
+		return fmt.Errorf("--owner-lease %v, --sync-every %v, --redis-timeout %v: want at least 0", o.OwnerLease, o.SyncEvery, o.RedisTimeout)
 	}
 	if strings.ContainsAny(o.PodUID, " \n") {
 		return fmt.Errorf("--pod-uid %q: want no spaces", o.PodUID)

@@ -319,6 +319,10 @@ func TestOptions(t *testing.T) {
 		"bad secret":  func(o *Options) { o.SnapshotSecret = "name" },
 		"bad format":  func(o *Options) { o.LogFormat = "xml" },
 		"bad level":   func(o *Options) { o.LogLevel = "loud" },
+		"bad lease":   func(o *Options) { o.OwnerLease = -1 },
+		"bad sync":    func(o *Options) { o.SyncEvery = -1 },
+		"bad timeout": func(o *Options) { o.RedisTimeout = -1 },
+		"bad pod":     func(o *Options) { o.PodUID = "a b" },
 		"bad port":    func(o *Options) { o.AdminListen = "127.0.0.1:x" },
 	} {
 		o := good

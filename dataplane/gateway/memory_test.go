@@ -27,7 +27,9 @@ const childEnv = "LAYERS_TEST_GATEWAY_OPTIONS"
 
 // childOptions are what a child is told.
 type childOptions struct {
-	SnapshotDir, RedisURLFile, LedgerURLFile string
+	SnapshotDir, RedisURLFile, LedgerURLFile, WALDir string
+	// As in Options.
+	OwnerLease, SyncEvery, RedisTimeout time.Duration
 }
 
 // child runs the job until SIGTERM and says on stdout where it listens.
@@ -41,6 +43,7 @@ func child(text string) int {
 	defer stop()
 	o := Options{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SnapshotDir: in.SnapshotDir, RedisURLFile: in.RedisURLFile, LedgerURLFile: in.LedgerURLFile,
+		WALDir: in.WALDir, PodUID: "child", OwnerLease: in.OwnerLease, SyncEvery: in.SyncEvery, RedisTimeout: in.RedisTimeout,
 		LogFormat: "text", LogLevel: "error", Stderr: os.Stderr, Ready: func(b Bound) { fmt.Println(b.API) },
 	}
 	o.Drain.Timeout = 5 * time.Second
@@ -51,26 +54,36 @@ func child(text string) int {
 	return 0
 }
 
-// startChild runs the job as a process of its own and answers its API's address and its process.
-func startChild(t *testing.T, o childOptions) (api string, pid int) {
+// process is the job as a process of its own.
+type process struct {
+	api    string
+	cmd    *exec.Cmd
+	killed bool
+}
+
+// startChild runs it until the end of the test, or until it is killed.
+func startChild(t *testing.T, o childOptions) *process {
 	t.Helper()
 	text, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stderr = t.Output()
-	out, err := cmd.StdoutPipe()
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	p.cmd.Stderr = t.Output()
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
+		if p.killed {
+			return
+		}
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		if err := p.cmd.Wait(); err != nil {
 			t.Errorf("the gateway ended badly: %v", err)
 		}
 	})
@@ -78,7 +91,18 @@ func startChild(t *testing.T, o childOptions) (api string, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(line), cmd.Process.Pid
+	p.api = strings.TrimSpace(line)
+	return p
+}
+
+// kill ends it at once, and returns when it is gone.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	p.killed = true
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // says that it was killed
 }
 
 // highWater is the largest resident size that a process has had, in KiB.
@@ -171,11 +195,12 @@ func TestMemory(t *testing.T) {
 	s.Tiers = []snapshot.Tier{{Name: "ns/large", MaxBodyBytes: 256 * mib}}
 	s.DefaultTier = "ns/large"
 	publish(t, dir, s)
-	api, pid := startChild(t, childOptions{
+	c := startChild(t, childOptions{
 		SnapshotDir:   dir,
 		RedisURLFile:  write(t, filepath.Join(dir, "redis"), []byte(testenv.Redis(t)+"\n")),
 		LedgerURLFile: write(t, filepath.Join(dir, "ledger"), []byte(url+"\n")),
 	})
+	api, pid := c.api, c.cmd.Process.Pid
 	defer http.DefaultClient.CloseIdleConnections()
 	t.Logf("at rest: %d KiB", highWater(t, pid))
 	for _, c := range []struct {

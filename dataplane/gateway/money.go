@@ -54,7 +54,7 @@ func newMoney(p Parts) *money {
 	m := &money{p: p, admission: p.Admission}
 	if !p.Embedded {
 		m.failover = failover.New(failover.Options{
-			Primary: p.Admission, Ledger: p.Books, Owner: p.Owner, Reject: m.rejects, Demo: m.demo, Log: p.Log, Now: time.Now,
+			Primary: p.Admission, Ledger: p.Books, Owner: p.Owner, Reject: m.rejects, Demo: m.demo, Log: p.Log, Now: time.Now, Timeout: p.RedisTimeout,
 		})
 		m.admission = m.failover
 		m.also(m.failover, m.failover.Run)

@@ -53,6 +53,7 @@ func newFleet(t *testing.T, limits []snapshot.RateLimit, concurrent int64, wait 
 	publish(t, dir, s)
 	o := Options{
 		SnapshotDir:   dir,
+		RedisTimeout:  patience,
 		RedisURLFile:  write(t, filepath.Join(dir, "redis"), []byte(testenv.Redis(t)+"\n")),
 		LedgerURLFile: write(t, filepath.Join(dir, "ledger"), []byte(url+"\n")),
 	}
@@ -61,6 +62,9 @@ func newFleet(t *testing.T, limits []snapshot.RateLimit, concurrent int64, wait 
 	}
 	return f
 }
+
+// patience is how long replicas wait for a Redis that is there, however little of the machine this test has.
+const patience = 5 * time.Second
 
 // reply is what one request got.
 type reply struct {

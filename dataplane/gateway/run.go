@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 		running.Go(func() { warnLive(side, holder, log) })
 	}
 	return Serve(ctx, Parts{
-		Source: holder, Admission: stores.admission, Books: stores.given(), Owner: stores.owner, Lease: o.OwnerLease, WALDir: o.WALDir, Listeners: listeners, Drain: o.Drain, BodyBudget: o.BodyBudget,
+		Source: holder, Admission: stores.admission, Books: stores.given(), RedisTimeout: o.RedisTimeout, Owner: stores.owner, Lease: o.OwnerLease, WALDir: o.WALDir, Listeners: listeners, Drain: o.Drain, BodyBudget: o.BodyBudget,
 		Log: log, Version: o.Version, Ready: func(b Bound) {
 			log.Info("Serving", "api", b.API, "admin", b.Admin, "ack", b.Ack, "version", o.Version)
 			if o.Ready != nil {
