@@ -85,6 +85,7 @@ func (s *Server) drain(api *http.Server, d Drain) error {
 	s.draining.Store(true)
 	s.o.Log.Info("Draining", "delay", d.Delay, "timeout", d.Timeout)
 	time.Sleep(d.Delay)
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
 	defer cancel()
 	if err := api.Shutdown(ctx); err != nil {
@@ -101,7 +102,8 @@ func (s *Server) drain(api *http.Server, d Drain) error {
 	if s.o.Settler == nil {
 		return err
 	}
-	last, stop := context.WithTimeout(context.Background(), max(d.Timeout, cutTime))
+	// Settlements have what requests have left of the time, and a little more where that is nothing.
+	last, stop := context.WithTimeout(context.Background(), max(d.Timeout-time.Since(begun), cutTime))
 	defer stop()
 	return errors.Join(err, s.o.Settler.Close(last))
 }
