@@ -17,6 +17,9 @@ LDFLAGS := -s -w
 CHART := charts/layers
 GOLDEN := hack/chart/testdata
 TEST ?= ./...
+CHAOS_SEEDS ?= 10
+CHAOS_DURATION ?= 60s
+CHAOS_RESULTS ?= hack/chaos/RESULTS.md
 
 ##@ Use
 
@@ -46,6 +49,11 @@ test: ## run all tests with the race detector; gets Redis, PostgreSQL, etcd and 
 .PHONY: fuzz
 fuzz: ## run each fuzz target of what reads foreign bytes for FUZZTIME (60s)
 	hack/fuzz
+
+.PHONY: chaos
+chaos: ## run CHAOS_SEEDS (10) runs of CHAOS_DURATION (60s) with faults, and write hack/chaos/RESULTS.md
+	go run ./hack/testenv/ensure
+	go run ./hack/chaos --seeds $(CHAOS_SEEDS) --duration $(CHAOS_DURATION) --results '$(CHAOS_RESULTS)'
 
 .PHONY: lint
 lint: ## run the linters
