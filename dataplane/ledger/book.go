@@ -23,6 +23,8 @@ type book struct {
 	draws    [][]any // rows of grant_draws
 	made     []*grant
 	taken    map[*grant]bool
+	// carefully says that usage rows may be there whose transactions are not.
+	carefully bool
 }
 
 // account is a locked account and what the book does to it.
@@ -49,9 +51,10 @@ type grant struct {
 	uncounted                          bool // remaining is NULL
 }
 
-// openBook locks accounts, makes those that are missing, and answers a book of them.
+// openBook locks accounts, makes those that are missing, and answers a book of them. Those that are missing are made before
+// any is locked, or two transactions might wait for each other.
 func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book, error) {
-	b := &book{s: s, tx: tx, now: s.now().UnixMicro(), accounts: make(map[string]*account, len(ids)), taken: map[*grant]bool{}}
+	b := s.newBook(tx)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	rows := make([][]any, len(ids))
 	for i, id := range ids {
@@ -61,6 +64,10 @@ func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book,
 		return nil, err
 	}
 	return b, b.lock(ctx, ids)
+}
+
+func (s *store) newBook(tx sqldb.Tx) *book {
+	return &book{s: s, tx: tx, now: s.now().UnixMicro(), accounts: map[string]*account{}, taken: map[*grant]bool{}}
 }
 
 // lock locks accounts in the order of their ids, so that two transactions never wait for each other.
@@ -82,7 +89,7 @@ func (b *book) load(ctx context.Context, ids []string) error {
 		return nil
 	}
 	among, args := b.tx.Among(ids, 1)
-	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account " + among + " AND (remaining IS NULL OR remaining > 0)"
+	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account " + among + " AND live"
 	err := b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
 		g, err := scanGrant(scan)
 		if err == nil {
@@ -224,10 +231,18 @@ func (b *book) flush(ctx context.Context) (map[string]Account, error) {
 	}{
 		{"ledger_tx (idem_key, kind, created_at, reverses, reason)", b.posts},
 		{"credit_grants (" + grantColumns + ")", made},
-		{"grant_draws (tx, grant_key, amount)", b.draws},
-		{"ledger_entries (tx, account, amount)", b.entries},
 	} {
 		if err := insert(ctx, b.tx, w.into, w.rows, "", nil); err != nil {
+			return nil, err
+		}
+	}
+	if len(b.draws) > 0 {
+		if err := b.tx.Copy(ctx, "grant_draws", "tx, grant_key, amount", b.draws); err != nil {
+			return nil, err
+		}
+	}
+	if len(b.entries) > 0 {
+		if err := b.tx.Copy(ctx, "ledger_entries", "tx, account, amount", b.entries); err != nil {
 			return nil, err
 		}
 	}

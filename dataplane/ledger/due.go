@@ -21,7 +21,7 @@ func (s *store) Current(ctx context.Context, account string) (Account, int64, er
 // PostDue posts what is due of all accounts' grants, a transaction for each account.
 func (s *store) PostDue(ctx context.Context, limit int) ([]Account, error) {
 	var due []string
-	const sql = "SELECT account FROM credit_grants WHERE expires_at > 0 AND expires_at <= $1 AND remaining > 0 AND NOT pending " +
+	const sql = "SELECT account FROM credit_grants WHERE expires_at > 0 AND expires_at <= $1 AND live AND NOT pending " +
 		"UNION SELECT account FROM credit_grants WHERE pending AND effective_at <= $1 ORDER BY account LIMIT $2"
 	err := s.db.Each(ctx, sql, []any{s.now().UnixMicro(), limit}, func(scan func(...any) error) error {
 		var id string
@@ -46,7 +46,7 @@ func (s *store) PostDue(ctx context.Context, limit int) ([]Account, error) {
 // postDue locks one account and posts what is due of its grants: those that begin first, so that one whose whole time was
 // missed expires at once. It answers the account, and when something is due next.
 func (s *store) postDue(ctx context.Context, tx sqldb.Tx, id string) (Account, int64, error) {
-	b := &book{s: s, tx: tx, now: s.now().UnixMicro(), accounts: map[string]*account{}, taken: map[*grant]bool{}}
+	b := s.newBook(tx)
 	if err := b.lock(ctx, []string{id}); err != nil {
 		return Account{}, 0, err
 	}

@@ -3,8 +3,10 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
@@ -48,9 +50,22 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 		}
 		accounts[i] = e.Account
 	}
+	settled, err := s.settleAll(ctx, batch, accounts, false)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, sqldb.ErrTaken) {
+		settled, err = s.settleAll(ctx, batch, accounts, true)
+	}
+	if err != nil {
+		return nil, wrap("settling", err)
+	}
+	return settled, nil
+}
+
+// settleAll settles a batch in one transaction. What hardly ever happens is not looked for unless carefully: accounts that are
+// not there (ErrNotFound then), and usage rows without a transaction (ErrTaken).
+func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []string, carefully bool) ([]Settled, error) {
 	var settled []Settled
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
-		b, err := s.openBook(ctx, tx, accounts)
+		b, err := s.openSettling(ctx, tx, accounts, carefully)
 		if err != nil {
 			return err
 		}
@@ -61,10 +76,27 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 		settled, err = answers(ctx, tx, batch, after)
 		return err
 	})
-	if err != nil {
-		return nil, wrap("settling", err)
+	return settled, err
+}
+
+// openSettling locks the accounts of a batch.
+func (s *store) openSettling(ctx context.Context, tx sqldb.Tx, accounts []string, carefully bool) (*book, error) {
+	if carefully {
+		b, err := s.openBook(ctx, tx, accounts)
+		if err == nil {
+			b.carefully = true
+		}
+		return b, err
 	}
-	return settled, nil
+	b := s.newBook(tx)
+	ids := slices.Compact(slices.Sorted(slices.Values(accounts)))
+	if err := b.lock(ctx, ids); err != nil {
+		return nil, err
+	}
+	if len(b.accounts) < len(ids) {
+		return nil, ErrNotFound
+	}
+	return b, nil
 }
 
 // firsts are the settlements that count of a batch, one for each request in the order in which they come: its first one,
@@ -195,6 +227,7 @@ func (b *book) insertSettlements(ctx context.Context, once []Settlement) (map[st
 		return nil, err
 	}
 	var usage [][]any
+	fresh := make(map[string]bool, len(once))
 	for _, e := range once {
 		if posted[settleKey(e)] {
 			row, err := usageRow(e)
@@ -202,7 +235,11 @@ func (b *book) insertSettlements(ctx context.Context, once []Settlement) (map[st
 				return nil, err
 			}
 			usage = append(usage, row)
+			fresh[e.RequestID] = true
 		}
+	}
+	if !b.carefully {
+		return fresh, b.tx.Copy(ctx, "usage_logs", usageColumns+rolledUp, usage)
 	}
 	return insertNew(ctx, b.tx, "usage_logs", usageColumns+rolledUp, "request_id", usage)
 }

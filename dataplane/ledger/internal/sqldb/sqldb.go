@@ -22,6 +22,8 @@ type Tx interface {
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 	// Each calls row for every row that the statement answers.
 	Each(ctx context.Context, sql string, args []any, row func(scan func(...any) error) error) error
+	// Copy inserts new rows, which have the values that Values takes; ErrTaken, and the transaction is over: a key is there.
+	Copy(ctx context.Context, table, columns string, rows [][]any) error
 }
 
 // DB is a database of either dialect. Each reads outside of any transaction.

@@ -15,7 +15,8 @@ ALTER TABLE ledger_tx ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 CREATE INDEX ledger_tx_created_at ON ledger_tx (created_at);
 
 -- remaining: what no draw has taken; NULL: granted by a version that knows no draws. pending: not yet effective, so that the
--- account does not have it. Lower priorities are drawn first. expires_at 0: never.
+-- account does not have it. Lower priorities are drawn first. expires_at 0: never. live: something remains; indexes ask for it,
+-- because it seldom changes, so that a draw need not touch them.
 ALTER TABLE credit_grants DROP CONSTRAINT credit_grants_kind_check;
 ALTER TABLE credit_grants ADD CONSTRAINT credit_grants_kind_check CHECK (kind <> '');
 ALTER TABLE credit_grants ADD COLUMN remaining BIGINT CHECK (remaining >= 0 AND remaining <= amount);
@@ -24,9 +25,10 @@ ALTER TABLE credit_grants ADD COLUMN priority BIGINT NOT NULL DEFAULT 10;
 ALTER TABLE credit_grants ADD COLUMN effective_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE credit_grants ADD COLUMN expires_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE credit_grants ADD COLUMN pending BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE credit_grants ADD COLUMN live BOOLEAN NOT NULL GENERATED ALWAYS AS (remaining IS NULL OR remaining > 0) STORED;
 CREATE UNIQUE INDEX credit_grants_source ON credit_grants (source) WHERE source <> '';
-CREATE INDEX credit_grants_live ON credit_grants (account) WHERE remaining IS NULL OR remaining > 0;
-CREATE INDEX credit_grants_expires_at ON credit_grants (expires_at) WHERE expires_at > 0 AND remaining > 0 AND NOT pending;
+CREATE INDEX credit_grants_live ON credit_grants (account) WHERE live;
+CREATE INDEX credit_grants_expires_at ON credit_grants (expires_at) WHERE expires_at > 0 AND live AND NOT pending;
 CREATE INDEX credit_grants_effective_at ON credit_grants (effective_at) WHERE pending;
 
 CREATE TABLE grant_draws (
@@ -92,6 +94,12 @@ CREATE TABLE usage_daily (
   PRIMARY KEY (account, day, key_id, model, provider)
 );
 CREATE INDEX usage_daily_day ON usage_daily (day);
+
+-- Rows that every settlement changes find room for their next version beside them.
+ALTER TABLE accounts SET (fillfactor = 60);
+ALTER TABLE credit_grants SET (fillfactor = 60);
+ALTER TABLE key_windows SET (fillfactor = 60);
+ALTER TABLE usage_daily SET (fillfactor = 60);
 
 -- usage_logs by month of finished_at. A row is once for each request because ledger_tx has the request's settlement once.
 -- provider_cost is what the provider asks; orphan_charge and floor are of requests that nobody finished; usage is the whole

@@ -37,7 +37,8 @@ CREATE VIEW balances AS
   SELECT account, CAST(SUM(amount) AS BIGINT) AS balance FROM ledger_entries GROUP BY account;
 
 -- remaining: what no draw has taken; NULL: granted by a version that knows no draws. pending: not yet effective, so that the
--- account does not have it. Lower priorities are drawn first. expires_at 0: never.
+-- account does not have it. Lower priorities are drawn first. expires_at 0: never. live: something remains; indexes ask for it,
+-- because it seldom changes, so that a draw need not touch them.
 CREATE TABLE credit_grants (
   idem_key     TEXT PRIMARY KEY REFERENCES ledger_tx (idem_key),
   account      TEXT NOT NULL REFERENCES accounts (id),
@@ -50,13 +51,14 @@ CREATE TABLE credit_grants (
   priority     BIGINT NOT NULL DEFAULT 10,
   effective_at BIGINT NOT NULL DEFAULT 0,
   expires_at   BIGINT NOT NULL DEFAULT 0,
-  pending      BOOLEAN NOT NULL DEFAULT FALSE
+  pending      BOOLEAN NOT NULL DEFAULT FALSE,
+  live         BOOLEAN NOT NULL GENERATED ALWAYS AS (remaining IS NULL OR remaining > 0) STORED
 );
 INSERT INTO credit_grants (idem_key, account, kind, amount, reason, created_at) SELECT idem_key, account, kind, amount, reason, created_at FROM old_grants;
 CREATE INDEX credit_grants_account ON credit_grants (account);
 CREATE UNIQUE INDEX credit_grants_source ON credit_grants (source) WHERE source <> '';
-CREATE INDEX credit_grants_live ON credit_grants (account) WHERE remaining IS NULL OR remaining > 0;
-CREATE INDEX credit_grants_expires_at ON credit_grants (expires_at) WHERE expires_at > 0 AND remaining > 0 AND NOT pending;
+CREATE INDEX credit_grants_live ON credit_grants (account) WHERE live;
+CREATE INDEX credit_grants_expires_at ON credit_grants (expires_at) WHERE expires_at > 0 AND live AND NOT pending;
 CREATE INDEX credit_grants_effective_at ON credit_grants (effective_at) WHERE pending;
 
 CREATE TABLE grant_draws (
