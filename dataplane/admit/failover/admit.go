@@ -137,6 +137,9 @@ func (x *deciding) more(ctx context.Context, row keyRow, t taken) error {
 func (x *deciding) keep(t taken) {
 	x.f.book.change(x.q.ID, func(h *held) {
 		h.decision, h.amount, h.reserved, h.taken = x.d, x.d.Held, x.reserved, t
+		if x.reserved {
+			h.lent = x.d.Held
+		}
 	})
 	if x.f.o.Demo() { // nothing is settled, so nothing would end it
 		return

@@ -15,9 +15,10 @@ type held struct {
 	// fallback says that it was admitted here, not by Redis; decision is what it was told.
 	fallback bool
 	decision admit.Decision
-	// amount is what it holds, reserved says that the ledger holds for it too: all of it, or what Redis could not be asked for.
+	// amount is what it holds in all. reserved says that the ledger holds lent of it: all, or what Redis could not be asked for.
 	amount   pricing.Nano
 	reserved bool
+	lent     pricing.Nano
 	finished bool
 	at       time.Time
 	until    time.Time
@@ -157,13 +158,13 @@ func (b *book) allot(h held, limit, want, least pricing.Nano, take bool) (amount
 	return amount, used, true
 }
 
-// reserved is what the ledger holds of an account for this replica, and how many requests that are.
+// reserved is what the ledger holds of an account for this replica.
 func (b *book) reserved(account string) (sum pricing.Nano) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, h := range b.all {
 		if h.reserved && h.account == account {
-			sum += h.amount
+			sum += h.lent
 		}
 	}
 	return sum

@@ -78,7 +78,7 @@ func (f *Failover) extendInstead(ctx context.Context, e admit.Extension, h held)
 	case err == nil:
 		x.tell(out.Account, others, capRoom)
 		x.d.Held, x.d.Fits = e.To, e.To+max(0, min(room(out.Account, h.over)-out.Held, capRoom-e.To))
-		f.book.change(e.RequestID, func(h *held) { h.amount, h.reserved = max(h.amount, e.To), true })
+		f.book.change(e.RequestID, func(h *held) { h.amount, h.reserved, h.lent = max(h.amount, e.To), true, out.Amount })
 		f.adopt(e.RequestID)
 	case errors.Is(err, ledger.ErrNotFound): // settled or released meanwhile
 		x.d.Outcome = admit.UnknownHold
@@ -112,7 +112,12 @@ func (f *Failover) Finish(ctx context.Context, e admit.Finish) error {
 	if errors.Is(err, admit.ErrRange) {
 		return err
 	}
-	h, first := f.book.change(e.RequestID, func(h *held) { h.amount, h.finished = e.Actual, true })
+	h, first := f.book.change(e.RequestID, func(h *held) {
+		h.amount, h.finished = e.Actual, true
+		if h.reserved {
+			h.lent = e.Actual
+		}
+	})
 	if !first {
 		return err
 	}
