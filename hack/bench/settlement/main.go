@@ -72,61 +72,68 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	url, stop, err := startPostgres(ctx, dir, o.durable)
+	url, server, err := startPostgres(ctx, dir, o.durable)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer server.Kill()
 	w, err := newWorld(ctx, url, dir, o.accounts)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	lines := slices.DeleteFunc(w.lines(), func(l line) bool { return o.only != "" && o.only != l.name })
-	rates, err := measure(ctx, lines, o)
+	got, err := measure(ctx, lines, o, server.PID())
 	if err != nil {
 		return err
 	}
-	return report(out, lines, rates)
+	return report(out, lines, got)
 }
 
-// measure answers the rows per second of each line in each round. Lines have their turns in another order each time.
-func measure(ctx context.Context, lines []line, o options) ([][]float64, error) {
-	rates := make([][]float64, len(lines))
+// figures are of one line, round by round: rows per second, and the time of processors that a row takes, in microseconds, of
+// this process and of the server.
+type figures struct{ rate, client, server []float64 }
+
+// measure gives lines their turns, in another order each time.
+func measure(ctx context.Context, lines []line, o options, server int) ([]figures, error) {
+	got := make([]figures, len(lines))
 	for round := range o.rounds + 1 {
 		for i := range lines {
 			at := (i + round) % len(lines)
-			start := time.Now()
+			start, client, backends := time.Now(), processorTime(os.Getpid(), false), processorTime(server, true)
 			if err := lines[at].turn(ctx, o.rows); err != nil {
 				return nil, fmt.Errorf("%s: %w", lines[at].name, err)
 			}
 			if round > 0 { // the first is for warming up
-				rates[at] = append(rates[at], float64(o.rows)/time.Since(start).Seconds())
+				f := &got[at]
+				f.rate = append(f.rate, float64(o.rows)/time.Since(start).Seconds())
+				f.client = append(f.client, float64((processorTime(os.Getpid(), false)-client).Microseconds())/float64(o.rows))
+				f.server = append(f.server, float64((processorTime(server, true)-backends).Microseconds())/float64(o.rows))
 			}
 		}
 	}
-	return rates, nil
+	return got, nil
 }
 
 // report prints the medians, and each line's ratio to the others', round by round.
-func report(out io.Writer, lines []line, rates [][]float64) error {
+func report(out io.Writer, lines []line, got []figures) error {
 	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "line\trows/s\tof bare\tof rows\tof settlement\twhat it is")
+	_, _ = fmt.Fprintln(t, "line\trows/s\tclient us\tserver us\tof bare\tof rows\tof settlement\twhat it is")
 	at := map[string]int{}
 	for i, l := range lines {
 		at[l.name] = i
 	}
 	for i, l := range lines {
-		_, _ = fmt.Fprintf(t, "%s\t%.0f", l.name, median(rates[i]))
+		_, _ = fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f", l.name, median(got[i].rate), median(got[i].client), median(got[i].server))
 		for _, of := range []string{bareLine, rowsLine, manyLine} {
 			base, there := at[of]
 			if !there {
 				_, _ = fmt.Fprint(t, "\t")
 				continue
 			}
-			ratios := make([]float64, len(rates[i]))
+			ratios := make([]float64, len(got[i].rate))
 			for round := range ratios {
-				ratios[round] = rates[i][round] / rates[base][round]
+				ratios[round] = got[i].rate[round] / got[base].rate[round]
 			}
 			_, _ = fmt.Fprintf(t, "\t%.2f", median(ratios))
 		}

@@ -24,7 +24,7 @@ import (
 )
 
 // startPostgres starts a server in dir, with its own defaults or without fsync, and answers its URL.
-func startPostgres(ctx context.Context, dir string, durable bool) (url string, stop func(), err error) {
+func startPostgres(ctx context.Context, dir string, durable bool) (url string, server *testenv.Program, err error) {
 	bin, as, err := testenv.Cluster(ctx, dir, os.Stderr)
 	if err != nil {
 		return "", nil, err
@@ -53,7 +53,7 @@ func startPostgres(ctx context.Context, dir string, durable bool) (url string, s
 		p.Kill()
 		return "", nil, err
 	}
-	return url, p.Kill, nil
+	return url, p, nil
 }
 
 // world is a ledger, a settler before it, and tables for bare inserts in the same database.
