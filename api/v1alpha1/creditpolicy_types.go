@@ -64,8 +64,9 @@ type CreditHold struct {
 	// +kubebuilder:validation:Maximum=10000000
 	MinOutputTokens *int64 `json:"minOutputTokens,omitempty"`
 
-	// defaultOutputTokens is how long an answer is thought to be, where the account has plenty and too few answers of the
-	// key and the model are known to tell. The default is 1024, and 8192 for models that think.
+	// defaultOutputTokens is how long a streamed answer is thought to be, where the account has plenty and too few answers of
+	// the key and the model are known to tell: so much is held at first, and more as it goes on. The default is 1024, and
+	// 8192 for models that think.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000000
