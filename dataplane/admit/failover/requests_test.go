@@ -19,8 +19,8 @@ func extension(q admit.Request, to pricing.Nano) admit.Extension {
 	return admit.Extension{RequestID: q.ID, Account: q.Account, KeyDigest: q.KeyDigest, To: to, Cap: q.Cap}
 }
 
-// settle settles a request, and confirms it.
-func settle(t *testing.T, b *books, f *Failover, q admit.Request, cost pricing.Nano) error {
+// settleIt settles a request, and confirms it.
+func settleIt(t *testing.T, b *books, f *Failover, q admit.Request, cost pricing.Nano) error {
 	t.Helper()
 	out, err := b.Settle(t.Context(), []ledger.Settlement{settlement(q, cost)})
 	must(t, err)
@@ -70,7 +70,7 @@ func TestLife(t *testing.T) {
 		must(t, err)
 		same(t, "it has ended", d.Outcome, admit.UnknownHold)
 
-		if err := settle(t, b, f, q, 120); !errors.Is(err, ErrAway) {
+		if err := settleIt(t, b, f, q, 120); !errors.Is(err, ErrAway) {
 			t.Errorf("confirmed: %v", err)
 		}
 		same(t, "settled", []any{b.held(t, "ns/acme"), f.book.size()}, []any{0, 0})
@@ -211,7 +211,7 @@ func TestExtendWhatRedisAdmitted(t *testing.T) {
 		same(t, "the credits", []any{d.Outcome, d.Held, d.Fits}, []any{admit.InsufficientCredits, 600, 650})
 		must(t, f.Finish(t.Context(), finish(t, q, 580)))
 		same(t, "finished", b.held(t, "ns/acme"), 580)
-		same(t, "settled", settle(t, b, f, q, 580) != nil, true)
+		same(t, "settled", settleIt(t, b, f, q, 580) != nil, true)
 		same(t, "nothing is left", []any{b.held(t, "ns/acme"), f.book.size()}, []any{0, 0})
 		if d, err := f.Extend(t.Context(), extension(request(1), 2)); err == nil {
 			t.Errorf("nobody's: %+v", d)
