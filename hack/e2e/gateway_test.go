@@ -67,21 +67,33 @@ func routed(ctx context.Context, address string) bool {
 	}
 }
 
-// tunnel forwards a free local port to a ready pod behind a Service.
+// tunnel forwards a free local port to a pod behind a Service.
 func tunnel(ctx context.Context, service *corev1.Service) string {
+	GinkgoHelper()
+	return tunnelTo(ctx, &podsBehind(ctx, service)[0], service.Spec.Ports[0].TargetPort.StrVal)
+}
+
+// podsBehind are the pods of a Service, at least one.
+func podsBehind(ctx context.Context, service *corev1.Service) []corev1.Pod {
 	GinkgoHelper()
 	var pods corev1.PodList
 	Expect(cluster.List(ctx, &pods, client.InNamespace(service.Namespace), client.MatchingLabels(service.Spec.Selector))).To(Succeed())
 	Expect(pods.Items).NotTo(BeEmpty())
+	return pods.Items
+}
+
+// tunnelTo forwards a free local port to a port of a pod, until the spec ends.
+func tunnelTo(ctx context.Context, pod *corev1.Pod, portName string) string {
+	GinkgoHelper()
 	clients, err := kubernetes.NewForConfig(config)
 	Expect(err).NotTo(HaveOccurred())
 	transport, upgrader, err := spdy.RoundTripperFor(config)
 	Expect(err).NotTo(HaveOccurred())
-	to := clients.CoreV1().RESTClient().Post().Resource("pods").Namespace(service.Namespace).Name(pods.Items[0].Name).SubResource("portforward").URL()
+	to := clients.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, to)
 	stop, ready := make(chan struct{}), make(chan struct{})
 	DeferCleanup(func() { close(stop) })
-	port := containerPort(&pods.Items[0], service.Spec.Ports[0].TargetPort.StrVal)
+	port := containerPort(pod, portName)
 	forwarder, err := portforward.New(dialer, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	failed := make(chan error, 1)

@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/layers-dev/layers/dataplane/admit"
 )
 
 // usageRow is what the ledger keeps of one request; money in nano-USD.
@@ -62,4 +65,33 @@ func booksOf(ctx context.Context, account string) books {
 		(SELECT COUNT(*) FROM (SELECT tx FROM ledger_entries GROUP BY tx HAVING SUM(amount) <> 0) AS bad)`, account)
 	Expect(err).NotTo(HaveOccurred())
 	return b
+}
+
+// orphans counts the requests of an account that nobody finished, and those of them that were charged something else than their
+// input, or than was held.
+func orphans(ctx context.Context, account string) (count, wrong int64) {
+	GinkgoHelper()
+	type counts struct{ Count, Wrong int64 }
+	c, err := query[counts](ctx, `SELECT COUNT(*), COUNT(*) FILTER (WHERE charged <> LEAST(cost, held) OR charged <= 0)
+		FROM usage_logs WHERE account = $1 AND evidence = 'orphan'`, account)
+	Expect(err).NotTo(HaveOccurred())
+	return c.Count, c.Wrong
+}
+
+// copied is what Redis has of an account, by the account's key that is still good: its balance, and what is held of it.
+func copied(ctx context.Context, account string) (admit.Decision, error) {
+	type row struct {
+		Digest  string
+		Version int64
+	}
+	key, err := query[row](ctx, `SELECT digest, version FROM api_keys WHERE account = $1 AND state = 'active'`, account)
+	if err != nil {
+		return admit.Decision{}, err
+	}
+	redis, err := admit.NewRedis(admit.Options{URL: given.redisURL})
+	if err != nil {
+		return admit.Decision{}, err
+	}
+	defer redis.Close()
+	return redis.Preview(ctx, admit.Request{ID: "preview", Account: account, KeyDigest: key.Digest, KeyVersion: key.Version, HoldFor: time.Minute})
 }

@@ -164,6 +164,47 @@ var _ = Describe("The main job", Ordered, func() {
 		}
 	})
 
+	It("loses no money with a pod", func(ctx context.Context) {
+		name := string(model.Spec.PublicName)
+		base, killed := reach(ctx, gateway), onePod(ctx, gateway)
+		done := load(ctx, base, key, name, 6)
+		By("killing a replica under load, and in the middle of a request")
+		broken := make(chan error, 1)
+		go func() {
+			_, err := call(ctx, killed.base, key, name, "mock:text=never,delay=20s", false)
+			broken <- err
+		}()
+		Eventually(ctx, func(g Gomega) {
+			d, err := copied(ctx, account())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(d.Reserved).To(BeNumerically(">", 0))
+		}).Should(Succeed())
+		kubectl(ctx, "-n", namespace, "delete", "pod", killed.name, "--force", "--grace-period=0")
+		Eventually(ctx, broken).Should(Receive(HaveOccurred()))
+		kubectl(ctx, "-n", namespace, "wait", "--for=condition=Available", "aigateway/"+gateway.Name, "--timeout=60s")
+		answered := done()
+		Expect(answered).NotTo(BeEmpty())
+
+		By("finding every answer once, the rest at the declared floor, and nothing held")
+		for _, id := range answered {
+			Expect(settled(ctx, id)).To(Equal(usageRow{Account: account(), Model: name, Evidence: "reported", Status: 200, Cost: 450_000, Charged: 450_000}))
+		}
+		Eventually(ctx, func(g Gomega) {
+			count, wrong := orphans(ctx, account())
+			g.Expect(count).To(BeNumerically(">=", 1))
+			g.Expect(wrong).To(BeZero())
+			b := booksOf(ctx, account())
+			g.Expect(b.Balance).To(Equal(b.Granted - b.Charged))
+			g.Expect(b.Unbalanced).To(BeZero())
+			d, err := copied(ctx, account())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(d.Reserved).To(BeZero())
+			g.Expect(d.Spendable).To(Equal(b.Balance))
+		}).Should(Succeed())
+		out, err := command(ctx, "env", "LAYERS_LEDGER_URL="+given.ledgerURL, "go", "run", ".", "ledger", "check")
+		Expect(err).NotTo(HaveOccurred(), out)
+	})
+
 	It("uninstalls, and keeps the objects", func(ctx context.Context) {
 		helm(ctx, "uninstall", release, "--namespace", operatorNamespace, "--wait", "--timeout", "2m")
 		Expect(cluster.Get(ctx, client.ObjectKeyFromObject(model), model)).To(Succeed())
