@@ -24,6 +24,7 @@ var outcomeNames = map[admit.Outcome]string{
 	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.RateLimited: "rate_limited",
 	admit.TooManyConcurrent: "too_many_concurrent", admit.ReloadAccount: "reload_account", admit.ReloadCap: "reload_cap",
 	admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits", admit.LedgerAway: "ledger_away",
+	admit.UnknownHold: "unknown_hold",
 }
 
 // question is one request of a caller to the admission store, for as long as it takes to be decided. It goes on when the

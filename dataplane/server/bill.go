@@ -27,6 +27,9 @@ type tally struct {
 	// sinceReport is the part of outputBytes that came after the last usage report; whole says that the answer came to its end.
 	sinceReport int64
 	whole       bool
+	// most, if it is not 0, is how many tokens of output are charged at most: the answer was ended there, whatever its
+	// provider wrote on.
+	most int64
 }
 
 // bill is what a tally costs.
@@ -58,6 +61,9 @@ func (e *exchange) bill() bill {
 		}
 	case e.tally.content:
 		b.usage, b.evidence = e.estimate(), ledger.EvidenceEstimated
+	}
+	if most := e.tally.most; most > 0 && b.usage.Output > most {
+		b.usage.Output, b.usage.Reasoning, b.evidence = most, min(b.usage.Reasoning, most), ledger.EvidenceEstimated
 	}
 	if e.price != nil {
 		cost, lines, err := pricing.Cost(b.usage, *e.price)
@@ -111,6 +117,9 @@ func (e *exchange) end(status int) {
 		return
 	}
 	e.rec.Usage, e.rec.Evidence, e.rec.Cost, e.rec.Charged = b.usage, string(b.evidence), b.cost, b.charged
+	if e.tally.whole || b.evidence != ledger.EvidenceFree { // answered, or charged
+		e.keep()
+	}
 	wait, err := e.s.o.Settler.Submit(row, e.key.Digest)
 	if err != nil {
 		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/server/observe"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -55,13 +56,16 @@ func (e *exchange) upstreamContext() (ctx context.Context, leave, stop func()) {
 			return
 		}
 		left = true
+		e.disconnect.Store(ledger.DisconnectCancelled)
 		if e.req.Stream && e.stopsBilling.Load() {
 			cancel(errLeft)
 			return
 		}
 		if holds = e.s.drained.TryAcquire(1); !holds {
 			cancel(errTooMany)
+			return
 		}
+		e.disconnect.Store(ledger.DisconnectDrained)
 	}
 	endLeave := context.AfterFunc(e.r.Context(), leave)
 	return ctx, leave, func() {

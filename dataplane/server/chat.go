@@ -45,9 +45,13 @@ type exchange struct {
 
 	tally tally
 	ended bool
+	// claimed is the name that the client gave the request; nil: none.
+	claimed *claim
 	// stopsBilling says that the provider at work bills nothing more of a stream that is cancelled.
 	stopsBilling atomic.Bool
 	reached      bool // an upstream was called
+	// disconnect says what became of the call whose client left: one of ledger.Disconnect*; empty: it did not.
+	disconnect atomic.Value
 }
 
 // infer is every path that asks a model something, in one protocol. The order of refusals is part of the API: 401, 400,
@@ -60,6 +64,10 @@ func (s *Server) infer(protocol chat.Protocol) handler {
 			return err
 		}
 		rec.Stream = e.req.Stream
+		if err := e.claim(); err != nil {
+			return err
+		}
+		defer e.giveUp()
 		if err := e.admit(); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ var refusals = map[string]bool{
 	"unsupported_capability": true, "max_tokens_too_large": true, "rate_limit_exceeded": true, "insufficient_credits": true, "credits_reserved": true,
 	"concurrency_limit_exceeded": true, "spend_cap_reached": true, "key_expired": true, "insufficient_scope": true, "receipt_not_found": true, "headers_too_large": true,
 	"not_found": true, "method_not_allowed": true, "client_gone": true, "not_routable": true,
+	"request_in_progress": true, "already_processed": true, "idempotency_key_reused": true,
 }
 
 // outcomeOf is the bounded word for an error of ours. Codes that others make up, and codes of the request parser, share one.

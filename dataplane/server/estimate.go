@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/admit/forecast"
 	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/inbound/openai"
 	"github.com/layers-dev/layers/dataplane/jsonscan"
@@ -28,9 +29,14 @@ type estimate struct {
 	WorstTokens tokenPair `json:"worst_tokens"`
 	// WorstSearches is how many searches of the web the hold is for; the estimated cost has one of them.
 	WorstSearches int64 `json:"worst_searches,omitempty"`
-	// Cost is of the estimated tokens, Hold what is reserved while the request runs; its charge is of what it really used.
+	// Cost is of the estimated tokens, Hold what is reserved while the request runs, or would have to be where it is refused;
+	// its charge is of what it really used. HoldMode is adaptive (an estimate, extended as the answer gets longer), worst_case,
+	// clamped (the answer is cut to MaxTokens for each choice), or why nothing is held: tied_up, short.
 	Cost      map[string]string `json:"estimated_cost"`
 	Hold      map[string]string `json:"hold"`
+	HoldMode  string            `json:"hold_mode"`
+	MaxTokens int64             `json:"max_tokens,omitempty"`
+	WorstCase map[string]string `json:"worst_case"`
 	Balance   map[string]string `json:"balance,omitempty"`
 	Unmetered bool              `json:"unmetered"`
 	// Admitted says that the request would be admitted now, Refusal is the error that it would get, Status its status.
@@ -125,7 +131,10 @@ func (s *Server) estimate(w *answer, r *http.Request, rec *observe.Record) error
 		return err
 	}
 	q := e.question(s.o.Admitter.Preview)
-	q.heard = e.tell
+	q.heard = func(d admit.Decision) {
+		e.tell(d)
+		q.degraded(w.Header(), d)
+	}
 	d, err := q.decide()
 	w.before = nil
 	if err != nil {
@@ -152,9 +161,11 @@ func (e *exchange) estimateOf(d admit.Decision) estimate {
 	out := estimate{
 		Object: "estimate", Model: e.target.PublicName, Route: stops(e.backends), Unmetered: e.unmetered,
 		Tokens: tokenPair{e.guess.Input, e.guess.Output}, WorstTokens: tokenPair{e.inBound, e.outBound}, WorstSearches: e.searches,
-		Cost: limits.Amount(0, perDollar), Hold: limits.Amount(e.holds(), perDollar),
-		Admitted: true, Status: http.StatusOK, Limits: e.limitsOf(),
+		Cost: limits.Amount(0, perDollar), WorstCase: limits.Amount(e.holds(), perDollar),
+		Admitted: true, Status: http.StatusOK,
 	}
+	e.held(&out, d)
+	out.Limits = e.limitsOf(out.Hold)
 	if e.price == nil {
 		return out
 	}
@@ -166,6 +177,22 @@ func (e *exchange) estimateOf(d admit.Decision) estimate {
 		out.Balance = limits.Amount(d.Spendable, perDollar)
 	}
 	return out
+}
+
+// held tells what would be held, and how that comes about.
+func (e *exchange) held(out *estimate, d admit.Decision) {
+	hold, mode := d.Held, e.modeOf(d)
+	switch {
+	case d.Outcome == admit.InsufficientCredits && d.TiedUp(e.least()):
+		hold, mode = e.least(), forecast.TiedUp
+	case d.Outcome == admit.InsufficientCredits || d.Outcome == admit.CapReached:
+		hold, mode = e.least(), forecast.Short
+	case d.Outcome != admit.Admitted: // it was not asked that far
+		hold, mode = e.holds(), forecast.WorstCase
+	case mode == forecast.Clamped:
+		out.MaxTokens = e.affordable(d.Held)
+	}
+	out.Hold, out.HoldMode = limits.Amount(hold, e.x.CreditsPerDollar), modeNames[mode]
 }
 
 // stops are the backends that take requests, in the order that is likeliest.
@@ -215,8 +242,8 @@ func ifSet(optional *pricing.Nano) string {
 	return pricing.FormatUSD(*optional)
 }
 
-// limitsOf are the rules that e counts against.
-func (e *exchange) limitsOf() []limitOf {
+// limitsOf are the rules that e counts against, and what it takes of each: hold of what is counted in credits.
+func (e *exchange) limitsOf(hold map[string]string) []limitOf {
 	out := []limitOf{}
 	for _, r := range limits.Rates(e.tier, e.guess) {
 		out = append(out, limitOf{Object: "Tier " + e.tierName(), Rule: string(r.Unit), Limit: r.Value, Takes: r.Cost})
@@ -227,7 +254,6 @@ func (e *exchange) limitsOf() []limitOf {
 	if e.unmetered {
 		return out
 	}
-	hold := limits.Amount(e.holds(), e.x.CreditsPerDollar)
 	if e.key.CapAmount > 0 {
 		out = append(out, limitOf{Object: "APIKey " + e.key.Name, Rule: admit.RuleCap, Limit: limits.Amount(e.key.CapAmount, e.x.CreditsPerDollar), Takes: hold})
 	}

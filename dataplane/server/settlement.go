@@ -15,6 +15,7 @@ func (e *exchange) settlement(b bill, status int) ledger.Settlement {
 	row.Provider, row.Backend, row.UpstreamID = e.rec.Provider, e.rec.Backend, storable(e.tally.upstreamID)
 	row.Usage, row.Lines, row.Evidence, row.Status = b.usage, b.lines, b.evidence, status
 	row.Cost, row.Charged, row.ProviderCost, row.Held = b.cost, b.charged, b.provider, e.stake.held
+	row.Disconnect, _ = e.disconnect.Load().(string)
 	if p := e.backendPrice(); p != nil {
 		row.ProviderPrice = p.Version
 	}

@@ -51,10 +51,16 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 	if err != nil {
 		return err
 	}
+	m := e.meter(b)
+	defer m.stop()
 	p := startPump(ctx, up, call)
 	defer p.stop()
 	for {
 		select {
+		case <-m.silence():
+			if m.silent(); !m.pays() {
+				return e.cutShort(ctx, out, p, m)
+			}
 		case <-out.timer.C:
 			out.beat()
 		case st := <-p.steps:
@@ -76,6 +82,10 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 				return nil
 			default:
 				return st.err
+			}
+			if m.sees(st.event); !e.ended && !m.pays() {
+				p.next <- struct{}{}
+				return e.cutShort(ctx, out, p, m)
 			}
 			p.next <- struct{}{}
 		}

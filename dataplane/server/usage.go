@@ -30,7 +30,9 @@ type receipt struct {
 	ProviderRequestID string `json:"provider_request_id,omitempty"`
 	Status            int    `json:"status"`
 	Stream            bool   `json:"stream"`
-	// Evidence is reported, estimated or free.
+	// Disconnect says what became of the call whose client left: cancelled, or drained for its usage.
+	Disconnect string `json:"disconnect,omitempty"`
+	// Evidence is reported, estimated, free or orphan.
 	Evidence   string `json:"evidence"`
 	StartedAt  string `json:"started_at"`
 	FinishedAt string `json:"finished_at"`
@@ -113,7 +115,7 @@ func receiptOf(row ledger.Receipt, perDollar int64) receipt {
 	return receipt{
 		ID: row.RequestID, Object: "usage.receipt", Account: row.Account, APIKey: row.KeyID,
 		Model: row.Model, Provider: row.Provider, Backend: row.Backend, ProviderRequestID: row.UpstreamID,
-		Status: row.Status, Stream: row.Stream, Evidence: string(row.Evidence), StartedAt: at(row.StartedAt), FinishedAt: at(row.FinishedAt),
+		Status: row.Status, Stream: row.Stream, Disconnect: row.Disconnect, Evidence: string(row.Evidence), StartedAt: at(row.StartedAt), FinishedAt: at(row.FinishedAt),
 		Tokens:   tokens{Input: u.Input, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, CacheWrite1h: u.CacheWrite1h, Output: u.Output, Reasoning: u.Reasoning},
 		Searches: u.Searches,
 		Lines:    linesOf(row.Lines, perDollar), Prices: row.PriceVersion,

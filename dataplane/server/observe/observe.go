@@ -62,6 +62,8 @@ type Metrics struct {
 	admission *prometheus.CounterVec
 	fallbacks *prometheus.CounterVec
 	shadowed  *prometheus.CounterVec
+	extended  *prometheus.CounterVec
+	stopped   *prometheus.CounterVec
 	panics    prometheus.Counter
 }
 
@@ -87,10 +89,12 @@ func New(reg prometheus.Registerer, log *slog.Logger, now func() time.Time) (*Me
 		cost:      counter("layers_charged_nanodollars_total", "Money charged, in nano-USD.", "model"),
 		admission: counter("layers_admission_decisions_total", "Decisions of the admission script, retries included.", "outcome"),
 		shadowed:  counter("layers_shadow_refusals_total", "Requests that would have been refused, were limits and credits enforced, by the rule.", "rule"),
+		extended:  counter("layers_hold_extensions_total", "Holds of running streams that were to be extended.", "outcome"),
+		stopped:   counter("layers_streams_cut_short_total", "Streams that ended because their hold could not be extended.", "model"),
 		fallbacks: counter("layers_upstream_failures_total", "Attempts at a backend that failed.", "model", "backend"),
 		panics:    prometheus.NewCounter(prometheus.CounterOpts{Name: "layers_panics_total", Help: "Handlers that panicked."}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.searches, m.cost, m.admission, m.shadowed, m.fallbacks, m.panics} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.ttft, m.inFlight, m.tokens, m.searches, m.cost, m.admission, m.shadowed, m.extended, m.stopped, m.fallbacks, m.panics} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -106,6 +110,15 @@ func (m *Metrics) Decision(outcome string) { m.admission.WithLabelValues(outcome
 
 // Shadowed counts a request that the rule would have refused.
 func (m *Metrics) Shadowed(rule string) { m.shadowed.WithLabelValues(rule).Inc() }
+
+// Extended counts an attempt to make the hold of a running stream larger.
+func (m *Metrics) Extended(outcome string) { m.extended.WithLabelValues(outcome).Inc() }
+
+// Stopped counts and logs a stream that its hold did not pay for any longer.
+func (m *Metrics) Stopped(r *Record) {
+	m.stopped.WithLabelValues(r.Model).Inc()
+	m.log.Info("Stream is cut short, the credits are used up", "requestID", r.ID, "account", r.Account, "model", r.Model)
+}
 
 // AttemptFailed counts and logs an attempt at a backend that failed.
 func (m *Metrics) AttemptFailed(r *Record, err error) {

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/ledger"
+	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/dataplane/snapshot"
+)
+
+// long lets the models write 20,000 tokens, for 40 dollars.
+func long(_ *Options, s *snapshot.Snapshot) {
+	for i := range s.Models {
+		s.Models[i].Limits = snapshot.Limits{ContextTokens: 100_000, MaxOutputTokens: 20_000}
+	}
+}
+
+const (
+	perIn, perOut = pricing.Nano(1_000_000), pricing.Nano(2_000_000) // of the tests' models, a token
+	open          = `{"model":"good","messages":[{"role":"user","content":"hi"}]}`
+	openStream    = `{"model":"good","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}`
+)
+
+// estimatedHold is what is held by an estimate of so many tokens of output.
+func estimatedHold(body string, out int64) pricing.Nano {
+	return (16+(int64(len(body))+3)/4)*perIn + out*perOut
+}
+
+// How much is held, of how much, and what becomes of the answer's limit.
+func TestHolds(t *testing.T) {
+	worst := func(body string, out int64) pricing.Nano { return int64(len(body))*perIn + out*perOut }
+	affords := func(body string, have pricing.Nano) int64 { return (have - int64(len(body))*perIn) / perOut }
+	thinking := func(s *snapshot.Snapshot) { s.Models[0].Capabilities = append(s.Models[0].Capabilities, "Thinking") }
+	none := func(*snapshot.Snapshot) {}
+	two := strings.Replace(open, `{`, `{"n":2,`, 1)
+	for name, c := range map[string]struct {
+		balance pricing.Nano
+		body    string
+		strict  string
+		change  func(*snapshot.Snapshot)
+		status  int
+		held    pricing.Nano
+		most    int64 // for each choice, as the provider is told; 0: not cut
+	}{
+		"healthy: an estimate":                {200 * usd, openStream, "", none, 200, estimatedHold(openStream, 1024), 0},
+		"healthy, but it comes as a whole":    {200 * usd, open, "", none, 200, worst(open, 20_000), 0},
+		"healthy, of a model that thinks":     {200 * usd, openStream, "", thinking, 200, estimatedHold(openStream, 8192), 0},
+		"healthy, as the policy says":         {200 * usd, openStream, "", func(s *snapshot.Snapshot) { s.Policies[0].DefaultOutputTokens = 300 }, 200, estimatedHold(openStream, 300), 0},
+		"not four times the worst case":       {100 * usd, openStream, "", none, 200, worst(openStream, 20_000), 0},
+		"something useful fits":               {30 * usd, openStream, "", none, 200, 30 * usd, affords(openStream, 30*usd)},
+		"unary, something useful fits":        {30 * usd, open, "", none, 200, 30 * usd, affords(open, 30*usd)},
+		"two choices share":                   {30 * usd, two, "", none, 200, 30 * usd, affords(two, 30*usd) / 2},
+		"the least":                           {worst(open, 256), open, "", none, 200, worst(open, 256), 256},
+		"less than the least":                 {worst(open, 256) - 1, open, "", none, 402, 0, 0},
+		"the least of one that thinks":        {worst(open, 4096), open, "", thinking, 200, worst(open, 4096), 4096},
+		"less than that":                      {worst(open, 4096) - 1, open, "", thinking, 402, 0, 0},
+		"the least as the policy says":        {worst(open, 20), open, "", func(s *snapshot.Snapshot) { s.Policies[0].MinOutputTokens = 20 }, 200, worst(open, 20), 20},
+		"never less than every provider does": {worst(open, 15), open, "", func(s *snapshot.Snapshot) { s.Policies[0].MinOutputTokens = 1 }, 402, 0, 0},
+		"strict":                              {30 * usd, open, "true", none, 402, 0, 0},
+		"strict, and it fits":                 {60 * usd, open, "true", none, 200, worst(open, 20_000), 0},
+		"not strict":                          {30 * usd, open, "false", none, 200, 30 * usd, affords(open, 30*usd)},
+		"strict or not":                       {30 * usd, open, "yes", none, 400, 0, 0},
+		"an overdraft of the policy's":        {30 * usd, open, "", func(s *snapshot.Snapshot) { s.Policies[0].Overdraft = 20 * usd }, 200, worst(open, 20_000), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, long, func(_ *Options, s *snapshot.Snapshot) { c.change(s) })
+			w.key(goodKey, c.balance)
+			var told int64
+			w.serve(func(ctx context.Context, call chat.Call) (*chat.Response, error) {
+				if told = call.Request.MaxOutputTokens; w.reserved() != c.held {
+					t.Errorf("%d are held, want %d", w.reserved(), c.held)
+				}
+				if call.Request.Stream {
+					return streams(content("a"), used(20, 10), done())(ctx, call)
+				}
+				return answers(20, 10)(ctx, call)
+			})
+			var headers []string
+			if c.strict != "" {
+				headers = []string{headerStrict, c.strict}
+			}
+			got := w.do(http.MethodPost, "/v1/chat/completions", goodKey, c.body, headers...)
+			if got.status != c.status || told != c.most {
+				t.Fatalf("%d %s; the provider may write %d, want %d", got.status, got.body, told, c.most)
+			}
+			if h := got.header.Get(headerMaxTokens); (h != "") != (c.most > 0) || h != "" && h != decimal(c.most) {
+				t.Errorf("%s: %q, want %d", headerMaxTokens, h, c.most)
+			}
+			if c.status == 200 {
+				if r := w.receipt(got); r.Held != c.held || r.Evidence != ledger.EvidenceReported {
+					t.Errorf("the receipt says %d %s, want %d", r.Held, r.Evidence, c.held)
+				}
+			}
+			if c.status != 400 { // then nobody has asked the store
+				w.sound()
+			}
+		})
+	}
+}
+
+// A 402 says what would have helped.
+func TestRefusalSaysWhatIsAffordable(t *testing.T) {
+	w := newWorld(t, long)
+	w.key(goodKey, int64(len(open))*perIn+100*perOut)
+	got := w.chat(open)
+	e := got.failure(t)
+	if got.status != 402 || e["code"] != "insufficient_credits" || e["affordable_max_tokens"] != 100.0 || e["worst_case"].(map[string]any)["usd"] != pricing.FormatUSD(int64(len(open))*perIn+20_000*perOut) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	w.serve(answers(20, 10))
+	if got := w.chat(strings.Replace(open, "{", `{"max_tokens":100,`, 1)); got.status != 402 { // the body is longer by its limit
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.chat(strings.Replace(open, "{", `{"max_tokens":90,`, 1)); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// What an answer took is remembered for the next one's hold, by key and model; what was cut is not.
+func TestEstimatesAreLearned(t *testing.T) {
+	w := newWorld(t, long)
+	w.key(goodKey, 2000*usd)
+	w.serve(streams(content("a"), used(20, 50), done()))
+	for range 20 {
+		if got := w.chat(openStream); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if got, want := w.receipt(w.chat(openStream)).Held, int64(len(openStream))*perIn+256*perOut; got != want { // nothing below what is of use
+		t.Errorf("held %d, want %d", got, want)
+	}
+}
