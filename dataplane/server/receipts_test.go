@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
+	"github.com/layers-dev/layers/dataplane/chat"
 	"github.com/layers-dev/layers/dataplane/keys"
 	"github.com/layers-dev/layers/dataplane/ledger"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -38,5 +40,13 @@ func (w *world) provider(change func(*snapshot.Provider)) {
 	}
 	if err := w.memory.Publish(&x); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// sees answers, and shows the body that it got.
+func sees(look func(body []byte)) upstream {
+	return func(ctx context.Context, c chat.Call) (*chat.Response, error) {
+		look(c.Request.Body)
+		return answers(1, 1)(ctx, c)
 	}
 }
