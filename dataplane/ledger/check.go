@@ -42,6 +42,10 @@ var checks = []check{
 		"WHERE a.balance <> COALESCE(b.balance, 0) AND {touched} ORDER BY a.id"},
 	{"account %s: its entries sum to %d, but it has %d rows", "SELECT e.account, CAST(SUM(e.amount) AS BIGINT), 0 FROM ledger_tx t JOIN ledger_entries e ON e.tx = t.idem_key " +
 		"LEFT JOIN accounts a ON a.id = e.account WHERE {posted} AND a.id IS NULL AND e.account NOT LIKE 'system/%' GROUP BY e.account ORDER BY e.account"},
+	{"transaction %s: it has an entry of %d, but %d rows", "SELECT e.tx, e.amount, 0 FROM ledger_entries e LEFT JOIN ledger_tx t ON t.idem_key = e.tx " +
+		"WHERE {from} = 0 AND {to} > 0 AND t.idem_key IS NULL ORDER BY e.tx"},
+	{"grant %s: a draw of %d by nothing or of a grant that has %d rows", "SELECT d.grant_key, d.amount, 0 FROM grant_draws d LEFT JOIN ledger_tx t ON t.idem_key = d.tx " +
+		"LEFT JOIN credit_grants g ON g.idem_key = d.grant_key WHERE {from} = 0 AND {to} > 0 AND (t.idem_key IS NULL OR g.idem_key IS NULL) ORDER BY d.grant_key"},
 	// P2: draws and what remains are the amount, and what remains is the balance.
 	{"grant %s: amount %d, but its entry says %d", "SELECT g.idem_key, g.amount, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) FROM ledger_tx t JOIN credit_grants g ON g.idem_key = t.idem_key " +
 		"LEFT JOIN ledger_entries e ON e.tx IN (g.idem_key, 'effect:' || g.idem_key) AND e.account = g.account WHERE {posted} AND NOT g.pending " +
