@@ -23,8 +23,9 @@ type postgres struct {
 }
 
 // openPostgres makes a pool. Unless the URL chooses otherwise (default_query_exec_mode), statements go as unnamed ones in
-// the extended protocol (mode "exec"): one round trip, nothing prepared that a later statement needs, so that it works through
-// a transaction pooler (PgBouncer, Supabase), where two transactions may run on two server connections.
+// the extended protocol (mode "cache_describe"): nothing is prepared that a later statement needs, so that it works through
+// a transaction pooler (PgBouncer, Supabase), where two transactions may run on two server connections. What types a
+// statement has is asked once and remembered here, so that arrays go in the binary format, which is read in a third less time.
 func openPostgres(ctx context.Context, rawURL string) (DB, error) {
 	cfg, err := pgxpool.ParseConfig(rawURL)
 	if err != nil {
@@ -32,7 +33,7 @@ func openPostgres(ctx context.Context, rawURL string) (DB, error) {
 	}
 	// pgx's own default; written in a URL it would mean the same as leaving it out.
 	if cfg.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -94,7 +95,7 @@ type pgTx struct {
 
 // Exec runs a statement; without args in the simple protocol, which takes several.
 func (t pgTx) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
-	tag, err := t.tx.Exec(ctx, sql, described(t.tx.Conn(), args)...)
+	tag, err := t.tx.Exec(ctx, sql, args...)
 	return tag.RowsAffected(), pgError(err)
 }
 
@@ -103,41 +104,54 @@ func (t pgTx) Each(ctx context.Context, sql string, args []any, row func(func(..
 	return pgEach(ctx, t.tx, sql, args, row)
 }
 
+// Run sends all statements before it reads the first answer.
+func (t pgTx) Run(ctx context.Context, statements ...Statement) (err error) {
+	var b pgx.Batch
+	for _, s := range statements {
+		b.Queue(s.SQL, s.Args...)
+	}
+	answers := t.tx.SendBatch(ctx, &b)
+	defer func() {
+		if closing := answers.Close(); err == nil {
+			err = pgError(closing)
+		}
+	}()
+	for _, s := range statements {
+		rows, err := answers.Query()
+		if err == nil {
+			err = pgRows(rows, s.Row)
+		}
+		if err != nil {
+			return pgError(err)
+		}
+	}
+	return nil
+}
+
 // pgQuerier is a pool or a transaction.
 type pgQuerier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 func pgEach(ctx context.Context, q pgQuerier, sql string, args []any, row func(func(...any) error) error) error {
-	if tx, ok := q.(pgx.Tx); ok {
-		args = described(tx.Conn(), args)
-	}
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return pgError(err)
 	}
+	return pgRows(rows, row)
+}
+
+func pgRows(rows pgx.Rows, row func(func(...any) error) error) error {
 	defer rows.Close()
 	for rows.Next() {
+		if row == nil {
+			continue
+		}
 		if err := row(rows.Scan); err != nil {
 			return err
 		}
 	}
 	return pgError(rows.Err())
-}
-
-// described has a statement with arrays described before it first runs on a connection, so that they can go in the binary
-// format, which is read in a third less time. The statement is unnamed all the same.
-func described(conn *pgx.Conn, args []any) []any {
-	if conn.Config().DefaultQueryExecMode != pgx.QueryExecModeExec {
-		return args
-	}
-	for _, a := range args {
-		switch a.(type) {
-		case []string, []*string, []int64, []bool:
-			return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
-		}
-	}
-	return args
 }
 
 // again runs fn until it succeeds or fails for a reason that trying again does not cure.
