@@ -135,6 +135,10 @@ func TestDeclaredClasses(t *testing.T) {
 			w.killed(at(20), true).DataLosses, w.Outages = []time.Time{at(21)}, []Span{{at(11), at(30)}}
 			w.Served[0].End, w.Calls[0].Whole = at(12), true
 		}, nil, Counts{LostSettlements: 1}},
+		"finished, the ledger back for long": {func(w *World) {
+			w.killed(at(20), true).DataLosses, w.Outages = []time.Time{at(21)}, []Span{{at(11), at(16)}}
+			w.Served[0].End, w.Calls[0].Whole = at(12), true
+		}, []string{"P3"}, Counts{}},
 		"finished, its log kept": {func(w *World) {
 			w.killed(at(20), false).DataLosses, w.Outages = []time.Time{at(21)}, []Span{{at(11), at(30)}}
 			w.Served[0].End, w.Calls[0].Whole = at(12), true

@@ -15,9 +15,12 @@ const (
 	// lostHold: nobody finished it, its gateway was killed, and the admission store lost its hold before somebody reaped it.
 	lostHold
 	// lostSettlement: it had ended; its gateway was killed with its log, and the admission store lost its data, before the ledger
-	// had it: the ledger was down then, or there was not a moment between.
+	// had it: the ledger was down until just before, or there was not a moment between.
 	lostSettlement
 )
+
+// drained is how long after the ledger is back the settlements that waited are in it: the longest pause between two tries, and room.
+const drained = 3 * time.Second
 
 // lost says in which declared class a request may be that a provider served and that is not in the ledger.
 func (x *index) lost(s provider.Served) loss {
@@ -34,7 +37,7 @@ func (x *index) lost(s provider.Served) loss {
 	}
 	down := l.To.Sub(s.End) < moment
 	for _, o := range x.Outages {
-		down = down || o.overlaps(s.End.Add(-moment), l.To)
+		down = down || o.overlaps(l.To.Add(-drained), l.To) && !o.To.Before(s.End)
 	}
 	if l.LogLost && down {
 		return lostSettlement

@@ -90,11 +90,11 @@ func (x *index) evidence(s provider.Served, r Row) string {
 			return "estimated output is not between what the client saw and what was sent"
 		case r.Usage.Input <= 0 || r.Usage.Input > s.Input*provider.TokenBytes+headRoom:
 			return "estimated input is not what was sent"
-		case c.Leaves && s.Whole && s.Reported:
+		case c.Leaves && s.Whole && s.Reported && !s.Stops: // it may have ended as its client left
 			return "an estimate, though the stream was drained to its usage"
 		}
 	case ledger.EvidenceFree:
-		if s.Whole || c.Seen > 0 {
+		if s.Whole && !(s.Stops && c.Leaves) || c.Seen > 0 {
 			return "free, though it was answered"
 		}
 	case ledger.EvidenceOrphan:

@@ -51,7 +51,8 @@ type Served struct {
 	ID, RequestID string
 	Nonce         int
 	Provider      string
-	Stream        bool
+	// Stops says that the provider bills nothing more of a stream that is cut.
+	Stops, Stream bool
 	At, End       time.Time
 	// Billed says that it costs something: Input and Output tokens. Sent is how many tokens of output left.
 	Billed              bool
@@ -115,7 +116,7 @@ func (l *Log) Handler(name string, stops bool) http.Handler {
 			return
 		}
 		c := &call{w: w, r: r, q: q, ask: ask, log: l, stops: stops, record: &Served{
-			RequestID: r.Header.Get("X-Client-Request-Id"), Nonce: ask.Nonce, Provider: name, Stream: q.Stream, At: time.Now(),
+			RequestID: r.Header.Get("X-Client-Request-Id"), Nonce: ask.Nonce, Provider: name, Stops: stops, Stream: q.Stream, At: time.Now(),
 		}}
 		fails := l.begin(c.record, ask.Fails)
 		defer l.change(func() { c.record.End = time.Now() })

@@ -54,7 +54,7 @@ func one(t *testing.T, l *Log) Served {
 	}
 }
 
-var times = cmpopts.IgnoreFields(Served{}, "At", "End", "ID", "Nonce", "Provider", "RequestID")
+var times = cmpopts.IgnoreFields(Served{}, "At", "End", "ID", "Nonce", "Provider", "RequestID", "Stops")
 
 func TestPromptIsAsLongAsItSays(t *testing.T) {
 	if got := len(Prompt(Ask{Nonce: 1, Input: 50, Output: 3})); got != 200 {
