@@ -1,11 +1,11 @@
 package admit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -14,20 +14,22 @@ import (
 // served is one request that was admitted, as the world knows it.
 type served struct {
 	Request
-	held, cost int64
-	finished   bool
-	told       bool // its end reached the store
-	died       bool // its process did not live to settle it
-	exposed    bool // the store has lost data since it was admitted
+	held, cost, input int64
+	finished          bool
+	told              bool // its end reached a store
+	died              bool // its process did not live to settle it
+	exposed           bool // the store has lost data since it was admitted
+	adopted           bool // the fallback admitted it
 }
 
 // pod is a replica: what it runs, and the log of what it has to settle.
 type pod struct {
 	*store
 	running, log []*served
+	dead         bool
 }
 
-// protocol is a world of replicas, a store that fails, and a ledger.
+// protocol is a world of replicas, a store that fails, and a ledger that does.
 type protocol struct {
 	tb     tester
 	draw   func(n int) int
@@ -39,21 +41,27 @@ type protocol struct {
 	serial int
 	all    []*served
 	unsent []Confirmation
+	hooks  []*given // grants that somebody will tell the ledger of, some twice
 	older  photo
-	bound  int64 // of overspend: what was held when data were lost
+	bound  int64 // of overspend: what was held when data were lost, or out of sight
 	client *Redis
+	newest int64 // version of the account that the store has been told of
+
+	storeAway, ledgerAway bool
+	gaveUp                map[string]int64 // admissions that nobody heard of, and what their input costs
+	policy                int              // of orphans: None, Input, Hold
+	faulty                bool             // data may be lost
 }
 
 func newProtocol(tb tester, out without, draw func(int) int) *protocol {
-	w := &protocol{tb: tb, draw: draw, out: out, mini: miniredis.NewMiniRedis(), now: time.UnixMicro(1_800_000_000_000_000).UTC()}
+	w := &protocol{tb: tb, draw: draw, out: out, mini: miniredis.NewMiniRedis(), now: time.UnixMicro(1_800_000_000_000_000).UTC(), gaveUp: map[string]int64{}}
 	must(tb, w.mini.Start())
 	tb.Cleanup(w.mini.Close)
 	w.mini.SetTime(w.now)
-	w.books = &books{
-		balance: 1000, version: 1, settled: map[string]int64{}, adjust: map[string]int64{}, orphan: map[string]bool{}, posts: map[string]int{}, out: out,
-	}
+	w.books = newBooks(out, int64(200+draw(800)), func() time.Time { return w.now })
 	w.client = open(tb, "redis://"+w.mini.Addr())
 	w.client.driver.ForceSingleClient = true
+	w.policy, w.faulty = draw(3), draw(2) == 0
 	for range 3 {
 		w.pods = append(w.pods, w.newPod())
 	}
@@ -89,40 +97,145 @@ func (w *protocol) fenced(version int64) int64 {
 
 func (w *protocol) pod() *pod { return w.pods[w.draw(len(w.pods))] }
 
+// well says that a call worked; while the store is away none does.
+func (w *protocol) well(err error) bool {
+	if !w.storeAway {
+		must(w.tb, err)
+	} else if err == nil {
+		w.tb.Fatal("a store that is away answers")
+	}
+	return err == nil
+}
+
+// outstanding is what is held of requests that are not settled.
+func (w *protocol) outstanding(which func(*served) bool) (sum int64) {
+	for _, s := range w.all {
+		if _, done := w.books.settled[s.ID]; !done && (which == nil || which(s)) {
+			sum += s.held
+		}
+	}
+	return sum
+}
+
+// due posts what has expired. Requests that run may have been let in on it; so may any where admission has not heard of it.
+func (w *protocol) due() {
+	for _, g := range w.books.grants {
+		if !g.done && !g.told && !g.expires.IsZero() && !w.now.Before(g.expires) {
+			w.bound += g.remaining
+		}
+	}
+	held := w.outstanding(nil)
+	w.bound += min(held, w.books.due())
+}
+
+// load does what ReloadAccount asks for.
+func (w *protocol) load(p *pod) {
+	w.due()
+	c := Copy{Account: "ns/acme", Spendable: w.books.balance, Version: w.fenced(w.books.version), Next: w.books.next()}
+	if w.out.next {
+		c.Next = 0
+	}
+	version := w.books.version
+	if w.well(p.LoadAccount(context.Background(), c)) {
+		w.copied(version)
+		for _, g := range w.books.grants {
+			g.told = true
+		}
+	}
+}
+
+// copied looks at the copy after the store has been told of a version: it is the newest that it has been told of (the half of P5
+// that holds at any time).
+func (w *protocol) copied(version int64) {
+	if w.newest = max(w.newest, version); w.newest == 0 {
+		return
+	}
+	if want, known := w.books.at(w.newest); known {
+		same(w.tb, "P5: the copy", w.mini.HGet(accountKey("ns/acme"), "b"), decimal(want))
+	}
+}
+
+// expired looks at an admission (P4): nothing that has gone by the clock lets anybody in, once admission has heard of it.
+func (w *protocol) expired() {
+	for _, g := range w.books.grants {
+		if v := w.newest; g.told && g.expired > 0 && g.version <= v && v < g.doneAt {
+			w.tb.Fatalf("P4: somebody is let in on %d, which have expired", g.expired)
+		}
+	}
+}
+
+// request draws one, with what is to be posted if nobody ends it.
+func (w *protocol) request() (Request, int64) {
+	input := int64(w.draw(50))
+	return request(int64(50+w.draw(300)), func(q *Request) {
+		q.Record = fmt.Appendf(nil, "orphan %d", input)
+		if w.draw(4) == 0 {
+			q.Floor = 50
+		}
+	}), input
+}
+
 // admit asks as a server does, and reads again what it is told to. A call in ten is given up and runs all the same.
 func (w *protocol) admit() {
 	p := w.pod()
-	q := request(int64(50 + w.draw(300)))
+	q, input := w.request()
+	if w.storeAway {
+		w.fallback(p, q, input)
+		return
+	}
+	q.LedgerAway = w.ledgerAway
 	lost := w.draw(10) == 0
 	for range 5 {
-		before := w.mini.Dump
-		var was string
-		check := w.draw(8) == 0
-		if check {
-			must(w.tb, w.refresh(p))
-			was = before()
-		}
-		d, err := w.ask(p, q, lost)
+		d, err := w.checked(p, q, lost)
 		if err != nil {
+			w.gaveUp[q.ID] = input
+			if w.faulty && w.draw(2) == 0 {
+				w.bound += w.outstanding(nil) // the ledger does not see what the store holds
+				w.fallback(p, q, input)
+			}
 			return
 		}
-		if check && d.Outcome != Admitted && before() != was {
-			w.tb.Fatalf("P9: refusal %d changed the store", d.Outcome)
-		}
-		switch d.Outcome {
-		case Admitted:
-			s := &served{Request: q, held: d.Held}
-			p.running, w.all = append(p.running, s), append(w.all, s)
+		switch {
+		case d.Outcome == Admitted:
+			w.expired()
+			if w.ledgerAway && d.Reserved+d.Held > d.Spendable/2 {
+				w.tb.Fatalf("P4: %d are held of %d while the ledger is away", d.Reserved+d.Held, d.Spendable)
+			}
+			w.serve(p, &served{Request: q, held: d.Held, input: input})
 			return
-		case ReloadKey:
+		case d.Outcome == ReloadKey && !w.ledgerAway:
 			must(w.tb, p.LoadKey(context.Background(), q.Account, q.KeyDigest, KeyActive, 1))
-		case ReloadAccount:
-			must(w.tb, p.LoadAccount(context.Background(), Copy{Account: q.Account, Spendable: w.books.balance, Version: w.fenced(w.books.version)}))
+		case d.Outcome == ReloadAccount && !w.ledgerAway:
+			w.load(p)
 		default:
 			return
 		}
 	}
 	w.tb.Fatal("no decision")
+}
+
+func (w *protocol) serve(p *pod, s *served) {
+	p.running, w.all = append(p.running, s), append(w.all, s)
+}
+
+// checked looks, one time in eight, at P9 and P10.
+func (w *protocol) checked(p *pod, q Request, lost bool) (Decision, error) {
+	if w.draw(8) > 0 {
+		return w.ask(p, q, lost)
+	}
+	must(w.tb, w.refresh(p))
+	was, rich := w.mini.Dump(), q
+	rich.Overdraft = int64(w.draw(100))
+	more, err := p.Preview(context.Background(), rich)
+	must(w.tb, err)
+	d, err := w.ask(p, q, lost)
+	if err == nil && d.Outcome != Admitted && w.mini.Dump() != was {
+		w.tb.Fatalf("P9: refusal %d changed the store", d.Outcome)
+	}
+	if d.Outcome == Admitted && err == nil && more.Outcome != Admitted {
+		w.tb.Fatalf("P10: with more to spend %+v is refused: %+v", q, more)
+	}
+	return d, err
 }
 
 // refresh does what is no part of a decision: the beat, the lease, what the store has lost.
@@ -156,6 +269,26 @@ func (w *protocol) ask(p *pod, q Request, lost bool) (Decision, error) {
 	return d, err
 }
 
+// fallback admits by the ledger alone.
+func (w *protocol) fallback(p *pod, q Request, input int64) {
+	if w.ledgerAway {
+		return // 503
+	}
+	w.due()
+	if !w.books.reserve(q.ID, &reservation{pod: p, amount: q.Hold, record: q.Record}) {
+		return
+	}
+	s := &served{Request: q, held: q.Hold, input: input, adopted: true}
+	w.adopt(p, s)
+	w.serve(p, s)
+}
+
+func (w *protocol) adopt(p *pod, s *served) {
+	p.Adopt(Adopted{
+		RequestID: s.ID, Account: s.Account, KeyDigest: s.KeyDigest, Amount: s.held, At: w.now, Until: w.now.Add(time.Minute), Record: s.Record,
+	})
+}
+
 // finish ends a request; one call in six does not reach the store.
 func (w *protocol) finish() {
 	p := w.pod()
@@ -165,12 +298,19 @@ func (w *protocol) finish() {
 	i := w.draw(len(p.running))
 	s := p.running[i]
 	p.running = slices.Delete(p.running, i, i+1)
-	s.cost, s.finished = int64(w.draw(int(s.held)+1)), true
+	w.end(p, s, int64(w.draw(int(s.held)+1)), w.draw(6) > 0)
+}
+
+func (w *protocol) end(p *pod, s *served, cost int64, told bool) {
+	s.cost, s.finished = cost, true
 	f := Finish{RequestID: s.ID, Account: s.Account, KeyDigest: s.KeyDigest, Actual: s.cost, Record: []byte(decimal(s.cost))}
-	if s.told = w.draw(6) > 0; s.told {
-		must(w.tb, p.Finish(context.Background(), f))
+	if told {
+		s.told = w.well(p.Finish(context.Background(), f))
 	} else if p.owner != nil {
 		p.owner.finished(f)
+	}
+	if r := w.books.reserved[s.ID]; r != nil && told && !w.ledgerAway {
+		r.amount, r.finished, r.record, s.told = s.cost, true, f.Record, true
 	}
 	p.log = append(p.log, s)
 }
@@ -181,150 +321,29 @@ func (w *protocol) extend() {
 		return
 	}
 	s := p.running[w.draw(len(p.running))]
-	d := p.extend(s.Request, s.held+int64(w.draw(100)))
-	if d.Outcome == Admitted {
-		s.held = d.Held
-	}
-}
-
-// settle writes some of a log to the ledger; one time in four the log is replayed later.
-func (w *protocol) settle() {
-	p := w.pod()
-	if len(p.log) == 0 {
-		return
-	}
-	n := 1 + w.draw(len(p.log))
-	for _, s := range p.log[:n] {
-		w.unsent = append(w.unsent, w.post(s.ID, s.cost, false))
-	}
-	if w.draw(4) > 0 {
-		p.log = p.log[n:]
-	}
-}
-
-func (w *protocol) post(id string, cost int64, orphan bool) Confirmation {
-	c := w.books.post(id, cost, orphan)
-	if w.books.balance < -w.bound {
-		w.tb.Fatalf("P4: balance %d, bound %d", w.books.balance, w.bound)
-	}
-	return c
-}
-
-func (w *protocol) tell(p *pod, cs ...Confirmation) {
-	for i := range cs {
-		cs[i].Version = w.fenced(cs[i].Version)
-	}
-	must(w.tb, p.Confirm(context.Background(), cs))
-}
-
-// confirm tells the store of one settlement, in any order, sometimes twice; the log's own replica does.
-func (w *protocol) confirm() {
-	if len(w.unsent) == 0 {
-		return
-	}
-	i := w.draw(len(w.unsent))
-	c := w.unsent[i]
-	if w.draw(4) > 0 {
-		w.unsent = slices.Delete(w.unsent, i, i+1)
-	}
-	for _, p := range w.pods { // each forgets what it held
-		w.tell(p, c)
-	}
-}
-
-func (w *protocol) grant() {
-	w.books.write("", int64(w.draw(300)))
-}
-
-// late tells of a row that was committed some time ago.
-func (w *protocol) late() {
-	if len(w.books.rows) == 0 {
-		return
-	}
-	row := w.books.rows[w.draw(len(w.books.rows))]
-	must(w.tb, w.pod().LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: row.Balance, Version: w.fenced(row.Version)}))
-}
-
-// crash ends a replica: its container, whose log the next one replays, or its pod, whose log is gone.
-func (w *protocol) crash() {
-	i := w.draw(len(w.pods))
-	old, next := w.pods[i], w.newPod()
-	if w.draw(2) == 0 {
-		next.log = old.log
-	} else {
-		for _, s := range old.log {
-			s.died = true
-		}
-	}
-	for _, s := range old.running {
-		s.died = true
-	}
-	w.pods[i] = next
-}
-
-// asleep lets a replica's lease end while it lives.
-func (w *protocol) asleep() {
-	if p := w.pod(); p.owner != nil {
-		_ = p.raw("ZADD", leasesKey, "XX", "1", p.owner.name).Error() // it may have none
-		p.owner.until = time.Time{}
-	}
-}
-
-func (w *protocol) lose(how func()) {
-	for _, s := range w.all {
-		s.exposed = true
-		if _, done := w.books.settled[s.ID]; !done {
-			w.bound += s.held
-		}
-	}
-	how()
-	for _, p := range w.pods {
-		p.due()
-	}
-}
-
-func (w *protocol) pass() { w.advance(1 + w.draw(3)) }
-
-// advance lets half minutes pass; leases are of one minute.
-func (w *protocol) advance(steps int) {
-	for range steps {
-		w.now = w.now.Add(30 * time.Second)
-		w.mini.SetTime(w.now)
-		w.mini.FastForward(30 * time.Second)
-		for _, p := range w.pods {
-			if p.owner != nil {
-				must(w.tb, p.Renew(context.Background()))
-			}
-		}
-	}
-	w.sync()
-}
-
-func (w *protocol) sync() {
-	for _, p := range w.pods {
-		if p.owner == nil || w.out.sync {
-			continue
-		}
-		_, err := p.look(context.Background())
+	to := s.held + int64(w.draw(100))
+	if !w.storeAway {
+		d, err := p.Extend(context.Background(), Extension{
+			RequestID: s.ID, Account: s.Account, KeyDigest: s.KeyDigest, To: to, LedgerAway: w.ledgerAway,
+		})
 		must(w.tb, err)
-		must(w.tb, p.Sync(context.Background()))
+		if d.Outcome == Admitted {
+			s.held = d.Held
+		}
+		return
+	}
+	if r := w.books.reserved[s.ID]; r != nil && !w.ledgerAway && w.books.reserve(s.ID, &reservation{pod: p, amount: to, record: r.record}) {
+		s.held = to
+		w.adopt(p, s)
 	}
 }
 
-// reap settles orphans, by their record or for what they held.
-func (w *protocol) reap() {
-	p := w.pod()
-	if p.owner == nil {
-		return
+// floor is what an orphan is charged.
+func (w *protocol) floor(held int64, record []byte) int64 {
+	text, ok := bytes.CutPrefix(record, []byte("orphan "))
+	var input int64
+	if _, err := fmt.Sscan(string(text), &input); !ok || err != nil {
+		w.tb.Fatalf("P3: an orphan has the record %q", record)
 	}
-	found, err := p.Orphans(context.Background(), 100)
-	must(w.tb, err)
-	for _, o := range found {
-		cost := o.Amount
-		if o.Finished {
-			cost, err = strconv.ParseInt(string(o.Record), 10, 64)
-			must(w.tb, err)
-		}
-		w.tell(p, w.post(o.RequestID, cost, !o.Finished))
-	}
+	return []int64{0, min(input, held), held}[w.policy]
 }
