@@ -1,11 +1,14 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -105,6 +108,7 @@ func (p *faulty) Sync(ctx context.Context) error {
 
 // replica is a Failover and what its settler has yet to tell.
 type replica struct {
+	name string
 	*Failover
 	redis   *faulty
 	confirm []admit.Confirmation
@@ -118,11 +122,12 @@ type model struct {
 	now      time.Time
 	key      ledger.Key
 	replicas []*replica
-	serial   int
+	serial   int // of owners
 
 	running map[string]*ran
 	charged pricing.Nano
 	granted pricing.Nano
+	lost    pricing.Nano // holds that Redis has forgotten
 }
 
 type ran struct {
@@ -174,11 +179,13 @@ func (m *model) start() {
 	}
 	p := &faulty{Redis: open(), ghost: open()}
 	must(m.t, p.Renew(context.Background()))
-	m.replicas = append(m.replicas, &replica{redis: p, Failover: New(Options{Primary: p, Ledger: m.b, Owner: name, Keep: 1e4 * time.Hour})})
+	m.replicas = append(m.replicas, &replica{name: name, redis: p, Failover: New(Options{
+		Primary: p, Ledger: m.b, Owner: name, Keep: 1e4 * time.Hour, Timeout: 20 * time.Second, LedgerTimeout: 20 * time.Second, // of a busy machine
+	})})
 }
 
 func (m *model) step() {
-	r := rapid.SampledFrom(m.replicas).Draw(m.t, "replica")
+	r := m.replicas[rapid.IntRange(0, 1).Draw(m.t, "replica")]
 	switch rapid.SampledFrom([]string{
 		"admit", "admit", "admit", "admit", "extend", "finish", "finish", "release", "fault", "fault", "probe", "confirm", "sync", "late", "flush", "die",
 	}).Draw(m.t, "step") {
@@ -196,7 +203,9 @@ func (m *model) step() {
 			delete(m.running, q.ID)
 		}
 	case "fault":
-		r.redis.fault = rapid.SampledFrom([]fault{well, down, lost, late}).Draw(m.t, "fault")
+		if r.redis.fault = rapid.SampledFrom([]fault{well, down, lost, late}).Draw(m.t, "fault"); r.redis.fault == well {
+			m.runLate(r) // what is on its way gets there, before owners have looked twice
+		}
 	case "probe":
 		if r.Away() {
 			r.probe(context.Background())
@@ -208,23 +217,28 @@ func (m *model) step() {
 	case "late":
 		m.runLate(r)
 	case "flush":
+		m.lost += m.heldInRedis()
 		m.mini.FlushAll()
 	case "die":
 		m.die(r)
 	}
 }
 
+func (m *model) heldInRedis() pricing.Nano {
+	sum, err := strconv.ParseInt(cmp.Or(m.mini.HGet("lyr:{"+m.key.Account+"}:holds", ""), "0"), 10, 64)
+	must(m.t, err)
+	return sum
+}
+
+// ids are those of the running requests, the oldest first.
+func (m *model) ids() []string { return slices.Sorted(maps.Keys(m.running)) }
+
 // one is a running request.
 func (m *model) one() *ran {
 	if len(m.running) == 0 {
 		return nil
 	}
-	ids := make([]string, 0, len(m.running))
-	for id := range m.running {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return m.running[rapid.SampledFrom(ids).Draw(m.t, "request")]
+	return m.running[rapid.SampledFrom(m.ids()).Draw(m.t, "request")]
 }
 
 func (m *model) admit(r *replica) {
@@ -312,7 +326,7 @@ func (m *model) die(r *replica) {
 			delete(m.running, id)
 		}
 	}
-	_, err := m.b.RenewReservations(context.Background(), r.o.Owner, 1)
+	_, err := m.b.RenewReservations(context.Background(), r.name, 1)
 	must(m.t, err)
 	m.now = m.now.Add(time.Minute)
 	m.mini.SetTime(m.now)
@@ -373,9 +387,9 @@ func (m *model) lent() pricing.Nano {
 // quiet lets everything come to its end.
 func (m *model) quiet() {
 	ctx := context.Background()
-	for _, q := range m.running {
+	for _, id := range m.ids() {
 		if rapid.Bool().Draw(m.t, "before Redis is back") {
-			m.finish(q)
+			m.finish(m.running[id])
 		}
 	}
 	for _, r := range m.replicas {
@@ -385,32 +399,32 @@ func (m *model) quiet() {
 			m.t.Fatal("it does not come back")
 		}
 	}
-	for _, q := range m.running {
-		m.finish(q)
+	for _, id := range m.ids() {
+		m.finish(m.running[id])
 	}
 	for range 4 {
+		m.now = m.now.Add(time.Minute)
+		m.mini.SetTime(m.now)
+		m.reap()
 		for _, r := range m.replicas {
 			r.endReserved(ctx)
 			r.tidy(ctx)
 			m.confirm(r)
 			must(m.t, r.redis.Sync(ctx))
 		}
-		m.now = m.now.Add(time.Minute)
-		m.mini.SetTime(m.now)
-		m.reap()
 	}
 	for _, r := range m.replicas {
-		same(m.t, "requests and releases of "+r.o.Owner, []any{r.book.size(), len(r.ends.list()), len(r.confirm)}, []any{0, 0, 0})
+		same(m.t, "requests and releases of "+r.name, []any{r.book.size(), len(r.ends.list()), len(r.confirm)}, []any{0, 0, 0})
 	}
 	same(m.t, "lent", m.lent(), 0)
-	if sum := m.mini.HGet("lyr:{"+m.key.Account+"}:holds", ""); sum != "" && sum != "0" {
-		m.t.Fatalf("Redis holds %s", sum)
-	}
+	same(m.t, "held in Redis", m.heldInRedis(), 0)
 	a, err := m.b.Account(ctx, m.key.Account)
 	must(m.t, err)
 	same(m.t, "balance", a.Balance, m.granted-m.charged)
-	if a.Balance < -m.granted/divisor { // Redis may lend all, the ledger half
-		m.t.Fatalf("balance %d of %d", a.Balance, m.granted)
+	// Redis may lend all to one replica while the ledger lends the other, whom Redis does not answer, half of what is left, again
+	// and again.
+	if a.Balance < -m.granted-m.lost {
+		m.t.Fatalf("balance %d of %d, %d lost", a.Balance, m.granted, m.lost)
 	}
 	q := admit.Request{ID: newID(), Account: m.key.Account, KeyDigest: m.key.Digest, KeyVersion: m.key.Version, HoldFor: time.Hour}
 	d, err := (&gate{Failover: m.replicas[0].Failover, h: &house{b: m.b}}).decided(ctx, &q)
