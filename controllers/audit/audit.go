@@ -2,7 +2,7 @@
 // before: double entries, grants, settlements, roll-ups, and each charge with what its usage costs. It says LedgerSound, tells
 // what it found in metrics, and in an event where something drifts. It repairs nothing.
 //
-// Checks are long reads. They have a queue of their own and run one after the other, so that nothing waits for them.
+// Checks are long reads. They have a queue of their own, of which few run at a time, so that nothing else waits for them.
 package audit
 
 import (

@@ -14,7 +14,7 @@ import (
 func at(text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		panic(err) //nolint:forbidigo // a test's own constant
+		panic(err)
 	}
 	return t
 }

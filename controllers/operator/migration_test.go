@@ -50,7 +50,7 @@ var _ = Describe("The migration", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(c.Get(ctx, key, deployment)).To(Succeed())
 		}).Should(Succeed())
-		Expect(deployment.Spec.Template.Spec.Volumes).NotTo(ContainElement(HaveField("VolumeSource.Secret.SecretName", "admin")),
+		Expect(deployment.Spec.Template.Spec.Volumes).NotTo(ContainElement(HaveField("VolumeSource.Secret", And(Not(BeNil()), HaveField("SecretName", "admin")))),
 			"the data plane does not see the administrator's URL")
 
 		By("not coming again when the Job is cleaned up")

@@ -197,7 +197,7 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 	}
 	facts := desired.Facts{Image: o.GatewayImage, OperatorNamespace: o.Namespace}
 	applier, events := &apply.Applier{Client: c}, mgr.GetEventRecorder(eventSource)
-	one, many := controllerOptions(1), controllerOptions(4)
+	one, two, many := controllerOptions(1), controllerOptions(2), controllerOptions(4)
 	checks, err := audit.NewMetrics(metrics.Registry)
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func setup(mgr ctrl.Manager, o Options, open *stores.Cache, cluster string) erro
 		}).SetupWithManager(mgr, one),
 		(&audit.Reconciler{
 			Client: c, Stores: open, Status: writer("audit"), Events: events, Metrics: checks, Now: time.Now,
-		}).SetupWithManager(mgr, one),
+		}).SetupWithManager(mgr, two),
 	)
 }
 

@@ -32,6 +32,8 @@ var _ = Describe("A second operator", func() {
 		for _, obj := range []client.Object{gw, m, tier, policy, key} {
 			said(ctx, obj, "Programmed", "True", "Programmed")
 		}
+		said(ctx, gw, "LedgerSound", "True", "Sound")
+		said(ctx, gw, "StoresReachable", "True", "AllReachable")
 		before := versions(ctx, Default, ns)
 		Eventually(func(g Gomega) { // what is still on its way arrives
 			last := before
