@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/layers-dev/layers/api/v1alpha1"
+	"github.com/layers-dev/layers/dataplane/ledger/cli"
 )
 
 const (
@@ -189,6 +190,7 @@ var _ = Describe("The main job", Ordered, func() {
 		for _, id := range answered {
 			Expect(settled(ctx, id)).To(Equal(usageRow{Account: account(), Model: name, Evidence: "reported", Status: 200, Cost: 450_000, Charged: 450_000}))
 		}
+		By("waiting until the others have settled what was left behind")
 		Eventually(ctx, func(g Gomega) {
 			count, wrong := orphans(ctx, account())
 			g.Expect(count).To(BeNumerically(">=", 1))
@@ -201,8 +203,11 @@ var _ = Describe("The main job", Ordered, func() {
 			g.Expect(d.Reserved).To(BeZero())
 			g.Expect(d.Spendable).To(Equal(b.Balance))
 		}).Should(Succeed())
-		out, err := command(ctx, "env", "LAYERS_LEDGER_URL="+given.ledgerURL, "go", "run", ".", "ledger", "check")
-		Expect(err).NotTo(HaveOccurred(), out)
+		By("checking the ledger")
+		check := cli.NewLedgerCommand()
+		check.SetOut(GinkgoWriter)
+		check.SetArgs([]string{"check", "--ledger", given.ledgerURL})
+		Expect(check.ExecuteContext(ctx)).To(Succeed())
 	})
 
 	It("uninstalls, and keeps the objects", func(ctx context.Context) {
