@@ -74,7 +74,7 @@ func TestWhenTheCopyChanges(t *testing.T) {
 		"never later":                     {[]Copy{{Version: 3, Next: 50}, {Version: 2, Next: 90}}, 0, 50},
 		"never never":                     {[]Copy{{Version: 3, Next: 50}, {Version: 2}}, 0, 50},
 		"an older row of one that has":    {[]Copy{{Version: 3}, {Version: 2, Next: 50}}, 0, 50},
-		"it has passed, an older row":     {[]Copy{{Version: 3, Next: 5}, {Version: 2, Next: 50}}, 10, 50},
+		"it has passed, an older row":     {[]Copy{{Version: 3, Next: 5}, {Version: 2, Next: 50}}, 10, -5},
 		"the ledger's clock is behind":    {[]Copy{{Version: 2, Next: -5}}, 0, 1},
 		"behind, and of a row that stays": {[]Copy{{Version: 2, Next: 5}, {Version: 2, Next: -5}}, 10, 1},
 	} {

@@ -388,7 +388,11 @@ func schedule(out without, steps int, draw func(int) int) (err error) {
 	return nil
 }
 
-var schedules = stdflag.Int("schedules", 200, "how many seeded schedules TestProtocolSeeds runs")
+var schedules = stdflag.Int("schedules", 0, "how many seeded schedules TestProtocolSeeds runs; 0: as many as schedulesTime has room for")
+
+// schedulesTime bounds TestProtocolSeeds where nobody says how many it shall run: a thousand, about, on two processors.
+const schedulesTime = 20 * time.Second
+
 
 // Random schedules of everything that goes wrong: P1 to P7, P9 and P10 hold. Nobody is charged wrongly, nothing is overspent
 // beyond what was held when data were lost or out of sight, nothing stays tied up.
@@ -402,21 +406,30 @@ func TestProtocol(t *testing.T) {
 	})
 }
 
-// The same, by seeds and on all processors: `-schedules 10000` runs that many.
+// The same, by seeds and on all processors: `go test ./dataplane/admit -run TestProtocolSeeds -schedules 10000` runs that many.
 func TestProtocolSeeds(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	var next atomic.Int64
+	var next, done atomic.Int64
 	var running sync.WaitGroup
+	start := time.Now()
+	more := func(seed int64) bool {
+		if *schedules > 0 {
+			return seed <= int64(*schedules)
+		}
+		return time.Since(start) < schedulesTime
+	}
 	for range runtime.GOMAXPROCS(0) + 2 {
 		running.Go(func() {
-			for seed := next.Add(1); seed <= int64(*schedules) && !t.Failed(); seed = next.Add(1) {
+			for seed := next.Add(1); more(seed) && !t.Failed(); seed = next.Add(1) {
 				if err := seeded(without{}, uint64(seed)); err != nil {
 					t.Errorf("seed %d: %v", seed, err)
 				}
+				done.Add(1)
 			}
 		})
 	}
 	running.Wait()
+	t.Logf("%d schedules", done.Load())
 }
 
 func seeded(out without, seed uint64) error {

@@ -28,8 +28,9 @@ if ARGV[2] ~= '' then
     local changes = tonumber(ARGV[6])
     -- The ledger's clock may be behind: what it has read just now is good for a second, or it would be read all the time.
     if changes > 0 and changes <= now then changes = now + 1000000 end
-    -- An older row may know of a change that the copy's row does not tell of; to read again too early is safe.
-    if was > version and not wins and due > now and (changes == 0 or due < changes) then changes = due end
+    -- An older row may know of a change that the copy's row does not tell of, but not that there is none: to read again too
+    -- early is safe.
+    if was > version and not wins and due > 0 and (changes == 0 or due < changes) then changes = due end
     if changes ~= due then put('n', int(changes)) end
   end
   redis.call('HSET', KEYS[1], unpack(fields))
