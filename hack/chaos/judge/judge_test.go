@@ -139,6 +139,10 @@ func TestDeclaredClasses(t *testing.T) {
 			w.killed(at(20), true).DataLosses, w.Outages = []time.Time{at(21)}, []Span{{at(11), at(16)}}
 			w.Served[0].End, w.Calls[0].Whole = at(12), true
 		}, []string{"P3"}, Counts{}},
+		"stopped at its end, then killed": {func(w *World) {
+			w.killed(at(20), false).DataLosses = []time.Time{at(21)}
+			w.Lives[0][0].Stopped = [][2]time.Time{{at(11), at(20)}}
+		}, nil, Counts{LostHolds: 1}},
 		"finished, its log kept": {func(w *World) {
 			w.killed(at(20), false).DataLosses, w.Outages = []time.Time{at(21)}, []Span{{at(11), at(30)}}
 			w.Served[0].End, w.Calls[0].Whole = at(12), true

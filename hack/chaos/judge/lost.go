@@ -35,7 +35,7 @@ func (x *index) lost(s provider.Served) loss {
 	if !x.finished(s, c, l) {
 		return lostHold
 	}
-	down := l.To.Sub(s.End) < moment
+	down := l.Ran(s.End, l.To) < moment
 	for _, o := range x.Outages {
 		down = down || o.overlaps(l.To.Add(-drained), l.To) && !o.To.Before(s.End)
 	}
@@ -61,7 +61,7 @@ func (x *index) finished(s provider.Served, c Call, l stores.Life) bool {
 	if c.Whole && !c.Ended.After(l.To) {
 		return true
 	}
-	return !s.End.IsZero() && s.End.Add(moment).Before(l.To)
+	return !s.End.IsZero() && l.Ran(s.End, l.To) > moment
 }
 
 // mayBeOrphan says that a request's gateway was killed before it had written down its end, or that what it had written is lost.

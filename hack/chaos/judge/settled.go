@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
@@ -204,8 +206,21 @@ func (x *index) once(n *Counts) (out []Violation) {
 			continue
 		}
 		if n.Twice++; !within(x.DataLosses, calls[0].Sent, billed[1].At) {
-			out = append(out, wrong("idempotency", calls[0].Account, billed[1].RequestID, "request %d was served twice: %+v and %+v; calls %+v", nonce, billed[0], billed[1], calls))
+			out = append(out, wrong("idempotency", calls[0].Account, billed[1].RequestID, "request %d was served twice: %s", nonce, x.story(billed)))
 		}
 	}
 	return out
 }
+
+// story is who served what, in short.
+func (x *index) story(billed []provider.Served) string {
+	var out []string
+	for _, s := range billed {
+		c, _ := x.call(s)
+		out = append(out, fmt.Sprintf("%s by gateway %d, sent %s, served %s to %s, degraded %q, status %d, whole %v", s.RequestID, c.Gateway,
+			c.Sent.Format(clock), s.At.Format(clock), s.End.Format(clock), c.Degraded, c.Status, c.Whole))
+	}
+	return strings.Join(out, "; then ")
+}
+
+const clock = "15:04:05.000"

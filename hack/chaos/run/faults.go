@@ -76,8 +76,7 @@ func (c *chaos) stopGateway(ctx context.Context, f plan.Fault) error {
 	c.onGateway[f.Gateway].Lock()
 	defer c.onGateway[f.Gateway].Unlock()
 	g := c.gateways[f.Gateway]
-	g.Stop()
-	defer g.Continue()
+	defer g.Stop()()
 	for range 50 { // Redis may be down just now: then it is read when it is back, before the lease ends
 		pause(ctx, 20*time.Millisecond) // what it has sent is done
 		holds, err := c.watch.holds(ctx)

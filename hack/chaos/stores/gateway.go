@@ -41,6 +41,26 @@ type Life struct {
 	From, To time.Time // To is zero while it runs
 	// Killed says that it ended by force, LogLost that its write-ahead log went with it.
 	Killed, LogLost bool
+	// Stopped are the times in which it was stopped, by their beginnings and ends.
+	Stopped [][2]time.Time
+}
+
+// Ran is how long it ran between two instants.
+func (l Life) Ran(from, to time.Time) time.Duration {
+	d := to.Sub(from)
+	for _, s := range l.Stopped {
+		begin, end := s[0], s[1]
+		if begin.Before(from) {
+			begin = from
+		}
+		if end.After(to) {
+			end = to
+		}
+		if end.After(begin) {
+			d -= end.Sub(begin)
+		}
+	}
+	return d
 }
 
 // Gateway is one replica.
@@ -111,11 +131,18 @@ func (g *Gateway) Kill(loseLog bool) error {
 	return errors.Join(os.RemoveAll(g.wal()), os.MkdirAll(g.wal(), 0o755))
 }
 
-// Stop and Continue are SIGSTOP and SIGCONT.
-func (g *Gateway) Stop() { g.p.Signal(syscall.SIGSTOP) }
-
-// Continue undoes Stop.
-func (g *Gateway) Continue() { g.p.Signal(syscall.SIGCONT) }
+// Stop sends SIGSTOP; goOn undoes it.
+func (g *Gateway) Stop() (goOn func()) {
+	from := time.Now()
+	g.p.Signal(syscall.SIGSTOP)
+	return func() {
+		g.p.Signal(syscall.SIGCONT)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		life := &g.lives[len(g.lives)-1]
+		life.Stopped = append(life.Stopped, [2]time.Time{from, time.Now()})
+	}
+}
 
 // Lives are its starts so far.
 func (g *Gateway) Lives() []Life {

@@ -126,3 +126,13 @@ func TestMetric(t *testing.T) {
 		t.Error("a metric that is not there is")
 	}
 }
+
+func TestRan(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	l := Life{Stopped: [][2]time.Time{{at(10), at(20)}, {at(30), at(40)}}}
+	for _, c := range [][3]int{{0, 5, 5}, {0, 15, 10}, {12, 18, 0}, {15, 25, 5}, {0, 50, 30}, {41, 42, 1}} {
+		if got := l.Ran(at(c[0]), at(c[1])); got != time.Duration(c[2])*time.Second {
+			t.Errorf("between %d and %d it ran for %v, want %d s", c[0], c[1], got, c[2])
+		}
+	}
+}
