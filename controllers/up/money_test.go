@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // raw access to what was written
 
@@ -61,7 +62,7 @@ func TestMoney(t *testing.T) {
 	})
 	t.Run("servers", func(t *testing.T) {
 		pg := testenv.Postgres(t)
-		money(t, Options{Data: t.TempDir(), Redis: testenv.Redis(t), Ledger: pg}, pg, "pgx", pg)
+		money(t, Options{Data: t.TempDir(), Redis: testenv.Redis(t), Ledger: pg, redisTimeout: 5 * time.Second}, pg, "pgx", pg)
 	})
 }
 

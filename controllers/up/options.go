@@ -41,6 +41,8 @@ type Options struct {
 	Version string
 	// Random is where generated keys come from; nil: crypto/rand.
 	Random io.Reader
+	// redisTimeout is gateway.Parts.RedisTimeout, in tests that have little of their machine.
+	redisTimeout time.Duration
 	// poll is how often manifests are looked at where no event comes; 0: pollTime.
 	poll time.Duration
 	// getenv is os.Getenv but in tests.
