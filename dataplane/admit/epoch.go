@@ -34,12 +34,26 @@ type epoch struct {
 	key   string           // of this client's beats
 	clock func() time.Time // a monotonic one
 
-	turn  chan struct{} // has room for whoever may look at the rest
-	last  atomic.Int64  // known, for whoever has not the turn
-	known int64         // epoch; 0: none yet
-	beat  int64         // the last beat that was sent
-	heard int64         // the last beat that was answered
-	at    time.Time     // when it was sent, on the monotonic clock
+	fresh atomic.Pointer[answer] // the last one, for whoever has not the turn
+	turn  chan struct{}          // has room for whoever may look at the rest
+	known int64                  // epoch; 0: none yet
+	beat  int64                  // the last beat that was sent
+	heard int64                  // the last beat that was answered
+	at    time.Time              // when it was sent, on the monotonic clock
+}
+
+// answer is an epoch, and when it was asked for.
+type answer struct {
+	epoch int64
+	at    time.Time
+}
+
+// last is the epoch that was heard last; 0: none yet.
+func (e *epoch) last() int64 {
+	if a := e.fresh.Load(); a != nil {
+		return a.epoch
+	}
+	return 0
 }
 
 func newEpoch() epoch {
@@ -48,6 +62,9 @@ func newEpoch() epoch {
 
 // now answers the epoch, not older than beatEvery. Whoever needs it while it is read waits for the same answer.
 func (e *epoch) now(ctx context.Context, c rueidis.Client) (int64, error) {
+	if a := e.fresh.Load(); a != nil && e.clock().Sub(a.at) < beatEvery {
+		return a.epoch, nil
+	}
 	select {
 	case e.turn <- struct{}{}:
 		defer func() { <-e.turn }()
@@ -70,6 +87,6 @@ func (e *epoch) now(ctx context.Context, c rueidis.Client) (int64, error) {
 		return 0, fmt.Errorf("reading the epoch: %w", err)
 	}
 	e.known, e.heard, e.at = known, e.beat, start
-	e.last.Store(known)
+	e.fresh.Store(&answer{known, start})
 	return known, nil
 }

@@ -16,7 +16,10 @@ func aging(t *testing.T) *store {
 }
 
 // due makes a client's next call look at the epoch, as it does after beatEvery.
-func (r *Redis) due() { r.epoch.at = r.epoch.clock().Add(-beatEvery) }
+func (r *Redis) due() {
+	r.epoch.at = r.epoch.clock().Add(-beatEvery)
+	r.epoch.fresh.Store(&answer{r.epoch.last(), r.epoch.at})
+}
 
 func TestKeyAge(t *testing.T) {
 	ctx, s := context.Background(), aging(t)
@@ -123,6 +126,7 @@ func TestEpochStaysWithoutALoss(t *testing.T) {
 	same(t, "epochs", len(epochs), 1)
 	// A client that was idle while its mark aged begins no epoch.
 	must(t, s.raw("DEL", replicas[1].epoch.key).Error())
+	replicas[1].due()
 	replicas[1].epoch.at = time.Now().Add(-beatLife / 2)
 	d, err := replicas[1].Admit(context.Background(), request(1))
 	must(t, err)
@@ -163,6 +167,7 @@ func TestNewEpoch(t *testing.T) {
 			other := &store{tb: t, Redis: replicas[1]}
 			other.want(ask(), Admitted)
 			other.epoch.known = before
+			other.epoch.fresh.Store(&answer{before, other.epoch.at})
 			must(t, other.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
 			s.want(ask(), Admitted)
 		})

@@ -46,7 +46,7 @@ var (
 // member answers under which name an admission holds, the lease being one that outlives the call.
 func (r *Redis) member(ctx context.Context, c rueidis.Client, account string) (membership, error) {
 	o := r.owner
-	o.sawEpoch(r.epoch.last.Load())
+	o.sawEpoch(r.epoch.last())
 	for range joinAttempts {
 		o.mu.Lock()
 		m := membership{owner: o.name, joined: o.of(account).joined == o.name}

@@ -153,9 +153,14 @@ func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []
 	if m.owner != "" {
 		record = string(q.Record)
 	}
-	flags := flag(q.Unmetered) + flag(preview) + flag(m.joined) + flag(q.Shadow) + flag(q.Cap != nil) + flag(q.LedgerAway)
+	flags := [6]byte{'0', '0', '0', '0', '0', '0'}
+	for i, set := range [6]bool{q.Unmetered, preview, m.joined, q.Shadow, q.Cap != nil, q.LedgerAway} {
+		if set {
+			flags[i] = '1'
+		}
+	}
 	args := []string{
-		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), flags, m.owner, record,
+		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), string(flags[:]), m.owner, record,
 		decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()), decimal(q.Hold), decimal(q.Floor),
 		decimal(q.Expected), decimal(q.Healthy), decimal(q.Overdraft), decimal(q.MaxConcurrent),
 	}
@@ -178,7 +183,7 @@ func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []
 
 func (q Request) check() error {
 	switch {
-	case q.ID == "" || q.Account == "" || q.KeyDigest == "" || strings.Contains(q.ID+q.KeyDigest, " "):
+	case q.ID == "" || q.Account == "" || q.KeyDigest == "" || strings.Contains(q.ID, " ") || strings.Contains(q.KeyDigest, " "):
 		return fmt.Errorf("request id, account and key must be there, without spaces: %w", ErrRange)
 	case q.Hold < 0 || q.Hold > MaxNano:
 		return fmt.Errorf("hold %d: %w", q.Hold, ErrRange)
@@ -197,15 +202,15 @@ func (q Request) check() error {
 	case q.Cap != nil && (q.Cap.Amount < 0 || q.Cap.Amount > MaxNano || !isPeriod(q.Cap.Period)):
 		return fmt.Errorf("cap of %d a %q: %w", q.Cap.Amount, q.Cap.Period, ErrRange)
 	}
-	seen := map[snapshot.Unit]bool{}
-	for _, rate := range q.Rates {
+	for i, rate := range q.Rates {
 		if err := rate.check(); err != nil {
 			return err
 		}
-		if seen[rate.Unit] {
-			return fmt.Errorf("%s twice: %w", rate.Unit, ErrRange)
+		for _, before := range q.Rates[:i] { // they are few
+			if before.Unit == rate.Unit {
+				return fmt.Errorf("%s twice: %w", rate.Unit, ErrRange)
+			}
 		}
-		seen[rate.Unit] = true
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ if known then return {known, mine} end
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
 local now, epoch = second * 1000000 + tonumber(clock[2]), tonumber(ARGV[4])
+local now_text = int(now)
 local unmetered, preview, joined, shadow, capped, away = string.byte(ARGV[6], 1, 6)
 local metered = unmetered ~= SET
 shadow = shadow == SET
@@ -41,8 +42,14 @@ if cap then window, window_ends = calendar()(period, second) end
 local measured, would -- the rates, once they are checked; the first refusal that only counts
 
 local function reply(outcome, rule, limit, used, reset)
-  local text = string.format('%s %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %.0f %.0f',
-    outcome, retry, now, spendable, reserved, window, rule or '-', limit or 0, used or 0, reset or 0, amount, fits)
+  local text
+  if rule or window > 0 then
+    text = string.format('%s %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %.0f %.0f',
+      outcome, retry, now, spendable, reserved, window, rule or '-', limit or 0, used or 0, reset or 0, amount, fits)
+  else -- to write a number takes longer than a command
+    text = string.format('%s %s %s %.0f %.0f 0 - 0 0 0 %.0f %.0f',
+      outcome, retry == 0 and '0' or int(retry), now_text, spendable, reserved, amount, fits)
+  end
   if not measured then return text end
   local words = {text}
   for i, r in ipairs(measured) do
@@ -240,13 +247,18 @@ end
 local life, ends = tonumber(ARGV[9]), int(now + tonumber(ARGV[9]))
 local ms = math.ceil(life / 1000)
 local lasting = holds[4] or owner ~= '' or redis.call('PTTL', KEYS[4]) == -1
-local words = {int(amount), ends, '1', digest}
-if owner ~= '' then words[5], words[6], words[7] = owner, int(now), ARGV[8] end
+local value
+if owner == '' then
+  value = string.format('%.0f %s 1 %s', amount, ends, digest)
+else
+  value = string.format('%.0f %s 1 %s %s %s ', amount, ends, digest, owner, now_text)
+  if ARGV[8] ~= '' then value = table.concat({value, ARGV[8]}) end
+end
 key_sum = key_sum + amount
 if key_sum > 0 then
-  redis.call('HSET', KEYS[4], id, table.concat(words, ' '), SUM, int(sum + amount), of_key, int(key_sum))
+  redis.call('HSET', KEYS[4], id, value, SUM, int(sum + amount), of_key, int(key_sum))
 else
-  redis.call('HSET', KEYS[4], id, table.concat(words, ' '), SUM, int(sum + amount))
+  redis.call('HSET', KEYS[4], id, value, SUM, int(sum + amount))
   if holds[3] then redis.call('HDEL', KEYS[4], of_key) end
 end
 redis.call('ZADD', KEYS[5], 0, slot(digest, ends, id))
