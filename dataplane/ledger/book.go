@@ -60,10 +60,8 @@ func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book,
 	for i, id := range ids {
 		rows[i] = []any{id, s.nextVersion(0), b.now}
 	}
-	if err := insert(ctx, tx, "accounts (id, version, created_at)", rows, "ON CONFLICT DO NOTHING", nil); err != nil {
-		return nil, err
-	}
-	return b, b.lock(ctx, ids)
+	making := insert(tx, "accounts (id, version, created_at)", rows, "ON CONFLICT DO NOTHING", nil)
+	return b, tx.Run(ctx, append(making, b.lock(ids))...)
 }
 
 func (s *store) newBook(tx sqldb.Tx) *book {
@@ -71,15 +69,15 @@ func (s *store) newBook(tx sqldb.Tx) *book {
 }
 
 // lock locks accounts in the order of their ids, so that two transactions never wait for each other.
-func (b *book) lock(ctx context.Context, ids []string) error {
+func (b *book) lock(ids []string) sqldb.Statement {
 	among, args := b.tx.Among(ids, 1)
 	sql := "SELECT id, balance, version, overdraft, held, drawn_to FROM accounts WHERE id " + among + " ORDER BY id" + b.s.db.ForUpdate()
-	return b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
+	return sqldb.Statement{SQL: sql, Args: args, Row: func(scan func(...any) error) error {
 		a := new(account)
 		err := scan(&a.ID, &a.Balance, &a.Version, &a.Overdraft, &a.held, &a.drawnTo)
 		b.accounts[a.ID] = a
 		return err
-	})
+	}}
 }
 
 // load reads the live grants of locked accounts and counts what a version that knows no draws has left uncounted.
@@ -88,26 +86,35 @@ func (b *book) load(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	if err := b.tx.Run(ctx, b.read(ids)); err != nil {
+		return err
+	}
+	b.loaded(ids)
+	return nil
+}
+
+// read reads the live grants of accounts that are locked, those that are there.
+func (b *book) read(ids []string) sqldb.Statement {
 	among, args := b.tx.Among(ids, 1)
 	sql := "SELECT " + grantColumns + " FROM credit_grants WHERE account " + among + " AND live"
-	err := b.tx.Each(ctx, sql, args, func(scan func(...any) error) error {
+	return sqldb.Statement{SQL: sql, Args: args, Row: func(scan func(...any) error) error {
 		g, err := scanGrant(scan)
 		if err == nil {
 			a := b.accounts[g.account]
 			a.grants = append(a.grants, g)
 		}
 		return err
-	})
-	if err != nil {
-		return err
-	}
+	}}
+}
+
+// loaded says that all live grants of accounts were read.
+func (b *book) loaded(ids []string) {
 	for _, id := range ids {
 		a := b.accounts[id]
 		a.loaded = true
 		slices.SortFunc(a.grants, drawOrder)
 		b.align(a)
 	}
-	return nil
 }
 
 // drawOrder: by priority, then the soonest expiry, then the oldest.
@@ -218,60 +225,38 @@ func (b *book) add(a *account, g *grant) {
 	slices.SortFunc(a.grants, drawOrder)
 }
 
-// flush writes the book and answers the accounts that it changed, as they are then.
-func (b *book) flush(ctx context.Context) (map[string]Account, error) {
+// flush writes the book, and what else there is, and answers the accounts that it changed, as they are then.
+func (b *book) flush(ctx context.Context, more ...sqldb.Statement) (map[string]Account, error) {
 	made := make([][]any, len(b.made))
 	for i, g := range b.made {
 		made[i] = []any{g.key, g.account, g.kind, g.amount, g.reason, g.createdAt, g.remaining, g.source, g.priority, g.effectiveAt, g.expiresAt, g.pending}
 		delete(b.taken, g)
 	}
-	for _, w := range []struct {
-		into string
-		rows [][]any
-	}{
-		{"ledger_tx (idem_key, kind, created_at, reverses, reason)", b.posts},
-		{"credit_grants (" + grantColumns + ")", made},
-	} {
-		if err := insert(ctx, b.tx, w.into, w.rows, "", nil); err != nil {
-			return nil, err
-		}
+	after := map[string]Account{}
+	all := slices.Concat(
+		insert(b.tx, "ledger_tx (idem_key, kind, created_at, reverses, reason)", b.posts, "", nil),
+		insert(b.tx, "credit_grants ("+grantColumns+")", made, "", nil),
+		insert(b.tx, "grant_draws (tx, grant_key, amount)", b.draws, "", nil),
+		insert(b.tx, "ledger_entries (tx, account, amount)", b.entries, "", nil),
+		b.writeGrants(), b.writeAccounts(after), more)
+	if len(all) == 0 {
+		return after, nil
 	}
-	if len(b.draws) > 0 {
-		if err := b.tx.Copy(ctx, "grant_draws", "tx, grant_key, amount", b.draws); err != nil {
-			return nil, err
-		}
-	}
-	if len(b.entries) > 0 {
-		if err := b.tx.Copy(ctx, "ledger_entries", "tx, account, amount", b.entries); err != nil {
-			return nil, err
-		}
-	}
-	if err := b.writeGrants(ctx); err != nil {
-		return nil, err
-	}
-	return b.writeAccounts(ctx)
+	return after, b.tx.Run(ctx, all...)
 }
 
 // insert inserts rows; tail is what follows in the statement, row is called for each row that it answers.
-func insert(ctx context.Context, tx sqldb.Tx, into string, rows [][]any, tail string, row func(func(...any) error) error) error {
+func insert(tx sqldb.Tx, into string, rows [][]any, tail string, row func(func(...any) error) error) (all []sqldb.Statement) {
 	for part := range slices.Chunk(rows, tx.Batch()) {
 		source, args := tx.Values(part, 1)
-		sql := "INSERT INTO " + into + " SELECT * FROM " + source + " WHERE TRUE " + tail // without a condition SQLite takes ON CONFLICT for a join's
-		if row == nil {
-			if _, err := tx.Exec(ctx, sql, args...); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := tx.Each(ctx, sql, args, row); err != nil {
-			return err
-		}
+		// Without a condition SQLite takes ON CONFLICT for a join's.
+		all = append(all, sqldb.Statement{SQL: "INSERT INTO " + into + " SELECT * FROM " + source + " WHERE TRUE " + tail, Args: args, Row: row})
 	}
-	return nil
+	return all
 }
 
 // writeGrants writes what remains of the grants that were taken from or became effective.
-func (b *book) writeGrants(ctx context.Context) error {
+func (b *book) writeGrants() (all []sqldb.Statement) {
 	changed := slices.SortedFunc(maps.Keys(b.taken), func(a, b *grant) int { return cmp.Compare(a.key, b.key) })
 	for part := range slices.Chunk(changed, b.tx.Batch()) {
 		rows := make([][]any, len(part))
@@ -279,16 +264,13 @@ func (b *book) writeGrants(ctx context.Context) error {
 			rows[i] = []any{g.key, g.remaining, g.pending}
 		}
 		source, args := b.tx.Values(rows, 1)
-		if _, err := b.tx.Exec(ctx, "UPDATE credit_grants SET remaining = v.column2, pending = v.column3 FROM "+source+" WHERE idem_key = v.column1", args...); err != nil {
-			return err
-		}
+		all = append(all, sqldb.Statement{SQL: "UPDATE credit_grants SET remaining = v.column2, pending = v.column3 FROM " + source + " WHERE idem_key = v.column1", Args: args})
 	}
-	return nil
+	return all
 }
 
-// writeAccounts adds to the balances. Versions grow, and are no less than now.
-func (b *book) writeAccounts(ctx context.Context) (map[string]Account, error) {
-	after := map[string]Account{}
+// writeAccounts adds to the balances and puts what they are then into after. Versions grow, and are no less than now.
+func (b *book) writeAccounts(after map[string]Account) (all []sqldb.Statement) {
 	var rows [][]any
 	for _, id := range slices.Sorted(maps.Keys(b.accounts)) {
 		a := b.accounts[id]
@@ -304,9 +286,7 @@ func (b *book) writeAccounts(ctx context.Context) (map[string]Account, error) {
 		source, args := b.tx.Values(part, 2)
 		sql := "UPDATE accounts SET balance = balance + v.column2, held = held - v.column3, drawn_to = v.column4, " +
 			"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM " + source + " WHERE id = v.column1 RETURNING id, balance, version, overdraft"
-		if err := b.tx.Each(ctx, sql, append([]any{b.s.nextVersion(0)}, args...), scanAccounts(after)); err != nil {
-			return nil, err
-		}
+		all = append(all, sqldb.Statement{SQL: sql, Args: append([]any{b.s.nextVersion(0)}, args...), Row: scanAccounts(after)})
 	}
-	return after, nil
+	return all
 }

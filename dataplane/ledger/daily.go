@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
@@ -60,7 +61,7 @@ func compareDaily(a, b dailyKey) int {
 }
 
 // rollDaily adds to usage_daily. The accounts are locked, so that nobody else adds to these rows meanwhile.
-func (b *book) rollDaily(ctx context.Context, rows []rolled) error {
+func (b *book) rollDaily(rows []rolled) []sqldb.Statement {
 	add := map[dailyKey]Daily{}
 	for _, r := range rows {
 		k := r.daily()
@@ -79,7 +80,7 @@ func (b *book) rollDaily(ctx context.Context, rows []rolled) error {
 		d := add[k]
 		into = append(into, []any{k.account, k.day, k.key, k.model, k.provider, d.Requests, d.InputTokens, d.OutputTokens, d.Cost, d.Charged, d.ProviderCost})
 	}
-	return insert(ctx, b.tx, "usage_daily (account, day, key_id, model, provider, "+columns+")", into,
+	return insert(b.tx, "usage_daily (account, day, key_id, model, provider, "+columns+")", into,
 		"ON CONFLICT (account, day, key_id, model, provider) DO UPDATE SET "+strings.Join(set, ", "), nil)
 }
 

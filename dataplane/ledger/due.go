@@ -47,7 +47,7 @@ func (s *store) PostDue(ctx context.Context, limit int) ([]Account, error) {
 // missed expires at once. It answers the account, and when something is due next.
 func (s *store) postDue(ctx context.Context, tx sqldb.Tx, id string) (Account, int64, error) {
 	b := s.newBook(tx)
-	if err := b.lock(ctx, []string{id}); err != nil {
+	if err := tx.Run(ctx, b.lock([]string{id})); err != nil {
 		return Account{}, 0, err
 	}
 	a := b.accounts[id]

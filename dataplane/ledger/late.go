@@ -79,8 +79,7 @@ func (b *book) restore(ctx context.Context, lost []Settlement) error {
 		}
 		rows[i] = row
 	}
-	_, err := insertNew(ctx, b.tx, "usage_logs", usageColumns+rolledUp, "request_id", rows)
-	return err
+	return b.tx.Run(ctx, insertNew(b.tx, "usage_logs", usageColumns+rolledUp, "request_id", rows, map[string]bool{})...)
 }
 
 // adjustOrphan posts one difference. The row keeps its place in time, which is when the floor was charged.

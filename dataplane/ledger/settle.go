@@ -65,12 +65,16 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []string, carefully bool) ([]Settled, error) {
 	var settled []Settled
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
-		b, err := s.openSettling(ctx, tx, accounts, carefully)
+		once := firsts(batch)
+		b, posted, err := s.openSettling(ctx, tx, once, accounts, carefully)
 		if err != nil {
 			return err
 		}
 		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string]bool{}}
-		if err := b.settle(ctx, firsts(batch), &after); err != nil {
+		if after.fresh, err = b.insertUsage(ctx, once, posted); err != nil {
+			return err
+		}
+		if err := b.settle(ctx, once, &after); err != nil {
 			return err
 		}
 		settled, err = answers(ctx, tx, batch, after)
@@ -79,24 +83,37 @@ func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []st
 	return settled, err
 }
 
-// openSettling locks the accounts of a batch.
-func (s *store) openSettling(ctx context.Context, tx sqldb.Tx, accounts []string, carefully bool) (*book, error) {
+// openSettling locks the accounts of a batch, reads their grants and inserts the transactions that are not there yet: their
+// keys tell what is new. Without care all of it is asked for at once.
+func (s *store) openSettling(ctx context.Context, tx sqldb.Tx, once []Settlement, accounts []string, carefully bool) (*book, map[string]bool, error) {
+	posted := make(map[string]bool, len(once))
+	txs := make([][]any, len(once))
+	for i, e := range once {
+		kind := kindSettle
+		if e.Charged == 0 {
+			kind = kindFree
+		}
+		txs[i] = []any{settleKey(e), kind, s.now().UnixMicro()}
+	}
+	posting := insertNew(tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs, posted)
 	if carefully {
 		b, err := s.openBook(ctx, tx, accounts)
-		if err == nil {
-			b.carefully = true
+		if err != nil {
+			return nil, nil, err
 		}
-		return b, err
+		b.carefully = true
+		return b, posted, tx.Run(ctx, posting...)
 	}
 	b := s.newBook(tx)
 	ids := slices.Compact(slices.Sorted(slices.Values(accounts)))
-	if err := b.lock(ctx, ids); err != nil {
-		return nil, err
+	if err := tx.Run(ctx, append([]sqldb.Statement{b.lock(ids), b.read(ids)}, posting...)...); err != nil {
+		return nil, nil, err
 	}
 	if len(b.accounts) < len(ids) {
-		return nil, ErrNotFound
+		return nil, nil, ErrNotFound
 	}
-	return b, nil
+	b.loaded(ids)
+	return b, posted, nil
 }
 
 // firsts are the settlements that count of a batch, one for each request in the order in which they come: its first one,
@@ -160,13 +177,8 @@ func clean(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// settle posts what is not there yet: the transaction's key tells what is new. What is not new may be the late end of an
-// orphan.
+// settle posts what is new. What is not new may be the late end of an orphan.
 func (b *book) settle(ctx context.Context, once []Settlement, after *state) error {
-	var err error
-	if after.fresh, err = b.insertSettlements(ctx, once); err != nil {
-		return err
-	}
 	var charged []string
 	var again []Settlement
 	for _, e := range once {
@@ -199,7 +211,7 @@ func (b *book) settle(ctx context.Context, once []Settlement, after *state) erro
 	if err := b.releaseHolds(ctx, once); err != nil {
 		return err
 	}
-	changed, err := b.flush(ctx)
+	changed, err := b.flush(ctx, b.rollUp(append(rolled, late...), after.spent)...)
 	if err != nil {
 		return err
 	}
@@ -207,25 +219,13 @@ func (b *book) settle(ctx context.Context, once []Settlement, after *state) erro
 		after.accounts[id] = a.Account
 	}
 	maps.Copy(after.accounts, changed)
-	return b.rollUp(ctx, append(rolled, late...), after.spent)
+	return nil
 }
 
-// insertSettlements inserts the transactions and the usage rows that are not there yet and answers which requests those are.
-// Rows of usage may be thrown away, transactions may not: they say what is new. A usage row without one was
-// written by the version before, of an answer that was free.
-func (b *book) insertSettlements(ctx context.Context, once []Settlement) (map[string]bool, error) {
-	txs := make([][]any, len(once))
-	for i, e := range once {
-		kind := kindSettle
-		if e.Charged == 0 {
-			kind = kindFree
-		}
-		txs[i] = []any{settleKey(e), kind, b.now}
-	}
-	posted, err := insertNew(ctx, b.tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs)
-	if err != nil {
-		return nil, err
-	}
+// insertUsage inserts the usage rows of transactions that are new and answers which requests those are. Rows of usage may be
+// thrown away, transactions may not: they say what is new. A usage row without one was written by the version before, of an
+// answer that was free.
+func (b *book) insertUsage(ctx context.Context, once []Settlement, posted map[string]bool) (map[string]bool, error) {
 	var usage [][]any
 	fresh := make(map[string]bool, len(once))
 	for _, e := range once {
@@ -238,24 +238,26 @@ func (b *book) insertSettlements(ctx context.Context, once []Settlement) (map[st
 			fresh[e.RequestID] = true
 		}
 	}
-	if !b.carefully {
+	switch {
+	case len(usage) == 0:
+		return fresh, nil
+	case !b.carefully:
 		return fresh, b.tx.Copy(ctx, "usage_logs", usageColumns+rolledUp, usage)
 	}
-	return insertNew(ctx, b.tx, "usage_logs", usageColumns+rolledUp, "request_id", usage)
+	clear(fresh)
+	return fresh, b.tx.Run(ctx, insertNew(b.tx, "usage_logs", usageColumns+rolledUp, "request_id", usage, fresh)...)
 }
 
 func settleKey(e Settlement) string { return "settle:" + e.RequestID }
 
-// insertNew inserts the rows whose key is not there yet and answers the keys of those.
-func insertNew(ctx context.Context, tx sqldb.Tx, table, columns, key string, rows [][]any) (map[string]bool, error) {
-	fresh := make(map[string]bool, len(rows))
-	err := insert(ctx, tx, table+" ("+columns+")", rows, "ON CONFLICT DO NOTHING RETURNING "+key, func(scan func(...any) error) error {
+// insertNew inserts the rows whose key is not there yet and puts the keys of those into fresh.
+func insertNew(tx sqldb.Tx, table, columns, key string, rows [][]any, fresh map[string]bool) []sqldb.Statement {
+	return insert(tx, table+" ("+columns+")", rows, "ON CONFLICT DO NOTHING RETURNING "+key, func(scan func(...any) error) error {
 		var k string
 		err := scan(&k)
 		fresh[k] = true
 		return err
 	})
-	return fresh, err
 }
 
 // answers are in the order of the call: the first settlement of a request is new, those after it are duplicates. The windows

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
@@ -51,10 +52,7 @@ func windowsOf(e Settlement) []keyWindow {
 
 // rollUp adds what was settled now to the days of its accounts and to the windows of its keys, in one order, so that two
 // transactions never wait for each other, and puts what the windows are after it into spent.
-func (b *book) rollUp(ctx context.Context, rows []rolled, spent map[keyWindow]pricing.Nano) error {
-	if err := b.rollDaily(ctx, rows); err != nil {
-		return err
-	}
+func (b *book) rollUp(rows []rolled, spent map[keyWindow]pricing.Nano) []sqldb.Statement {
 	add := map[keyWindow]pricing.Nano{}
 	for _, e := range rows {
 		for _, w := range windowsOf(e.Settlement) {
@@ -65,8 +63,8 @@ func (b *book) rollUp(ctx context.Context, rows []rolled, spent map[keyWindow]pr
 	for _, w := range slices.SortedFunc(maps.Keys(add), compareWindows) {
 		into = append(into, []any{w.key, w.Period, w.Start, w.End(), add[w]})
 	}
-	return insert(ctx, b.tx, "key_windows (key_id, period, start, ends, spent)", into,
-		"ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent", scanWindows(spent))
+	return append(b.rollDaily(rows), insert(b.tx, "key_windows (key_id, period, start, ends, spent)", into,
+		"ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent", scanWindows(spent))...)
 }
 
 func compareWindows(a, b keyWindow) int {

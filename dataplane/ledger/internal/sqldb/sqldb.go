@@ -22,8 +22,17 @@ type Tx interface {
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 	// Each calls row for every row that the statement answers.
 	Each(ctx context.Context, sql string, args []any, row func(scan func(...any) error) error) error
+	// Run runs statements one after the other, if it can without waiting for each one's answer.
+	Run(ctx context.Context, statements ...Statement) error
 	// Copy inserts new rows, which have the values that Values takes; ErrTaken, and the transaction is over: a key is there.
 	Copy(ctx context.Context, table, columns string, rows [][]any) error
+}
+
+// Statement is one with its parameters, and what is called for every row that it answers; nil: nobody asks.
+type Statement struct {
+	SQL  string
+	Args []any
+	Row  func(scan func(...any) error) error
 }
 
 // DB is a database of either dialect. Each reads outside of any transaction.

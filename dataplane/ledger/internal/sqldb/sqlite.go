@@ -137,6 +137,22 @@ func (t sqliteTx) Each(ctx context.Context, query string, args []any, row func(f
 	return sqliteError(rows.Err())
 }
 
+// Run waits for nobody: the database is in this process.
+func (t sqliteTx) Run(ctx context.Context, statements ...Statement) error {
+	for _, s := range statements {
+		var err error
+		if s.Row == nil {
+			_, err = t.Exec(ctx, s.SQL, s.Args...)
+		} else {
+			err = t.Each(ctx, s.SQL, s.Args, s.Row)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // numbered turns $1, which SQLite takes for a name and counts by first occurrence, into ?1, which it counts by number.
 func numbered(query string) string { return strings.ReplaceAll(query, "$", "?") }
 
