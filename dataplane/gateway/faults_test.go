@@ -312,6 +312,7 @@ func TestReplicaLeaves(t *testing.T) {
 			r.apis = r.apis[:1]
 			r.postgres.open()
 			r.exact(0)
+			r.forecasts()
 			redis, err := admit.NewRedis(admit.Options{URL: r.redis.URL, Owner: "test"})
 			if err != nil {
 				t.Fatal(err)
@@ -322,6 +323,52 @@ func TestReplicaLeaves(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forecasts waits until Redis has what replicas have seen of answers of the key and the model.
+func (r *rig) forecasts() {
+	r.t.Helper()
+	redis, err := admit.NewRedis(admit.Options{URL: r.redis.URL})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer redis.Close()
+	c, err := redis.Client(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	key := "lyr:forecast:{" + keys.Digest(liveKey) + " test/model}"
+	eventually(r.t, "forecasts", func() bool {
+		n, err := c.Do(r.t.Context(), c.B().Hlen().Key(key).Build()).AsInt64()
+		return err == nil && n > 0
+	})
+}
+
+// Where the AIGateway says so, nobody is admitted while Redis is away.
+func TestRejectWithoutRedis(t *testing.T) {
+	r := newRig(t, 2, func(s *snapshot.Snapshot) { s.RejectWithoutRedis = true })
+	r.everyone(2)
+	r.redis.Kill()
+	for i := range r.apis {
+		if got := r.ask(i, hi); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+			t.Errorf("replica %d: %d %v", i, got.status, got.header)
+		}
+	}
+	r.redis.Restart()
+	for i := range r.apis {
+		eventually(t, "an answer", func() bool { return r.ask(i, hi).status == http.StatusOK })
+		r.sent++
+	}
+	r.exact(0)
+}
+
+// What prices consist of is stored before anybody asks for a bill.
+func TestPricesAreStored(t *testing.T) {
+	r := newRig(t, 1, nil)
+	eventually(t, "the version of the prices", func() bool {
+		v, err := r.books.PriceVersion(t.Context(), "v1")
+		return err == nil && strings.Contains(string(v.Components), "1000000000000")
+	})
 }
 
 // Redis is killed with all its data: answers go on and say so; when it is back, empty, every answer is charged once.
