@@ -214,9 +214,13 @@ func (e *exchange) cutShort(ctx context.Context, out *outlet, p *pump, m *meter)
 	}
 	e.end(200)
 	out.pass()
-	if out.writer == nil {
+	if out.writer == nil && m.follow != nil {
 		out.write(m.follow.Stop(nil, e.total()))
 		return nil
+	}
+	if out.writer == nil { // it was silent all the time
+		out.writer = e.dialect.Stream(e.req)
+		m.choices = []int64{0}
 	}
 	var raw []byte
 	for _, choice := range m.choices {

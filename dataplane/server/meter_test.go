@@ -201,3 +201,33 @@ type deaf struct{ Admission }
 func (deaf) Extend(context.Context, admit.Extension) (admit.Decision, error) {
 	return admit.Decision{}, context.DeadlineExceeded
 }
+
+// A model that only thinks in silence until nothing is left to hold for it ends, too, in every protocol, and costs nothing.
+func TestSilenceEnds(t *testing.T) {
+	for protocol, ask := range openStreams {
+		for _, translated := range []bool{false, true} {
+			w := newWorld(t, long, func(_ *Options, s *snapshot.Snapshot) {
+				s.Models[0].Capabilities = append(s.Models[0].Capabilities, "Thinking")
+				s.Policies[0].DefaultOutputTokens, s.Policies[0].MinOutputTokens = 300, 100
+				s.Providers[0].CancelStopsBilling = true
+			})
+			if translated {
+				w.fit = map[chat.Protocol]chat.Fit{protocol: chat.Translates}
+			}
+			w.key(goodKey, 200*usd)
+			w.serve(func(ctx context.Context, c chat.Call) (*chat.Response, error) {
+				w.take(200*usd - w.reserved())
+				return live(make(chan chat.Event))(ctx, c)
+			})
+			got := w.do(http.MethodPost, ask[0], goodKey, ask[1])
+			for _, end := range ends[protocol] {
+				if open := strings.Contains(end, "content") || strings.Contains(end, "output_"); !open && !strings.Contains(got.body, end) {
+					t.Errorf("%s, translated %v: no %q in %s", protocol, translated, end, got.body)
+				}
+			}
+			if r := w.receipt(got); r.Charged != 0 || r.Evidence != ledger.EvidenceFree {
+				t.Errorf("charged %d, %s", r.Charged, r.Evidence)
+			}
+		}
+	}
+}
