@@ -18,12 +18,11 @@ type claim struct {
 	until  time.Time
 }
 
-// claims are those that this replica has heard of, and until when one may be in the ledger.
+// claims are those that this replica has heard of.
 type claims struct {
-	mu       sync.Mutex
-	known    *lru[claimName, claim]
-	inLedger time.Time
-	givenUp  map[claimName]string // which Redis has to hear of
+	mu      sync.Mutex
+	known   *lru[claimName, claim]
+	givenUp map[claimName]string // which Redis has to hear of
 }
 
 func newClaims() claims {
@@ -51,14 +50,11 @@ func (c *claims) told(n claimName) {
 	delete(c.givenUp, n)
 }
 
-// put remembers who has a name; in the ledger, where that is who gave it.
-func (c *claims) put(n claimName, holder string, until time.Time, inLedger bool) {
+// put remembers who has a name.
+func (c *claims) put(n claimName, holder string, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known.put(n, claim{holder, until})
-	if inLedger && until.After(c.inLedger) {
-		c.inLedger = until
-	}
 }
 
 func (c *claims) get(n claimName, now time.Time) (holder string) {
@@ -76,13 +72,6 @@ func (c *claims) remove(n claimName) {
 	c.known.remove(n)
 }
 
-// anyInLedger says whether the ledger has to be asked too.
-func (c *claims) anyInLedger(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.inLedger.After(now)
-}
-
 // sweep forgets claims that are over, beginning with those that nobody asked for.
 func (c *claims) sweep(now time.Time) {
 	c.mu.Lock()
@@ -96,8 +85,9 @@ func (c *claims) sweep(now time.Time) {
 	}
 }
 
-// Claim asks Redis, or the ledger where Redis does not answer; and both, for as long as a claim may be in the ledger that Redis
-// did not hear of. What this replica knows of Redis' claims counts on while Redis is away; what others know does not.
+// Claim asks Redis and the ledger, so that a name that was given while either was away, or that Redis has lost since, is not
+// given twice: another replica may have been alone with the other one. One of them is enough; where the ledger does not
+// answer, what this replica knows of Redis' claims counts on while Redis is away. Requests with names are few.
 func (f *Failover) Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (holder string, err error) {
 	now, n := f.o.Now(), claimName{account, name}
 	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
@@ -107,24 +97,45 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	switch {
 	case !away && err != nil:
 		return "", err
-	case !away && (holder != requestID || f.o.Ledger == nil || !f.claims.anyInLedger(now)):
-		f.claims.put(n, holder, now.Add(keep), false)
+	case !away && (holder != requestID || f.o.Ledger == nil):
+		f.claims.put(n, holder, now.Add(keep))
 		return holder, nil
 	case f.o.Ledger == nil:
 		return "", errors.Join(err, errNoLedger)
 	}
-	if known := f.claims.get(n, now); known != "" && known != requestID {
+	if known := f.claims.get(n, now); away && known != "" && known != requestID {
 		return known, nil
 	}
+	patience := f.o.LedgerTimeout
+	if !away {
+		patience /= secondOpinion
+	}
+	holder, err = f.claimInLedger(ctx, n, requestID, keep, patience)
+	switch {
+	case err != nil && away:
+		return "", err
+	case err != nil: // Redis gave it
+		holder = requestID
+	case holder != requestID && !away: // it is not ours in Redis either
+		if f.o.Primary.GiveUp(ctx, account, name, requestID) != nil {
+			f.claims.giveUp(n, requestID)
+		}
+	}
+	f.claims.put(n, holder, now.Add(keep))
+	return holder, nil
+}
+
+// secondOpinion is the part of its time that the ledger has where Redis has answered.
+const secondOpinion = 4
+
+func (f *Failover) claimInLedger(ctx context.Context, n claimName, requestID string, keep, patience time.Duration) (holder string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	err = f.inLedger(ctx, func(ctx context.Context) (err error) {
-		holder, err = f.o.Ledger.Claim(ctx, account, name, requestID, keep)
+		holder, err = f.o.Ledger.Claim(ctx, n.account, n.name, requestID, keep)
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	f.claims.put(n, holder, now.Add(keep), true)
-	return holder, nil
+	return holder, err
 }
 
 // GiveUp gives a claim up where it may be; a Redis that is away hears of it later.
@@ -138,7 +149,7 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 		f.claims.giveUp(n, requestID)
 		err = nil
 	}
-	if f.o.Ledger == nil || !away && !f.claims.anyInLedger(now) {
+	if f.o.Ledger == nil {
 		return err
 	}
 	return errors.Join(err, f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.GiveUp(ctx, account, name, requestID) }))
