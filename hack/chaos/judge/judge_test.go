@@ -172,7 +172,7 @@ func TestDeclaredClasses(t *testing.T) {
 
 func TestAnOrphanOfADeadGatewayIsAllowed(t *testing.T) {
 	w := sound().killed(at(11), false)
-	w.Served[0].End, w.Served[0].Whole, w.Calls[0].Whole, w.Calls[0].Told, w.Calls[0].Seen = at(11), false, false, nil, 2
+	w.Served[0].End, w.Served[0].Whole, w.Calls[0].Whole, w.Calls[0].Seen = at(11), false, false, 5
 	r := &w.Rows[0]
 	r.Evidence, r.OrphanCharge, r.Cost, r.Charged = ledger.EvidenceOrphan, ledger.OrphanInput, 10_000, 10_000
 	got, n := w.Settled()

@@ -180,7 +180,8 @@ func (x *index) told(c Call) []Violation {
 		return nil
 	}
 	for _, s := range x.billed[c.RequestID] {
-		if x.lost(s) != kept {
+		orphan := r.Evidence == ledger.EvidenceOrphan && x.mayBeOrphan(s) // it was told the cost, and its gateway died before the end
+		if orphan || x.lost(s) != kept {
 			return nil
 		}
 	}

@@ -14,9 +14,10 @@ import (
 	"github.com/layers-dev/layers/hack/chaos/plan"
 )
 
-// restWithin is how long a run may take to come to rest, atRest for how long it must be.
+// restWithin is how long a run may take to come to rest, atRest for how long it must be. What the ledger held for a gateway that
+// was killed stands for a minute and a half.
 const (
-	restWithin = 90 * time.Second
+	restWithin = 150 * time.Second
 	atRest     = 2 * time.Second
 )
 
