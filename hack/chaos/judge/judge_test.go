@@ -81,6 +81,7 @@ func TestPlanted(t *testing.T) {
 	}{
 		"lost settlement":        {func(w *World) { w.Rows, call(w).Told = nil, nil }, []string{"P3"}},
 		"lost settlement, told":  {func(w *World) { w.Rows = nil }, []string{"P3", "told"}},
+		"an empty answer, not settled": {func(w *World) { w.Rows, w.Served, call(w).Told, call(w).Seen = nil, nil, nil, 0 }, []string{"P3"}},
 		"charge without service": {func(w *World) { w.Served = nil }, []string{"P3"}},
 		"double service":         {func(w *World) { w.Served = append(w.Served, w.Served[0]) }, []string{"P3"}},
 		"another usage": {func(w *World) {

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
+	"github.com/layers-dev/layers/hack/chaos/plan"
 )
 
 // Overspent is how far an account went below what it might spend, and how far it may have.
 type Overspent struct {
 	Account   string
+	Class     plan.Class
 	By, Bound pricing.Nano
 	At        time.Time
 }
@@ -35,7 +37,7 @@ func (w *World) Overspend() (out []Violation, worst []Overspent) {
 	x := w.index()
 	steps := x.hidden()
 	for _, a := range w.Accounts {
-		o := Overspent{Account: a.ID}
+		o := Overspent{Account: a.ID, Class: a.Class}
 		bound, sum, next := pricing.Nano(0), pricing.Nano(0), 0
 		mine := steps[a.ID]
 		for _, b := range w.Balances {

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -43,6 +44,7 @@ func (w *World) Settled() (out []Violation, n Counts) {
 			n.Admitted++
 		}
 		out = append(out, x.told(c)...)
+		out = append(out, x.answered(c, &n)...)
 	}
 	return append(out, x.once(&n)...), n
 }
@@ -71,6 +73,19 @@ func (x *index) served(id string, calls []provider.Served, n *Counts) []Violatio
 		return []Violation{wrong("P3", r.Account, id, "%s: row %+v, served %+v, call %+v", why, r, s, c)}
 	}
 	return nil
+}
+
+// answered checks that an answer that nobody billed, because it was empty, is in the ledger, too.
+func (x *index) answered(c Call, n *Counts) []Violation {
+	_, settled := x.rows[c.RequestID]
+	if settled || !c.Whole || c.Status != http.StatusOK || len(x.billed[c.RequestID]) > 0 {
+		return nil
+	}
+	if x.lost(provider.Served{RequestID: c.RequestID, Nonce: c.Nonce, At: c.Sent, End: c.Ended, Whole: true}) != kept {
+		n.LostSettlements++
+		return nil
+	}
+	return []Violation{wrong("P3", c.Account, c.RequestID, "it was answered, and nothing is settled: call %+v", c)}
 }
 
 // evidence is why a row is not what the provider's record says; empty: it is.

@@ -114,7 +114,7 @@ func TestAround(t *testing.T) {
 func TestTable(t *testing.T) {
 	r := &Result{
 		Plan: &plan.Plan{Options: plan.Options{Seed: 5, Duration: time.Minute, Rate: 70}}, Faults: map[plan.Kind]int{plan.FlushRedis: 2},
-		Overspent: []judge.Overspent{{Account: "a", By: 3, Bound: 1_000_000_000}}, Counts: judge.Counts{Requests: 11},
+		Overspent: []judge.Overspent{{Account: "a", Class: plan.Small, By: 3, Bound: 1_000_000_000}, {Account: "b", Class: plan.Hot, Bound: 5}}, Counts: judge.Counts{Requests: 11},
 		Violations: []judge.Violation{{Rule: "P4", Account: "a", Text: "too much"}},
 	}
 	table := Table([]*Result{r})
