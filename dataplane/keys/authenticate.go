@@ -30,7 +30,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, plain, ip string) (led
 	if !a.Resolver.Seen(digest) && !a.Guard.Allow(ip) {
 		return ledger.Key{}, ErrThrottled
 	}
-	key, began, err := a.Resolver.once(ctx, "lookup", digest, a.Resolver.shared)
+	key, began, err := a.Resolver.find(ctx, digest)
 	if began && errors.Is(err, ErrUnknown) { // once for each store read, however many wait for it
 		a.Guard.charge(ip, cost(plain))
 	}

@@ -66,6 +66,11 @@ func (r record) fresh(now time.Time) bool {
 	return now.Sub(time.UnixMicro(r.ReadAt)).Abs() < MaxAge
 }
 
+// usable says that the record is young enough for as long as the store cannot be read.
+func (r record) usable(now time.Time) bool {
+	return now.Sub(time.UnixMicro(r.ReadAt)).Abs() < MaxAgeAway
+}
+
 func (r record) encode() string {
 	// A struct of strings and integers always has a form in JSON.
 	text, _ := json.Marshal(r)

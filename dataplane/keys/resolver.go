@@ -51,7 +51,12 @@ type Options struct {
 const (
 	MaxAge        = 60 * time.Second
 	MaxAgeUnknown = 2 * time.Second
+	// MaxAgeAway is how old a row may be while the store cannot be read: as long as admission goes on without the ledger.
+	MaxAgeAway = 15 * time.Minute
 )
+
+// awayWait is how long a lookup that could do with an old row waits for the store.
+const awayWait = 250 * time.Millisecond
 
 // Resolver finds keys by digest: a local cache, the shared cache, the store. Safe for concurrent use.
 type Resolver struct {
@@ -78,13 +83,30 @@ func NewResolver(o Options) *Resolver {
 	return &Resolver{opts: o, known: newLRU[record](o.Size), unknown: newLRU[time.Time](o.UnknownSize)}
 }
 
-// Lookup finds a key, in any state; ErrUnknown, ErrExpired, ErrUnavailable, or the error of ctx.
+// Lookup finds a key, in any state; ErrUnknown, ErrExpired, ErrUnavailable, or the error of ctx. Where the store cannot be
+// read, a row that is not older than MaxAgeAway does.
 func (r *Resolver) Lookup(ctx context.Context, digest string) (ledger.Key, error) {
 	key, found, err := r.local(digest)
 	if !found && err == nil {
-		key, _, err = r.once(ctx, "lookup", digest, r.shared)
+		key, _, err = r.find(ctx, digest)
 	}
 	return r.timely(key, err)
+}
+
+// find asks the shared cache and the store, the latter not for long where an old row is at hand, and says whether this call
+// began that.
+func (r *Resolver) find(ctx context.Context, digest string) (key ledger.Key, began bool, err error) {
+	old, ok := r.known.get(digest)
+	if !ok || !old.usable(r.opts.Now()) {
+		return r.once(ctx, "lookup", digest, r.shared)
+	}
+	short, cancel := context.WithTimeout(ctx, awayWait)
+	defer cancel()
+	key, began, err = r.once(short, "lookup", digest, r.shared) // which goes on behind
+	if ctx.Err() == nil && (errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)) {
+		return old.key(), began, nil
+	}
+	return key, began, err
 }
 
 // timely refuses a key whose time is over. Caches know when that is, so that it is exact, whatever their age. A key that
@@ -160,13 +182,20 @@ func (r *Resolver) once(
 
 // shared asks the shared cache, then the store.
 func (r *Resolver) shared(ctx context.Context, digest string) (ledger.Key, error) {
+	var old record
 	if r.opts.Cache != nil {
 		text, ok, err := r.opts.Cache.Get(ctx, cacheKey(digest))
-		if rec, good := decode(text, digest); err == nil && ok && good && rec.fresh(r.opts.Now()) {
-			return r.remember(rec).key(), nil
+		if rec, good := decode(text, digest); err == nil && ok && good {
+			if old = rec; rec.fresh(r.opts.Now()) {
+				return r.remember(rec).key(), nil
+			}
 		}
 	}
-	return r.read(ctx, digest)
+	key, err := r.read(ctx, digest)
+	if errors.Is(err, ErrUnavailable) && old.usable(r.opts.Now()) { // another replica has read it
+		return r.remember(old).key(), nil
+	}
+	return key, err
 }
 
 // read asks the store and fills the caches.
@@ -184,7 +213,7 @@ func (r *Resolver) read(ctx context.Context, digest string) (ledger.Key, error) 
 	rec := r.remember(newRecord(key, at))
 	if r.opts.Cache != nil {
 		// What the cache does not take is read again from the store; the answer does not depend on it.
-		_ = r.opts.Cache.Set(ctx, cacheKey(digest), rec.encode(), MaxAge)
+		_ = r.opts.Cache.Set(ctx, cacheKey(digest), rec.encode(), MaxAgeAway)
 	}
 	return rec.key(), nil
 }
