@@ -182,6 +182,10 @@ func (m *meter) ask(to pricing.Nano) (admit.Decision, error) {
 	if e.key.CapAmount > 0 {
 		more.Cap = &admit.Cap{Amount: e.key.CapAmount, Period: e.key.CapPeriod}
 	}
+	if e.policy != nil {
+		more.Overdraft = e.policy.Overdraft
+	}
+	more.LedgerAway = e.s.o.Settler.Away()
 	q := e.question(nil)
 	d, err := m.put(q, more)
 	if err == nil && (d.Outcome == admit.ReloadAccount || d.Outcome == admit.ReloadCap) {
