@@ -79,11 +79,11 @@ func TestPlanted(t *testing.T) {
 		plant func(w *World)
 		rules []string
 	}{
-		"lost settlement":        {func(w *World) { w.Rows, call(w).Told = nil, nil }, []string{"P3"}},
-		"lost settlement, told":  {func(w *World) { w.Rows = nil }, []string{"P3", "told"}},
+		"lost settlement":              {func(w *World) { w.Rows, call(w).Told = nil, nil }, []string{"P3"}},
+		"lost settlement, told":        {func(w *World) { w.Rows = nil }, []string{"P3", "told"}},
 		"an empty answer, not settled": {func(w *World) { w.Rows, w.Served, call(w).Told, call(w).Seen = nil, nil, nil, 0 }, []string{"P3"}},
-		"charge without service": {func(w *World) { w.Served = nil }, []string{"P3"}},
-		"double service":         {func(w *World) { w.Served = append(w.Served, w.Served[0]) }, []string{"P3"}},
+		"charge without service":       {func(w *World) { w.Served = nil }, []string{"P3"}},
+		"double service":               {func(w *World) { w.Served = append(w.Served, w.Served[0]) }, []string{"P3"}},
 		"another usage": {func(w *World) {
 			row(w).Usage.Output, row(w).Cost, row(w).Charged = 4, 18_000, 18_000
 			*call(w).Told = 18_000

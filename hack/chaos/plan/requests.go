@@ -19,7 +19,7 @@ const StepAbove = 400
 // Again says whether a request is sent a second time, with the same Idempotency-Key.
 type Again string
 
-// Agains.
+// How often and when.
 const (
 	Once     Again = ""
 	Together Again = "together" // while the first one runs

@@ -93,7 +93,7 @@ func (c *chaos) raise(ctx context.Context, _ *judge.World) (out []judge.Violatio
 		account, _ := c.quiet(1 + n)
 		q["messages"] = []any{map[string]any{"role": "user", "content": "How much would you cost?"}}
 		var admitted []bool
-		for step, amount := 0, pricing.Nano(plan.USD/1000); amount < 32*plan.USD; step, amount = step+1, amount*3/2 {
+		for step, amount := 0, plan.USD/1000; amount < 32*plan.USD; step, amount = step+1, amount*3/2 {
 			err := c.grant(ctx, ledger.Grant{ID: fmt.Sprintf("raise-%d-%d", n, step), Account: account.ID, Amount: amount / 3, Kind: ledger.GrantManual, Reason: "chaos"})
 			if err != nil {
 				return nil, err
