@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/hack/chaos/judge"
 	"github.com/layers-dev/layers/hack/chaos/plan"
 )
