@@ -292,10 +292,10 @@ func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservati
 
 // releaseHolds takes away what is held here for requests that are settled. Accounts that hold nothing, which they do while
 // Redis is well, are not looked for.
-func (b *book) releaseHolds(ctx context.Context, settled []Settlement) error {
+func (b *book) releaseHolds(ctx context.Context, settled []Settlement, fresh map[string]bool) error {
 	var ids []string
 	for _, e := range settled {
-		if b.accounts[e.Account].held > 0 {
+		if b.accounts[e.Account].held > 0 || !fresh[e.RequestID] { // whoever settles again may have found a hold of nothing
 			ids = append(ids, e.RequestID)
 		}
 	}

@@ -227,3 +227,27 @@ func TestReservationsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A reservation that came to nothing is not looked for by its settlement, but goes when that is made again by whoever finds it.
+func TestReservationOfNothingEnds(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		if _, err := e.Grant(t.Context(), ledger.Grant{ID: "g", Account: "ns/acme", Amount: 100, Kind: ledger.GrantManual}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Reserve(t.Context(), ledger.Reservation{RequestID: "req_free", Account: "ns/acme", Amount: 10, Owner: "a", ExpiresAt: 1}); err != nil {
+			t.Fatal(err)
+		}
+		free := ledger.Settlement{RequestID: "req_free", Account: "ns/acme", Model: "m", Evidence: ledger.EvidenceFree, StartedAt: 1, FinishedAt: 2}
+		if _, err := e.FinishReservation(t.Context(), free); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := e.Settle(t.Context(), []ledger.Settlement{free}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left, err := e.ExpiredReservations(t.Context(), 10); err != nil || len(left) > 0 {
+			t.Errorf("left %v, %v", left, err)
+		}
+	})
+}

@@ -208,7 +208,7 @@ func (b *book) settle(ctx context.Context, once []Settlement, after *state) erro
 	for _, r := range late {
 		after.adjusted[r.RequestID] = true
 	}
-	if err := b.releaseHolds(ctx, once); err != nil {
+	if err := b.releaseHolds(ctx, once, after.fresh); err != nil {
 		return err
 	}
 	changed, err := b.flush(ctx, b.rollUp(append(rolled, late...), after.spent)...)
