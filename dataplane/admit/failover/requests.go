@@ -173,7 +173,8 @@ func (f *Failover) Release(ctx context.Context, account, requestID string) error
 func (f *Failover) Confirm(ctx context.Context, cs []admit.Confirmation) error {
 	var errs []error
 	for _, c := range cs {
-		if h, ok := f.book.drop(c.RequestID); ok && h.reserved && c.Version == 0 {
+		// A reservation of nothing is one that the settlement does not look for.
+		if h, ok := f.book.drop(c.RequestID); ok && h.reserved && (c.Version == 0 || h.lent == 0) {
 			errs = append(errs, f.giveBack(ctx, h.account, h.id))
 		}
 	}
