@@ -53,7 +53,7 @@ local function reply(outcome, rule, limit, used, reset)
   if not measured then return text end
   local words = {text}
   for i, r in ipairs(measured) do
-    words[i + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f', r.unit, r.value, r.burst, r.cost, r.us, r.ps)
+    words[i + 1] = string.format('%s %.0f %.0f', r.text, r.us, r.ps)
   end
   return table.concat(words, ' ')
 end

@@ -34,6 +34,7 @@ for i = first, #ARGV, 4 do
   rates[#rates + 1] = {
     unit = unit, value = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]), cost = tonumber(ARGV[i + 3]),
     us = 0, ps = 0, wait = 0, at_field = rate.at_field(unit), more_field = rate.more_field(unit),
+    text = string.format('%s %s %s %s', unit, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]),
   }
   fields[#fields + 1], fields[#fields + 2] = rates[#rates].at_field, rates[#rates].more_field
 end
