@@ -100,15 +100,17 @@ func measure(ctx context.Context, lines []line, o options, server int) ([]figure
 	for round := range o.rounds + 1 {
 		for i := range lines {
 			at := (i + round) % len(lines)
-			start, client, backends := time.Now(), processorTime(os.Getpid(), false), processorTime(server, true)
+			backends := serverTime(server)
+			client, start := clientTime(), time.Now()
 			if err := lines[at].turn(ctx, o.rows); err != nil {
 				return nil, fmt.Errorf("%s: %w", lines[at].name, err)
 			}
+			took, spent := time.Since(start), clientTime()-client
 			if round > 0 { // the first is for warming up
 				f := &got[at]
-				f.rate = append(f.rate, float64(o.rows)/time.Since(start).Seconds())
-				f.client = append(f.client, float64((processorTime(os.Getpid(), false)-client).Microseconds())/float64(o.rows))
-				f.server = append(f.server, float64((processorTime(server, true)-backends).Microseconds())/float64(o.rows))
+				f.rate = append(f.rate, float64(o.rows)/took.Seconds())
+				f.client = append(f.client, float64(spent.Microseconds())/float64(o.rows))
+				f.server = append(f.server, float64((serverTime(server)-backends).Microseconds())/float64(o.rows))
 			}
 		}
 	}

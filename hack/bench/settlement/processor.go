@@ -6,15 +6,24 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // tick is what /proc counts in: USER_HZ is 100 on every Linux that there is.
 const tick = 10 * time.Millisecond
 
-// processorTime is what a process has had of the processors, with children: also those that it has now. It is what a busy machine
-// changes least. 0 where there is no /proc.
-func processorTime(pid int, children bool) (sum time.Duration) {
+// clientTime is what this process has had of the processors; processors' time is what a busy machine changes least.
+func clientTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// serverTime is what the children of a process have had that it has now. 0 where there is no /proc.
+func serverTime(pid int) (sum time.Duration) {
 	names, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0
@@ -26,8 +35,7 @@ func processorTime(pid int, children bool) (sum time.Duration) {
 		}
 		// The name, in parentheses, may have spaces; behind it are the state and the parent.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		own := strings.HasPrefix(string(stat), strconv.Itoa(pid)+" ")
-		if len(fields) < 13 || !own && (!children || fields[1] != strconv.Itoa(pid)) {
+		if len(fields) < 13 || fields[1] != strconv.Itoa(pid) {
 			continue
 		}
 		for _, f := range fields[11:13] { // user, system
