@@ -10,35 +10,10 @@ import (
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
-// components is the form of PriceVersion.Components: nano-USD per million units; what is not there falls back as
-// pricing.Price says. No markup: that is the tier's, and stands in the lines of each bill.
-type components struct {
-	Input        pricing.Nano  `json:"input"`
-	Output       pricing.Nano  `json:"output"`
-	CacheRead    *pricing.Nano `json:"cache_read,omitempty"`
-	CacheWrite   *pricing.Nano `json:"cache_write,omitempty"`
-	CacheWrite1h *pricing.Nano `json:"cache_write_1h,omitempty"`
-	Search       *pricing.Nano `json:"search,omitempty"`
-	Steps        []step        `json:"steps,omitempty"`
-}
-
-// step is what all tokens cost of a request with more input than Above.
-type step struct {
-	Above        int64         `json:"above"`
-	Input        pricing.Nano  `json:"input"`
-	Output       pricing.Nano  `json:"output"`
-	CacheRead    *pricing.Nano `json:"cache_read,omitempty"`
-	CacheWrite   *pricing.Nano `json:"cache_write,omitempty"`
-	CacheWrite1h *pricing.Nano `json:"cache_write_1h,omitempty"`
-}
-
-// NewPriceVersion is all that a price consists of but its markup, which is not part of a version.
-func NewPriceVersion(p pricing.Price) (PriceVersion, error) {
-	c := components{p.Input, p.Output, p.CacheRead, p.CacheWrite, p.CacheWrite1h, p.Search, nil}
-	for _, s := range p.Steps {
-		c.Steps = append(c.Steps, step(s))
-	}
-	text, err := json.Marshal(c)
+// NewPriceVersion is all that a price consists of: a snapshot.Price as JSON. A markup is not part of it: that is the tier's, and
+// stands in the lines of each bill.
+func NewPriceVersion(p *snapshot.Price) (PriceVersion, error) {
+	text, err := json.Marshal(p)
 	if err != nil {
 		return PriceVersion{}, fmt.Errorf("writing price version %s: %w", p.Version, err)
 	}
@@ -47,15 +22,14 @@ func NewPriceVersion(p pricing.Price) (PriceVersion, error) {
 
 // Price is what a version consists of, without a markup: pricing.Cost with it is what a request of that version costs.
 func (v PriceVersion) Price() (pricing.Price, error) {
-	var c components
-	if err := json.Unmarshal(v.Components, &c); err != nil {
+	var p snapshot.Price
+	if err := json.Unmarshal(v.Components, &p); err != nil {
 		return pricing.Price{}, fmt.Errorf("reading price version %s: %w", v.Version, err)
 	}
-	p := pricing.Price{Version: v.Version, Input: c.Input, Output: c.Output, CacheRead: c.CacheRead, CacheWrite: c.CacheWrite, CacheWrite1h: c.CacheWrite1h, Search: c.Search}
-	for _, s := range c.Steps {
-		p.Steps = append(p.Steps, pricing.Step(s))
+	if p.Version != v.Version {
+		return pricing.Price{}, fmt.Errorf("reading price version %s: it says that it is %q", v.Version, p.Version)
 	}
-	return p, nil
+	return priceOf(&p), nil
 }
 
 // PricesOf are the versions of all prices that a snapshot has, of models and of what their providers ask, each once: what
@@ -71,7 +45,7 @@ func PricesOf(s *snapshot.Snapshot) ([]PriceVersion, error) {
 			if p == nil {
 				continue
 			}
-			v, err := NewPriceVersion(priceOf(p))
+			v, err := NewPriceVersion(p)
 			if err != nil {
 				return nil, err
 			}

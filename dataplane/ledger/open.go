@@ -70,6 +70,9 @@ func (s *store) Close() { s.db.Close() }
 
 // Migrate brings the schema to this build's version.
 func (s *store) Migrate(ctx context.Context) error {
+	if err := s.db.Suits(ctx); err != nil {
+		return fmt.Errorf("migrating the ledger: %w", err)
+	}
 	if err := sqldb.Migrate(ctx, s.db, s.now().UnixMicro()); err != nil {
 		return fmt.Errorf("migrating the ledger: %w", err)
 	}
@@ -83,6 +86,9 @@ func (s *store) Migrate(ctx context.Context) error {
 
 // Ready is nil for this build's schema version and for the next one, so that a migration can run before a rollout.
 func (s *store) Ready(ctx context.Context) error {
+	if err := s.db.Suits(ctx); err != nil {
+		return err
+	}
 	have, err := sqldb.Version(ctx, s.db)
 	if err != nil {
 		return err

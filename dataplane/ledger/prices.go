@@ -13,7 +13,7 @@ import (
 // PriceVersion is what a version of a model's prices consists of. It never changes.
 type PriceVersion struct {
 	Version string
-	// Components is a JSON object: nano-USD per million units by class, and steps. NewPriceVersion writes it, Price reads it.
+	// Components is a snapshot.Price as JSON: NewPriceVersion writes it, Price reads it.
 	Components json.RawMessage
 }
 

@@ -30,6 +30,18 @@ func TestReadyOnlyWhenMigrated(t *testing.T) {
 	})
 }
 
+// TestServerVersions says in the log what the tests run on; the manual claims no other versions.
+func TestServerVersions(t *testing.T) {
+	onEachEmpty(t, func(t *testing.T, e env) {
+		query := map[string]string{"sqlite": "SELECT sqlite_version()", "postgres": "SHOW server_version"}[e.dialect]
+		var version string
+		if err := e.raw.QueryRowContext(t.Context(), query).Scan(&version); err != nil || version == "" {
+			t.Fatal(err)
+		}
+		t.Logf("tested on %s %s", e.dialect, version)
+	})
+}
+
 func TestReadyForTheNextVersion(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		now := e.number(t, "SELECT MAX(version) FROM schema_version")

@@ -50,6 +50,9 @@ type DB interface {
 	SkipLocked() string
 	// Partitions says whether usage_logs has months that must be made ahead.
 	Partitions() bool
+	// Server is the version of the server or the library, for people; Suits is ErrServer where it is too old.
+	Server(ctx context.Context) (string, error)
+	Suits(ctx context.Context) error
 	Close()
 
 	// migrations is the folder of the dialect's migrations; lockSchema makes other migrators wait for this transaction.
