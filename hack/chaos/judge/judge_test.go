@@ -193,3 +193,29 @@ func TestAnEstimateIsBetweenWhatWasSentAndSeen(t *testing.T) {
 		want(t, all(w), rules...)
 	}
 }
+
+// An end that was in a log alone is lost with it; one that was there for long is not.
+func TestAnOrphanOfALostLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost  int // when the log was
+		held  bool
+		rules []string
+	}{
+		"at once":           {13, true, nil},
+		"much later":        {40, true, []string{"P3"}},
+		"held by the store": {13, false, []string{"P3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := sound()
+			w.Lives[0] = []stores.Life{{From: at(0), To: at(12), Killed: true}, {From: at(12), To: at(c.lost), Killed: true, LogLost: true}, {From: at(c.lost)}}
+			w.Calls[0].Ended, w.Calls[0].Told = at(12), nil
+			if c.held {
+				w.Fallbacks = []Fallback{{"req_1", account, 30_000, at(10)}}
+			}
+			r := &w.Rows[0]
+			r.Evidence, r.OrphanCharge, r.Cost, r.Charged = ledger.EvidenceOrphan, ledger.OrphanInput, 10_000, 10_000
+			got, _ := w.Settled()
+			want(t, got, c.rules...)
+		})
+	}
+}

@@ -35,7 +35,7 @@ func (x *index) lost(s provider.Served) loss {
 	if !x.finished(s, c, l) {
 		return lostHold
 	}
-	down := l.Ran(s.End, l.To) < moment
+	down := l.Ran(s.End, l.To) < written
 	for _, o := range x.Outages {
 		down = down || o.overlaps(l.To.Add(-drained), l.To) && !o.To.Before(s.End)
 	}
@@ -61,7 +61,7 @@ func (x *index) finished(s provider.Served, c Call, l stores.Life) bool {
 	if c.Whole && !c.Ended.After(l.To) {
 		return true
 	}
-	return !s.End.IsZero() && l.Ran(s.End, l.To) > moment
+	return !s.End.IsZero() && l.Ran(s.End, l.To) > written
 }
 
 // mayBeOrphan says that a request's gateway was killed before it had written down its end, or that what it had written is lost.
@@ -74,5 +74,30 @@ func (x *index) mayBeOrphan(s provider.Served) bool {
 	if !ok || !l.Killed {
 		return false
 	}
-	return !x.finished(s, c, l) || x.lost(s) != kept
+	if !x.finished(s, c, l) || x.lost(s) != kept {
+		return true
+	}
+	return x.fallback[s.RequestID] && x.logLostSoon(c.Gateway, s.End)
+}
+
+// logLostSoon says that the log that had an end was lost before it can have been worked off: with the life that wrote it, or
+// with one that began after it and did not last. Where the ledger had the hold, an end that did not reach it then is only there.
+func (x *index) logLostSoon(gateway int, end time.Time) bool {
+	ran := time.Duration(0)
+	for _, l := range x.Lives[gateway] {
+		if !l.Killed || l.To.Before(end) {
+			continue
+		}
+		from := l.From
+		if from.Before(end) {
+			from = end
+		}
+		if ran += l.Ran(from, l.To); ran > drained {
+			return false
+		}
+		if l.LogLost {
+			return true
+		}
+	}
+	return false
 }

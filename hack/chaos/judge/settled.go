@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// moment is how long after the end of an answer a gateway may take to write it down.
-	moment = time.Second
+	// moment is how far clocks and records of one instant may be apart. written is how long after the end of an answer a gateway
+	// surely has written it down: it tells the admission store first, and waits for that, and for the ledger instead.
+	moment, written = time.Second, 3 * time.Second
 	// reaped is how long after a gateway's end its holds are surely looked at: the lease, the reaper's pause, and room.
 	reaped = 30 * time.Second
 	// headRoom is how many tokens of input a request has beside its prompt, by its bytes.
