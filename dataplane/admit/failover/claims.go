@@ -106,11 +106,10 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	if known := f.claims.get(n, now); away && known != "" && known != requestID {
 		return known, nil
 	}
-	patience := f.o.LedgerTimeout
-	if !away {
-		patience /= secondOpinion
-	}
-	holder, err = f.claimInLedger(ctx, n, requestID, keep, patience)
+	err = f.inLedger(ctx, func(ctx context.Context) (err error) {
+		holder, err = f.o.Ledger.Claim(ctx, account, name, requestID, keep)
+		return err
+	})
 	switch {
 	case err != nil && away:
 		return "", err
@@ -123,19 +122,6 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	}
 	f.claims.put(n, holder, now.Add(keep))
 	return holder, nil
-}
-
-// secondOpinion is the part of its time that the ledger has where Redis has answered.
-const secondOpinion = 4
-
-func (f *Failover) claimInLedger(ctx context.Context, n claimName, requestID string, keep, patience time.Duration) (holder string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err = f.inLedger(ctx, func(ctx context.Context) (err error) {
-		holder, err = f.o.Ledger.Claim(ctx, n.account, n.name, requestID, keep)
-		return err
-	})
-	return holder, err
 }
 
 // GiveUp gives a claim up where it may be; a Redis that is away hears of it later.
