@@ -320,6 +320,10 @@ func drill(t *testing.T, h *house, fault func(*testing.T, *house) func()) {
 	var charged, fallbacks, done [accounts]atomic.Int64
 	var stop atomic.Bool
 	var load sync.WaitGroup
+	defer func() { // before the test ends, however it does
+		stop.Store(true)
+		load.Wait()
+	}()
 	for i := range 6 {
 		g := h.gates[i%len(h.gates)]
 		load.Go(func() {
