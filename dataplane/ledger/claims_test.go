@@ -96,10 +96,10 @@ func TestClaimsRefused(t *testing.T) {
 			account, name, id string
 			keep              time.Duration
 		}{
-			{"", "n", "req_1", 1}, {"system/x", "n", "req_1", 1}, {"default/a", "", "req_1", 1}, {"default/a", strings.Repeat("n", 513), "req_1", 1},
-			{"default/a", "n", "", 1}, {"default/a", "n", "req_1", 0},
+			{"", "n", "req_1", time.Hour}, {"system/x", "n", "req_1", time.Hour}, {"default/a", "", "req_1", time.Hour},
+			{"default/a", strings.Repeat("n", 513), "req_1", time.Hour}, {"default/a", "n", "", time.Hour}, {"default/a", "n", "req_1", 0},
 		} {
-			if holder, err := e.Claim(t.Context(), c.account, c.name, c.id, c.keep*time.Hour); err == nil {
+			if holder, err := e.Claim(t.Context(), c.account, c.name, c.id, c.keep); err == nil {
 				t.Errorf("%+v: held by %q", c, holder)
 			}
 		}

@@ -83,7 +83,7 @@ func appendText(b []byte, s string) []byte {
 	if raw, err := hex.DecodeString(s); err == nil && hex.EncodeToString(raw) == s {
 		return append(binary.AppendUvarint(b, uint64(len(raw))<<2|textHex), raw...)
 	}
-	return append(binary.AppendUvarint(b, uint64(len(s))<<2|textRaw), s...)
+	return append(binary.AppendUvarint(b, uint64(len(s))<<2+textRaw), s...)
 }
 
 // recordTexts and recordNumbers are the fields of a settlement, in the order in which they are written.

@@ -51,7 +51,7 @@ func (p postgres) ForUpdate() string { return " FOR UPDATE" }
 // SkipLocked waits for nobody.
 func (p postgres) SkipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
-// Partitions: a table for each month.
+// Partitions is true: a table for each month.
 func (p postgres) Partitions() bool { return true }
 
 func (p postgres) migrations() string { return "migrations/postgres" }

@@ -68,7 +68,7 @@ func (s sqlite) ForUpdate() string { return "" }
 // SkipLocked is nothing, as ForUpdate is.
 func (s sqlite) SkipLocked() string { return "" }
 
-// Partitions: SQLite has none.
+// Partitions is false: SQLite has none.
 func (s sqlite) Partitions() bool { return false }
 
 func (s sqlite) migrations() string { return "migrations/sqlite" }

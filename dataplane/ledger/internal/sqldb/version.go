@@ -54,7 +54,7 @@ func release(n int) string {
 	return fmt.Sprintf("%d.%d", n/10_000, n%10_000)
 }
 
-// Suits: the library is part of this program.
+// Suits is nil: the library is part of this program.
 func (s sqlite) Suits(context.Context) error { return nil }
 
 func oneText(ctx context.Context, db DB, sql string) (text string, err error) {
