@@ -19,8 +19,9 @@ const (
 	defaultReplicas     = 2
 	defaultDelaySeconds = 10
 	defaultDrainSeconds = 900
-	// graceSeconds is what a replica has after its drain to flush what it still holds.
-	graceSeconds = 15
+	// graceSeconds is what a replica has after its drain: to end what it cuts, to write what the ledger does not have yet, and to leave
+	// the rest to others.
+	graceSeconds = 20
 	// nonRoot is the user of the image.
 	nonRoot = 65532
 	// secretMode lets the pod's group read a mounted Secret, and nobody write it.
