@@ -23,10 +23,35 @@ type claims struct {
 	mu      sync.Mutex
 	known   *lru[claimName, claim]
 	givenUp map[claimName]string // which Redis has to hear of
+	owed    map[claimName]claim  // which the ledger has to hear of: Redis alone gave them
 }
 
 func newClaims() claims {
-	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[claimName]string{}}
+	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[claimName]string{}, owed: map[claimName]claim{}}
+}
+
+// owe has the ledger hear of a claim that Redis gave while the ledger did not answer; too many are in Redis alone.
+func (c *claims) owe(n claimName, holder string, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.owed) < knownClaims {
+		c.owed[n] = claim{holder, until}
+	}
+}
+
+func (c *claims) toOwe() map[claimName]claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.owed)
+}
+
+// paid notes that the ledger need not hear of a claim of this holder any more.
+func (c *claims) paid(n claimName, holder string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owed[n].holder == holder {
+		delete(c.owed, n)
+	}
 }
 
 // giveUp has Redis hear of a claim that was given up while it was away; one of too many ends by itself.
@@ -115,6 +140,7 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 		return "", err
 	case err != nil: // Redis gave it
 		holder = requestID
+		f.claims.owe(n, holder, now.Add(keep))
 	case holder != requestID && !away: // it is not ours in Redis either
 		if f.o.Primary.GiveUp(ctx, account, name, requestID) != nil {
 			f.claims.giveUp(n, requestID)
@@ -130,6 +156,7 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 	if f.claims.get(n, now) == requestID {
 		f.claims.remove(n)
 	}
+	f.claims.paid(n, requestID)
 	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, account, name, requestID) })
 	if away {
 		f.claims.giveUp(n, requestID)
@@ -139,4 +166,21 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 		return err
 	}
 	return errors.Join(err, f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.GiveUp(ctx, account, name, requestID) }))
+}
+
+// pay tells the ledger of the claims that Redis gave while it did not answer, so that they outlive what Redis may lose.
+func (f *Failover) pay(ctx context.Context) {
+	for n, c := range f.claims.toOwe() {
+		keep := c.until.Sub(f.o.Now())
+		if keep > 0 {
+			err := f.inLedger(ctx, func(ctx context.Context) error {
+				_, err := f.o.Ledger.Claim(ctx, n.account, n.name, c.holder, keep)
+				return err
+			})
+			if err != nil {
+				return // it is away: the next one would wait as long
+			}
+		}
+		f.claims.paid(n, c.holder)
+	}
 }

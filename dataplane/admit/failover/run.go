@@ -10,13 +10,14 @@ import (
 // endsEvery is how often holds that could not be released are tried again.
 const endsEvery = time.Second
 
-// Run asks a Redis that is away whether it is back, renews the reservations of what runs, and releases what could not be
-// released, until ctx ends.
+// Run asks a Redis that is away whether it is back, renews the reservations of what runs, releases what could not be
+// released, and has the ledger hear of claims that it did not, until ctx ends.
 func (f *Failover) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { f.watch(ctx) })
 	running.Go(func() { every(ctx, min(f.o.Keep/3, time.Minute), f.renew) })
 	running.Go(func() { every(ctx, endsEvery, f.endReserved) })
+	running.Go(func() { every(ctx, endsEvery, f.pay) })
 	running.Go(func() { every(ctx, endsEvery, f.tidy) })
 	running.Wait()
 }

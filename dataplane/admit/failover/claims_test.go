@@ -1,0 +1,47 @@
+package failover
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// noClaims is a ledger that does not hear of claims while it is away.
+type noClaims struct {
+	*books
+	away bool
+}
+
+func (n *noClaims) Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (string, error) {
+	if n.away {
+		return "", errDown
+	}
+	return n.books.Claim(ctx, account, name, requestID, keep)
+}
+
+// What Redis gave while the ledger was away is the ledger's when that is back: Redis may lose it, or be away for another replica.
+func TestClaimsWhileTheLedgerIsAway(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		l, p := &noClaims{books: b, away: true}, &primary{}
+		one := New(Options{Primary: p, Ledger: l, Owner: "a"})
+		claim := func(f *Failover, name, id string) string {
+			t.Helper()
+			holder, err := f.Claim(t.Context(), "ns/acme", name, id, time.Hour)
+			must(t, err)
+			return holder
+		}
+		same(t, "by Redis alone", claim(one, "kept", "r1"), "r1")
+		same(t, "and another", claim(one, "given up", "r2"), "r2")
+		one.pay(t.Context())
+		same(t, "owed", len(one.claims.toOwe()), 2)
+		must(t, one.GiveUp(t.Context(), "ns/acme", "given up", "r2"))
+		l.away = false
+		one.pay(t.Context())
+		same(t, "paid", len(one.claims.toOwe()), 0)
+
+		p.set(errDown)
+		two := New(Options{Primary: p, Ledger: l, Owner: "b"})
+		same(t, "known to a replica without Redis", claim(two, "kept", "r3"), "r1")
+		same(t, "free again", claim(two, "given up", "r4"), "r4")
+	})
+}
