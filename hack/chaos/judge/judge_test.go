@@ -219,3 +219,29 @@ func TestAnOrphanOfALostLog(t *testing.T) {
 		})
 	}
 }
+
+// A key may be served twice where each replica could ask one store alone, and the other one had not heard of it.
+func TestAKeyBetweenTwoStores(t *testing.T) {
+	for name, c := range map[string]struct {
+		outage   Span
+		degraded string
+		rules    []string
+	}{
+		"one each":           {Span{at(8), at(11)}, "redis", nil},
+		"the ledger was up":  {Span{at(2), at(3)}, "redis", []string{"idempotency"}},
+		"both stores were":   {Span{at(8), at(11)}, "", []string{"idempotency"}},
+		"long after the end": {Span{at(8), at(10)}, "redis", []string{"idempotency"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := sound()
+			w.Calls[0].Key, w.Outages = true, []Span{c.outage}
+			again := w.Calls[0]
+			again.RequestID, again.Told, again.Attempt, again.Degraded, again.Sent = "req_2", nil, 1, c.degraded, at(13)
+			served, row := w.Served[0], w.Rows[0]
+			served.RequestID, served.At, served.End, row.RequestID = "req_2", at(13), at(14), "req_2"
+			w.Calls, w.Served, w.Rows = append(w.Calls, again), append(w.Served, served), append(w.Rows, row)
+			got, _ := w.Settled()
+			want(t, got, c.rules...)
+		})
+	}
+}

@@ -3,6 +3,7 @@ package judge
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -207,7 +208,17 @@ func (x *index) told(c Call) []Violation {
 	return []Violation{wrong("told", c.Account, c.RequestID, "the client was told %d and is charged %d: row %+v, call %+v", *c.Told, r.Charged, r, c)}
 }
 
-// once checks that no Idempotency-Key was served twice, unless the claim was lost with the admission store's data.
+// apart says that the first claim was made while the ledger was away, in the admission store alone, and that the second came
+// before the ledger had heard of it, from a replica that had the ledger alone.
+func (x *index) apart(billed []provider.Served) bool {
+	c, _ := x.call(billed[1])
+	return c.Degraded == "redis" && slices.ContainsFunc(x.Outages, func(o Span) bool {
+		return o.overlaps(billed[0].At.Add(-written), billed[0].At) && billed[1].At.Before(o.To.Add(drained))
+	})
+}
+
+// once checks that no Idempotency-Key was served twice, unless the claim was lost with the admission store's data, or was where
+// the second one could not ask.
 func (x *index) once(n *Counts) (out []Violation) {
 	for nonce, calls := range x.nonces {
 		if len(calls) < 2 || !calls[0].Key {
@@ -222,7 +233,7 @@ func (x *index) once(n *Counts) (out []Violation) {
 		if len(billed) < 2 {
 			continue
 		}
-		if n.Twice++; !within(x.DataLosses, calls[0].Sent, billed[1].At) {
+		if n.Twice++; !within(x.DataLosses, calls[0].Sent, billed[1].At) && !x.apart(billed) {
 			out = append(out, wrong("idempotency", calls[0].Account, billed[1].RequestID, "request %d was served twice: %s", nonce, x.story(billed)))
 		}
 	}
