@@ -142,3 +142,36 @@ func TestOrphansRefused(t *testing.T) {
 		}
 	})
 }
+
+// An orphan's charge does not take away a reservation that has finished: it tells of the request's real end.
+func TestFinishedReservationOutlivesAnOrphan(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e, now := e.at(t)
+		e.grant(t, ledger.Grant{ID: "1", Amount: 100, Kind: ledger.GrantPromo})
+		for _, id := range []string{"running", "ended"} {
+			if _, err := e.Reserve(t.Context(), reservation(id, 30)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := e.FinishReservation(t.Context(), settlement("ended", "default/a", 7)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Settle(t.Context(), []ledger.Settlement{orphan("running", 10), orphan("ended", 10)}); err != nil {
+			t.Fatal(err)
+		}
+		now.Store(soon)
+		gone, err := e.ExpiredReservations(t.Context(), 10)
+		if err != nil || len(gone) != 1 || gone[0].RequestID != "ended" || gone[0].Record == nil {
+			t.Fatalf("%+v, %v", gone, err)
+		}
+		for range 2 {
+			if got := e.only(t, *gone[0].Record); got.Account.Balance != 83 {
+				t.Errorf("%+v", got)
+			}
+		}
+		if n := e.number(t, "SELECT held FROM accounts WHERE id = 'default/a'"); n != 0 {
+			t.Errorf("%d are held", n)
+		}
+		e.sound(t)
+	})
+}

@@ -291,17 +291,29 @@ func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservati
 }
 
 // releaseHolds takes away what is held here for requests that are settled. Accounts that hold nothing, which they do while
-// Redis is well, are not looked for.
+// Redis is well, are not looked for. A reservation that is finished outlives the charge of an orphan: it tells of the
+// request's real end, which adjusts that charge.
 func (b *book) releaseHolds(ctx context.Context, settled []Settlement, fresh map[string]bool) error {
-	var ids []string
+	var ended, orphaned []string
 	for _, e := range settled {
-		if b.accounts[e.Account].held > 0 || !fresh[e.RequestID] { // whoever settles again may have found a hold of nothing
-			ids = append(ids, e.RequestID)
+		switch {
+		case b.accounts[e.Account].held == 0 && fresh[e.RequestID]: // whoever settles again may have found a hold of nothing
+		case e.Evidence == EvidenceOrphan:
+			orphaned = append(orphaned, e.RequestID)
+		default:
+			ended = append(ended, e.RequestID)
 		}
 	}
+	if err := b.deleteHolds(ctx, ended, ""); err != nil {
+		return err
+	}
+	return b.deleteHolds(ctx, orphaned, " AND NOT finished")
+}
+
+func (b *book) deleteHolds(ctx context.Context, ids []string, which string) error {
 	for part := range slices.Chunk(ids, b.tx.Batch()) {
 		among, args := b.tx.Among(part, 1)
-		err := b.tx.Each(ctx, "DELETE FROM holds WHERE request_id "+among+" RETURNING account, amount", args, func(scan func(...any) error) error {
+		err := b.tx.Each(ctx, "DELETE FROM holds WHERE request_id "+among+which+" RETURNING account, amount", args, func(scan func(...any) error) error {
 			var id string
 			var amount pricing.Nano
 			if err := scan(&id, &amount); err != nil {
