@@ -224,7 +224,7 @@ func TestReservations(t *testing.T) {
 	if got := fmt.Sprint(slices.Sorted(maps.Keys(w.posted))); got != "[a b]" || w.posted["a"].Charged != 30 || w.posted["b"].Charged != 41 {
 		t.Errorf("posted %v", w.posted)
 	}
-	if len(w.confirmed) != 2 || w.confirmed[0].KeyDigest != "digest" {
+	if len(w.confirmed) != 2 || w.confirmed[0].KeyDigest != "digest" || w.confirmed[0].RequestID != "" || w.confirmed[1].RequestID != "" {
 		t.Errorf("confirmed %v", w.confirmed)
 	}
 }
