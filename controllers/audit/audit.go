@@ -78,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Metrics.forget(req.NamespacedName)
 		return ctrl.Result{}, r.say(ctx, gw, nil)
 	}
-	found, again := gw.Status.Audit, r.next()
+	found, again := gw.Status.Audit, next(r.Now())
 	if found == nil || found.Day < Due(r.Now()) {
 		checked, err := r.check(ctx, gw)
 		if err != nil {
@@ -99,8 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // next is how long until another day is due, or until the clock is looked at again.
-func (r *Reconciler) next() time.Duration {
-	now := r.Now()
+func next(now time.Time) time.Duration {
 	return min(max(Next(now).Sub(now), time.Second), atMost)
 }
 
@@ -129,11 +128,8 @@ func (r *Reconciler) check(ctx context.Context, gw *v1alpha1.AIGateway) (*v1alph
 		}
 		log.FromContext(ctx).Info("The ledger does not agree with itself", "problem", p)
 	}
-	out := &v1alpha1.GatewayAudit{Day: report.Day, CheckedAt: metav1.NewTime(report.CheckedAt.Truncate(time.Second))}
-	for _, d := range report.Drift {
-		out.Drift = append(out.Drift, v1alpha1.GatewayDrift{Kind: d.Kind, Count: d.Count})
-	}
-	return out, nil
+	out := report.status()
+	return &out, nil
 }
 
 // say writes the condition, and what was found.

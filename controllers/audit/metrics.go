@@ -23,10 +23,13 @@ type Metrics struct {
 	last map[types.NamespacedName]v1alpha1.GatewayAudit
 }
 
+// Unregistered are metrics that somebody else registers.
+func Unregistered() *Metrics { return &Metrics{last: map[types.NamespacedName]v1alpha1.GatewayAudit{}} }
+
 // NewMetrics registers the metrics; where they are registered already, by another operator of the same process, it answers
 // those.
 func NewMetrics(to prometheus.Registerer) (*Metrics, error) {
-	m := &Metrics{last: map[types.NamespacedName]v1alpha1.GatewayAudit{}}
+	m := Unregistered()
 	err := to.Register(m)
 	if there := (prometheus.AlreadyRegisteredError{}); errors.As(err, &there) {
 		if have, ok := there.ExistingCollector.(*Metrics); ok {

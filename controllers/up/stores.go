@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/layers-dev/layers/controllers/audit"
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/gateway"
 	"github.com/layers-dev/layers/dataplane/ledger"
@@ -80,6 +84,19 @@ func (s *stores) pin(ctx context.Context, perDollar int64) error {
 		return fmt.Errorf("the ledger counts %d credits a dollar, the AIGateway says %d: it cannot change (another ledger, or another --data, can have another value)", got, perDollar)
 	}
 	return nil
+}
+
+// nightly is what checks the ledger every night, as the operator does in a cluster, and the metrics that tell what it found.
+func (s *stores) nightly(gateway string, log *slog.Logger) ([]prometheus.Collector, func(context.Context)) {
+	if s.ledger == nil {
+		return nil, func(context.Context) {}
+	}
+	of := types.NamespacedName{Namespace: "default", Name: gateway} // of the one that is built in
+	if namespace, name, declared := strings.Cut(gateway, "/"); declared {
+		of = types.NamespacedName{Namespace: namespace, Name: name}
+	}
+	n := audit.Nightly{Ledger: s.ledger, Gateway: of, Metrics: audit.Unregistered(), Log: log, Now: time.Now}
+	return []prometheus.Collector{n.Metrics}, n.Run
 }
 
 func (s *stores) close() {

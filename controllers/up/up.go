@@ -81,12 +81,14 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 	if err := memory.Publish(w.out.Snapshot); err != nil {
 		return fmt.Errorf("serving what the manifests say: %w", err)
 	}
-	parts.Source = memory
+	found, check := s.nightly(w.out.Snapshot.Gateway, log)
+	parts.Source, parts.Collectors = memory, found
 	// What follows changes ends when serving does, and before the stores close.
 	background, stop := context.WithCancel(ctx)
 	var jobs sync.WaitGroup
 	defer jobs.Wait()
 	defer stop()
+	jobs.Go(func() { check(background) })
 	parts.Ready = func(b gateway.Bound) {
 		p := place{API: "http://" + reachable(b.API), Admin: "http://" + reachable(b.Admin)}
 		t.serving(p, w, keyFile, s.ledgerURL)
