@@ -150,6 +150,9 @@ func receipts(ctx context.Context, l ledger.Ledger, all []judge.Row, every int) 
 		if err != nil {
 			return nil, fmt.Errorf("reading the receipt of %s: %w", r.RequestID, err)
 		}
+		if got.Evidence != ledger.EvidenceOrphan { // one that was settled after all says still what its policy was
+			got.OrphanCharge = ""
+		}
 		out = append(out, got.Settlement)
 	}
 	return out, nil
