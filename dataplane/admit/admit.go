@@ -94,7 +94,8 @@ const (
 	RateLimited
 	// TooManyConcurrent: MaxConcurrent requests of the key are in flight.
 	TooManyConcurrent
-	// ReloadAccount: Redis does not know the account, or it has changed by the clock since (Copy.Next): read it, LoadAccount, try again.
+	// ReloadAccount: Redis does not know the account, it has changed by the clock since (Copy.Next), or nothing was told of it for
+	// AwayAge: read it, LoadAccount, try again.
 	ReloadAccount
 	// ReloadCap: Redis does not know what the key has spent in Decision.Window: read it, LoadSpend, try again.
 	ReloadCap
@@ -168,7 +169,7 @@ type Extension struct {
 	LedgerAway bool
 }
 
-// How long, and for how much of each account, admission goes on without the ledger.
+// How long, and for how much of each account, admission goes on without the ledger; with it, no longer without asking.
 const (
 	AwayAge               = 15 * time.Minute
 	AwayMost pricing.Nano = 50_000_000_000

@@ -98,15 +98,20 @@ func TestLedgerAwayAge(t *testing.T) {
 	d, err := s.Extend(ctx, Extension{RequestID: held.ID, Account: held.Account, KeyDigest: held.KeyDigest, To: 2, LedgerAway: true})
 	must(t, err)
 	same(t, "extension", d.Outcome, LedgerAway)
-	s.want(request(1), Admitted) // with a ledger the copy of an account has no age
+	before = s.dump()
+	s.want(request(1), ReloadAccount) // with a ledger it is asked
+	same(t, "P9", s.dump(), before)
+	same(t, "unmetered, with a ledger", s.preview(request(1, func(q *Request) { q.Unmetered = true })).Outcome, Admitted)
 	must(t, s.Confirm(ctx, []Confirmation{{Account: "ns/acme", Balance: 900, Version: 2}}))
 	s.want(request(1, away), Admitted)
 	s.pass(AwayAge + time.Microsecond)
 	must(t, s.LoadKey(ctx, "ns/acme", "digest", KeyActive, 1))
 	must(t, s.Confirm(ctx, []Confirmation{{Account: "ns/acme", Balance: 1000, Version: 1}})) // an old one says nothing
 	s.want(request(1, away), LedgerAway)
+	s.want(request(1), ReloadAccount)
 	s.copyOf(Copy{Spendable: 900, Version: 2})
 	s.want(request(1, away), Admitted)
+	s.want(request(1), Admitted)
 }
 
 // What the store has lost cannot be asked for: it is said as ever, and nobody is let in.

@@ -146,9 +146,11 @@ func admitKeys(q Request) []string {
 
 // arguments are those of admit.lua.
 func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []string {
-	age, record := r.opts.KeyAge, ""
+	// An account that is not told of for as long as one is admitted on without the ledger is read again. (Where an older row may
+	// not win yet, reading it again would never end.)
+	age, copyAge, record := r.opts.KeyAge, max(AwayAge, r.opts.KeyAge), ""
 	if q.LedgerAway {
-		age = max(age, AwayAge)
+		age, copyAge = copyAge, AwayAge
 	}
 	if m.owner != "" {
 		record = string(q.Record)
@@ -163,12 +165,13 @@ func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []
 		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), string(flags[:]), m.owner, record,
 		decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()), decimal(q.Hold), decimal(q.Floor),
 		decimal(q.Expected), decimal(q.Healthy), decimal(q.Overdraft), decimal(q.MaxConcurrent),
+		decimal(copyAge.Microseconds()),
 	}
 	if q.Cap != nil {
 		args = append(args, decimal(q.Cap.Amount), q.Cap.Period)
 	}
 	if q.LedgerAway {
-		args = append(args, decimal(AwayAge.Microseconds()), decimal(AwayMost))
+		args = append(args, decimal(AwayMost))
 	}
 	for _, rate := range q.Rates {
 		// A request larger than the whole room takes all of it, or it could never pass.

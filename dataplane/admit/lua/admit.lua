@@ -9,7 +9,7 @@
 --       7 owner of the hold, or '': it ends by time   8 what to store in an owner's hold, any bytes   9 life of the hold, us
 --       10 least life of the holds' keys, ms   11 hold, nano-USD   12 least amount that is worth admitting (0: all or nothing)
 --       13 amount to hold   14 where this much is free (0: never)   15 overdraft   16 running requests of the key at most (0: no limit)
---       with a cap, its amount and period; with the ledger away, how old the copy of the account may be, us, and how much may be
+--       17 how old the copy of the account may be, us; with a cap, its amount and period; with the ledger away, how much may be
 --       held; then for each rate its unit, value, burst (0: a day) and cost
 --
 -- The answer is a reply, and '1' if the owner's hold stands. A reply, which is also the record of an admission, is words
@@ -32,9 +32,9 @@ local now_text = int(now)
 local unmetered, preview, joined, shadow, capped, away = string.byte(ARGV[6], 1, 6)
 local metered = unmetered ~= SET
 shadow = shadow == SET
-local next_arg, cap, period, away_age, away_most = 17, nil, nil, nil, nil
-if capped == SET then cap, period, next_arg = tonumber(ARGV[17]), ARGV[18], 19 end
-if away == SET then away_age, away_most, next_arg = ARGV[next_arg], tonumber(ARGV[next_arg + 1]), next_arg + 2 end
+local next_arg, cap, period, away_most = 18, nil, nil, nil
+if capped == SET then cap, period, next_arg = tonumber(ARGV[18]), ARGV[19], 20 end
+if away == SET then away_most, next_arg = tonumber(ARGV[next_arg]), next_arg + 1 end
 
 local spendable, reserved, retry, amount, fits = 0, 0, 0, 0, 0
 local window, window_ends = 0, 0
@@ -111,10 +111,13 @@ if most > 0 then
   end
 end
 
--- The account: its copy is of this epoch, and nothing has changed by the clock since.
+-- The account: its copy is of this epoch, nothing has changed by the clock since, and somebody has renewed it of late: what was
+-- settled or granted and never told of here is heard of then.
 local account = redis.call('HMGET', KEYS[3], 'b', 'e', 'n', 'at')
 local changes = tonumber(account[3] or 0)
 if not account[1] or tonumber(account[2] or 0) < epoch or (changes > 0 and now >= changes) then return {reply('reload-account'), '0'} end
+local fresh = young(account[4], now, ARGV[17])
+if metered and not fresh and not away_most then return {reply('reload-account'), '0'} end
 spendable = tonumber(account[1]) + tonumber(ARGV[15])
 
 -- Holds past their time count no more; an admission takes away those that it saw. Owners' holds have no time, so that it looks
@@ -149,8 +152,8 @@ if metered then
     if not copy or of < epoch then return {reply('reload-cap'), '0'} end
   end
   -- While the ledger is away all that is held was spent since, and may be so much at most; nothing on a copy that is too old.
-  if away_age then
-    lent = young(account[4], now, away_age) and math.min(math.floor(spendable / 2), away_most) or -9000000000000000
+  if away_most then
+    lent = fresh and math.min(math.floor(spendable / 2), away_most) or -9000000000000000
   end
   local function room()
     local free = spendable - (sum - freed)
