@@ -20,6 +20,7 @@ func (e *exchange) admit() error {
 		d, err := e.s.o.Admitter.Admit(ctx, ask)
 		if err != nil {
 			e.forget() // it may have been admitted, or may be yet
+			e.refund(http.StatusServiceUnavailable)
 		}
 		return d, err
 	})
@@ -128,13 +129,30 @@ func (e *exchange) holds() pricing.Nano {
 	return e.worst
 }
 
-// release gives back the hold of a request that costs nothing and is not recorded.
-func (e *exchange) release() {
+// maybeReaped is how long after its beginning a request may have been charged as an orphan's, because this process was stopped:
+// less than a lease and the grace after it.
+const maybeReaped = 2 * time.Second
+
+// release gives back the hold of a request that costs nothing and is not recorded, unless somebody may have charged it. status is
+// what the client was told.
+func (e *exchange) release(status int) {
+	defer e.refund(status)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), e.s.o.StoreTimeout)
 	defer cancel()
 	if err := e.s.o.Admitter.Release(ctx, e.key.Account, e.rec.ID); err != nil {
 		e.s.o.Log.Warn("Hold is not released yet", "requestID", e.rec.ID, "error", err)
 		e.forget()
+	}
+}
+
+// refund settles at nothing what was never sent upstream, if it took so long that it may be taken for an orphan.
+func (e *exchange) refund(status int) {
+	// The clock on the wall goes on while the machine is asleep.
+	if e.demo() || e.s.o.Now().Round(0).Sub(e.rec.Start.Round(0)) < maybeReaped {
+		return
+	}
+	if _, err := e.s.o.Settler.Submit(e.settlement(bill{evidence: ledger.EvidenceFree}, status), e.key.Digest); err != nil {
+		e.s.o.Log.Error("Request that cost nothing is not settled, its hold may have been charged", "requestID", e.rec.ID, "error", err)
 	}
 }
 

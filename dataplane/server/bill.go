@@ -90,7 +90,7 @@ func (e *exchange) bill() bill {
 // estimate is never more than what the hold was computed from: an upstream may send more bytes than we asked for tokens.
 func (e *exchange) estimate() pricing.Usage {
 	tokens := func(bytes int64) int64 { return (bytes + bytesPerToken - 1) / bytesPerToken }
-	in := tokens(e.req.InputBytes)
+	in := tokens(e.readBytes())
 	if e.inBound > 0 {
 		in = min(in, e.inBound)
 	}
@@ -113,7 +113,7 @@ func (e *exchange) end(status int) {
 		if e.reached {
 			e.rec.Usage, e.rec.Evidence = b.usage, string(b.evidence)
 		}
-		e.release()
+		e.release(status)
 		return
 	}
 	e.rec.Usage, e.rec.Evidence, e.rec.Cost, e.rec.Charged = b.usage, string(b.evidence), b.cost, b.charged

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
 	"strconv"
 
 	"github.com/layers-dev/layers/dataplane/chat"
@@ -55,8 +56,8 @@ func (e *exchange) fitOf(b snapshot.Backend) chat.Fit {
 // countTokens answers POST /v1/messages/count_tokens for a model whose provider does not count: an estimate, which costs
 // nothing.
 func (e *exchange) countTokens() error {
-	e.release()
-	tokens := (e.req.InputBytes + bytesPerToken - 1) / bytesPerToken
+	e.release(http.StatusOK)
+	tokens := (e.readBytes() + bytesPerToken - 1) / bytesPerToken
 	e.w.Header().Set("X-Layers-Estimated", "true")
 	e.s.writeJSON(e.w, json.RawMessage(`{"input_tokens":`+strconv.FormatInt(tokens, 10)+`}`))
 	return nil
