@@ -50,7 +50,7 @@ type ProviderRow struct {
 // ProviderUsage reads what was used of a provider. Answers that were free for the customer count, if the provider asks for
 // them.
 func (s *store) ProviderUsage(ctx context.Context, provider string, w Span, fn func(ProviderRow) error) error {
-	const sql = "SELECT request_id, upstream_id, provider, model, input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens, CASE WHEN provider_cost = 0 THEN cost ELSE provider_cost END, finished_at " +
+	const sql = "SELECT request_id, upstream_id, provider, model, input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens, output_tokens, CASE WHEN provider_cost = 0 AND provider_price = '' THEN cost ELSE provider_cost END, finished_at " +
 		"FROM usage_logs WHERE finished_at >= $1 AND finished_at < $2 AND ($3 = '' OR provider = $3) ORDER BY finished_at, request_id"
 	err := s.db.Snapshot(ctx, func(tx sqldb.Tx) error {
 		return tx.Each(ctx, sql, []any{w.From, w.To, provider}, func(scan func(...any) error) error {

@@ -220,6 +220,18 @@ func TestEntriesAndProviderUsage(t *testing.T) {
 				t.Error(err, diff)
 			}
 		}
+		own := settlement("req_2", "default/b", 5) // its provider asks nothing, which is not to say nothing
+		own.Provider, own.ProviderPrice = "own", "nothing"
+		e.only(t, own)
+		err := e.ProviderUsage(t.Context(), "own", ledger.Span{From: own.FinishedAt, To: own.FinishedAt + 1}, func(r ledger.ProviderRow) error {
+			if r.Cost != 0 {
+				t.Errorf("it asks %d", r.Cost)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
 		stop := errors.New("stop")
 		if err := e.Entries(t.Context(), ledger.Span{To: 1 << 62}, func(ledger.Entry) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("%v", err)

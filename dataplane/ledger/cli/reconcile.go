@@ -31,6 +31,7 @@ type reconcileFlags struct {
 	spanFlags
 
 	file, provider, by, threshold string
+	columns, models               map[string]string
 }
 
 // newReconcileCommand is `layers ledger reconcile`: it compares the ledger with what a provider says that it was used.
@@ -39,17 +40,10 @@ func newReconcileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reconcile",
 		Short: "Compare the ledger with a provider's usage export",
-		Long: "Compare what the ledger says that a provider asks with the provider's own usage export: a CSV file with a header, or a JSON\n" +
-			"array of objects, with these columns in any order (others are ignored):\n\n" +
-			"  cost_usd    what the provider asks, a decimal number of USD (required)\n" +
-			"  date        the day, 2030-01-31, or an instant, RFC 3339 (required for --by day and model)\n" +
-			"  model       the model, under the name that the gateway has for it (required for --by model)\n" +
-			"  request_id  the provider's id of the answer (required for --by request)\n\n" +
-			"Rows of one group are added up. The window is that of the export's days unless flags say otherwise. Every group that\n" +
-			"differs is printed; the drift is the sum of the differences, whatever their sign, in percent of what the provider asks. The\n" +
-			"command fails where that is above the threshold.",
-		Example: "  layers ledger reconcile --import usage.csv --provider openai --by model --threshold 0.5",
-		Args:    cobra.NoArgs,
+		Long:  reconcileLong,
+		Example: "  layers ledger reconcile --import usage.csv --provider default/openai --by model --threshold 0.5\n" +
+			"  layers ledger reconcile --import costs.csv --provider default/openai --columns date=start_time_iso,cost_usd=amount_value",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.by != byDay && f.by != byModel && f.by != byRequest {
 				return fmt.Errorf("--by is day, model or request, not %q", f.by)
@@ -62,11 +56,34 @@ func newReconcileCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.file, "import", "", "the provider's usage export, a .csv or .json file (required)")
 	cmd.Flags().StringVar(&f.provider, "provider", "", "the provider's id in the gateway, NAMESPACE/NAME as receipts have it (required)")
 	cmd.Flags().StringVar(&f.by, "by", byDay, "what is compared: day, model (of a day) or request")
+	cmd.Flags().StringToStringVar(&f.columns, "columns", nil, "what the export calls its columns, such as date=start_time_iso,cost_usd=amount_value")
+	cmd.Flags().StringToStringVar(&f.models, "models", nil, "models that the export calls otherwise than the gateway, as THEIRS=OURS")
 	cmd.Flags().StringVar(&f.threshold, "threshold", "1", "the drift in percent above which the command fails")
 	_ = cmd.MarkFlagRequired("import") // these fail only for a flag that is not there
 	_ = cmd.MarkFlagRequired("provider")
 	return cmd
 }
+
+// reconcileLong is the command's help.
+const reconcileLong = `Compare what the ledger says that a provider asks with the provider's own usage export: a CSV file with a header, or a JSON
+array of objects, with these columns in any order (others are ignored):
+
+  date        the day, 2030-01-31, an instant, RFC 3339, or Unix seconds (required for --by day and model)
+  cost_usd    what the provider asks, a decimal number of USD (required; or cost_cents, in cents)
+  model       the model, under the name that the gateway has for it (required for --by model)
+  request_id  the provider's id of the answer (required for --by request)
+
+--columns says what an export calls them. Of JSON, a page of an interface is taken, too, with its objects below "data"; what is in an
+object of an object has both names with a dot between them, and each of its "results" is a row. So, for exports of
+
+  OpenAI, costs as CSV         --columns date=start_time_iso,cost_usd=amount_value
+  OpenAI, /organization/costs  --columns date=start_time,cost_usd=results.amount.value
+  Anthropic, cost as CSV       --columns date=usage_date_utc
+  Anthropic, cost_report       --columns date=starting_at,cost_cents=results.amount,model=results.model
+
+Rows of one group are added up. The window is that of the export's days unless flags say otherwise, and all of the ledger where it
+has none. Every group that differs is printed; the drift is the sum of the differences, whatever their sign, in percent of what
+the provider asks. The exit code is 1 where that is above the threshold, and where it could not be found out.`
 
 // group is what is compared: a day, a model of a day, or a request.
 type group struct{ day, model, request string }
@@ -94,7 +111,11 @@ func (f *reconcileFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.L
 		return fmt.Errorf("reading the export: %w", err)
 	}
 	defer file.Close()
-	rows, err := readUsage(file, f.file, f.by)
+	names, err := columnsOf(f.columns)
+	if err != nil {
+		return err
+	}
+	rows, err := readUsage(file, f.file, f.by, names)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", f.file, err)
 	}
@@ -138,7 +159,7 @@ func (f *reconcileFlags) compare(ctx context.Context, l ledger.Ledger, rows []us
 		if at := r.at.UnixMicro(); !r.at.IsZero() && (at < w.From || at >= w.To) {
 			continue
 		}
-		g := f.group(r.at, r.model, r.request)
+		g := f.group(r.at, cmp.Or(f.models[r.model], r.model), r.request)
 		p := pairs[g]
 		p.theirs += r.cost
 		pairs[g] = p
