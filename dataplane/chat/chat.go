@@ -40,6 +40,11 @@ type Request struct {
 	// body has parts whose tokens its bytes do not bound (image URLs, files, audio): then only the model's context does.
 	InputBytes int64
 	Opaque     bool
+	// Attachments are the parts that make it opaque and tell their size, AttachedBytes what the body has of them. Unsized says that
+	// something else makes it opaque, too.
+	Attachments   []Attachment
+	AttachedBytes int64
+	Unsized       bool
 	// Searches bounds how often the provider's web search may be used, at its price; 0: it is not.
 	Searches int64
 	// LongCache says that cache writes of an hour are asked for, which have a price of their own.

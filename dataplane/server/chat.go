@@ -196,7 +196,7 @@ func (e *exchange) tokens() bool {
 	if req.Protocol == chat.CountTokens {
 		return true // it costs nothing
 	}
-	e.guess = limits.NewEstimate(req.InputBytes, limit.ContextTokens, req.MaxOutputTokens, limit.MaxOutputTokens, req.Choices)
+	e.guess = limits.NewEstimate(e.readBytes(), limit.ContextTokens, req.MaxOutputTokens, limit.MaxOutputTokens, req.Choices)
 	e.inBound = limit.ContextTokens
 	if !req.Opaque && e.searches == 0 { // what a search finds is input, and no byte of the body
 		e.inBound = min(e.inBound, req.InputBytes)

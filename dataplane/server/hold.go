@@ -72,6 +72,7 @@ func (e *exchange) stakes(price pricing.Price) (stake, error) {
 		Output:   times(e.s.o.Book.Output(e.series(), out), choices, e.outBound),
 		Searches: min(e.searches, 1), Reasoning: thinks,
 		Least:  times(least+min(e.req.ExtraOutputTokens, e.outBound), choices, e.outBound),
+		Sized:  e.req.Opaque && e.sized(),
 		Strict: e.strict, Unstoppable: !e.req.Stream,
 	}
 	need, err := ask.Need()
@@ -91,12 +92,12 @@ func (e *exchange) series() forecast.Series {
 	return forecast.Series{Key: e.key.Digest, Model: e.target.PublicName}
 }
 
-// likelyInput estimates the input; what bytes do not bound is thought to be as much as there may be.
+// likelyInput estimates the input; what neither bytes nor its size tell of is thought to be as much as there may be.
 func (e *exchange) likelyInput() int64 {
-	if e.req.Opaque {
+	if !e.sized() {
 		return e.inBound
 	}
-	return min(e.s.o.Book.Input(e.target.PublicName, e.req.InputBytes), e.inBound)
+	return min(e.s.o.Book.Input(e.target.PublicName, e.req.InputBytes-e.req.AttachedBytes)+e.shown(), e.inBound)
 }
 
 // thinks says that the model reasons before it answers: where it is asked to, and where it does unasked, as all that can

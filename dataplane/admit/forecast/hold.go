@@ -41,8 +41,8 @@ const (
 // Admits says whether the request runs.
 func (m Mode) Admits() bool { return m <= Clamped }
 
-// Need is what a request asks of a balance, in nano-USD: Floor <= Estimate <= Worst (NeedOf makes it so; Hold of other
-// numbers is Hold of these put in order).
+// Need is what a request asks of a balance, in nano-USD: Floor <= Estimate <= Worst, but for Ask.Sized (Ask.Need makes it so; Hold
+// of other numbers is Hold of these put in order).
 type Need struct {
 	// Worst is the most that it can cost, Estimate what it is thought to cost, Floor what the least useful answer costs at
 	// most: nothing is ever held below it.
@@ -119,6 +119,9 @@ type Ask struct {
 	// many are.
 	Reasoning bool
 	Least     int64
+	// Sized says that Bound.Input is no measure of the input, which has images or documents: the estimate, which knows their
+	// size, may then be below the floor.
+	Sized bool
 	// Strict and Unstoppable are those of Need.
 	Strict, Unstoppable bool
 }
@@ -148,6 +151,7 @@ func (a Ask) Need() (Need, error) {
 	likely.Input, likely.Output = min(a.Input, a.Bound.Input), min(a.Output, a.Bound.Output)
 	likely.Searches = min(a.Searches, a.Bound.Searches)
 	least.Output = a.Useful()
+	likely.Output = max(likely.Output, least.Output)
 	n := Need{Strict: a.Strict, Unstoppable: a.Unstoppable}
 	for _, p := range []struct {
 		bound pricing.Bound
@@ -159,7 +163,11 @@ func (a Ask) Need() (Need, error) {
 		}
 		*p.into = cost
 	}
-	return n.ordered(), nil
+	estimate := n.Estimate
+	if n = n.ordered(); a.Sized {
+		n.Estimate = min(n.Estimate, estimate)
+	}
+	return n, nil
 }
 
 // Affordable is how many tokens of output an amount pays for at most, up to the ask's bound, its input and searches at

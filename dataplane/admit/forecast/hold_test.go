@@ -151,6 +151,8 @@ func TestNeed(t *testing.T) {
 		"usual":               {Ask{Price: price, Bound: pricing.Bound{Input: 100, Output: 10_000}, Input: 30, Output: 500}, Need{Worst: 20_100, Estimate: 1030, Floor: 612}, nil},
 		"reasoning":           {Ask{Price: price, Bound: pricing.Bound{Input: 100, Output: 10_000}, Input: 30, Output: 500, Reasoning: true}, Need{Worst: 20_100, Estimate: 8292, Floor: 8292}, nil},
 		"short by itself":     {Ask{Price: price, Bound: pricing.Bound{Input: 10, Output: 5}, Input: 99, Output: 99}, Need{Worst: 20, Estimate: 20, Floor: 20}, nil},
+		"sized":               {Ask{Price: price, Bound: pricing.Bound{Input: 9000, Output: 10_000}, Input: 30, Output: 500, Sized: true}, Need{Worst: 29_000, Estimate: 1030, Floor: 9512}, nil},
+		"sized, short":        {Ask{Price: price, Bound: pricing.Bound{Input: 9000, Output: 10_000}, Input: 30, Output: 5, Sized: true}, Need{Worst: 29_000, Estimate: 542, Floor: 9512}, nil},
 		"said what is of use": {Ask{Price: price, Bound: pricing.Bound{Input: 100, Output: 10_000}, Output: 500, Reasoning: true, Least: 50}, Need{Worst: 20_100, Estimate: 1000, Floor: 200}, nil},
 		"strict":              {Ask{Price: price, Strict: true}, Need{Strict: true}, nil},
 		"unstoppable":         {Ask{Price: price, Unstoppable: true}, Need{Unstoppable: true}, nil},

@@ -81,9 +81,15 @@ func (p *parser) block(param string, raw []byte) error {
 			return unsupported(param, "'%s' with a block '%s': %s", param, kind, hosted)
 		}
 		typed = true
-		p.request.Opaque = p.request.Opaque || !textual[kind]
+		if kind == "image" { // its source says more
+			p.request.Opaque = true
+		} else if !textual[kind] {
+			p.request.Obscure()
+		}
 	}
-	p.request.Opaque = p.request.Opaque || !typed
+	if !typed {
+		p.request.Obscure()
+	}
 	return p.inside(param, raw)
 }
 
@@ -124,11 +130,15 @@ func (p *parser) source(param string, raw []byte) error {
 	if raw[0] != '{' {
 		return nil // the address of a search result
 	}
+	attached := false
 	for name, value := range jsonscan.Members(raw) {
 		if kind, _ := jsonscan.String(value); strings.EqualFold(name, "type") && kind != "text" && kind != "content" {
 			p.need(needVision)
-			p.request.Opaque = true
+			attached = true
 		}
+	}
+	if attached {
+		p.request.Attach(raw)
 	}
 	return p.inside(param, raw)
 }

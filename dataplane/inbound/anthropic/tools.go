@@ -76,7 +76,7 @@ func (p *parser) toolType(tool, raw []byte) error {
 		return p.search(tool)
 	case strings.HasPrefix(kind, toolSearch):
 		p.need(needTools)
-		p.request.Opaque = true
+		p.request.Obscure()
 		return nil
 	}
 	return unsupported("tools", "'tools' with the type '%s': %s", clip(kind), hosted)
@@ -85,7 +85,7 @@ func (p *parser) toolType(tool, raw []byte) error {
 // search notes how often a search tool may be used. What it finds is input that no byte of the body bounds.
 func (p *parser) search(tool []byte) error {
 	p.need(needSearch)
-	p.request.Opaque = true
+	p.request.Obscure()
 	uses := int64(0)
 	for name, value := range jsonscan.Members(tool) {
 		if !strings.EqualFold(name, "max_uses") {

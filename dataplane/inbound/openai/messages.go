@@ -78,7 +78,7 @@ func (p *parser) part(raw []byte) error {
 	if raw[0] == '"' {
 		return nil
 	}
-	text := false
+	text, attached := false, false
 	for name, value := range jsonscan.Members(raw) {
 		if strings.EqualFold(name, "cache_control") {
 			if err := p.cacheTime("messages", value); err != nil {
@@ -105,11 +105,16 @@ func (p *parser) part(raw []byte) error {
 		case "image_url", "input_image", "image", "file", "input_file", "document":
 			// There is no capability for documents of their own.
 			p.need(needVision)
+			attached = true
+			continue
 		}
-		p.request.Opaque = true
+		p.request.Obscure()
 	}
-	if !text {
-		p.request.Opaque = true
+	switch {
+	case attached:
+		p.request.Attach(raw)
+	case !text:
+		p.request.Obscure()
 	}
 	return nil
 }

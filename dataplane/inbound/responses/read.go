@@ -114,7 +114,7 @@ func (p *parser) part(raw []byte) error {
 	if raw[0] != '{' {
 		return nil
 	}
-	text := false
+	text, attached := false, false
 	for name, value := range jsonscan.Members(raw) {
 		if !strings.EqualFold(name, "type") {
 			continue
@@ -124,15 +124,18 @@ func (p *parser) part(raw []byte) error {
 			text = true
 		case "input_image", "image_url", "input_file":
 			p.need(needVision)
-			p.request.Opaque = true
+			attached = true
 		case "input_audio", "input_video":
 			return refuse("input", "unsupported_parameter", "Unsupported parameter: 'input' with a part '%s': audio and video are not priced by this gateway.", kind)
 		default:
-			p.request.Opaque = true
+			p.request.Obscure()
 		}
 	}
-	if !text {
-		p.request.Opaque = true
+	switch {
+	case attached:
+		p.request.Attach(raw)
+	case !text:
+		p.request.Obscure()
 	}
 	return nil
 }
