@@ -137,8 +137,6 @@ func (p *primary) Sync(ctx context.Context) error {
 // clock is the instant of tests whose time stands still: not at the beginning of a window.
 var clock = time.UnixMicro(1_800_000_123_456_789).UTC()
 
-const usd = 1_000_000_000
-
 const digest = "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c"
 
 var serial struct {

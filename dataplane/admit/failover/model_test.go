@@ -20,92 +20,6 @@ import (
 	"github.com/layers-dev/layers/dataplane/pricing"
 )
 
-// fault is how a Redis treats its calls.
-type fault int
-
-const (
-	well fault = iota
-	down       // nothing gets there
-	lost       // they run, and their answers do not come
-	late       // they run later
-)
-
-// faulty is an admit.Redis whose way to the store has a fault. What runs without its answer runs through another client of the same
-// owner, so that the owner does not learn of it.
-type faulty struct {
-	*admit.Redis
-	ghost *admit.Redis
-	fault fault
-	later []func()
-}
-
-func (p *faulty) do(ctx context.Context, call func(context.Context, *admit.Redis) error) error {
-	if p.fault == well || ctx.Err() != nil {
-		return call(ctx, p.Redis)
-	}
-	_ = call(told(ctx), p.Redis) // the owner notes that it asked
-	run := func() { _ = call(context.Background(), p.ghost) }
-	switch p.fault {
-	case lost:
-		run()
-	case late:
-		p.later = append(p.later, run)
-	}
-	return context.DeadlineExceeded
-}
-
-func (p *faulty) Admit(ctx context.Context, q admit.Request) (d admit.Decision, err error) {
-	err = p.do(ctx, func(ctx context.Context, r *admit.Redis) (err error) {
-		d, err = r.Admit(ctx, q)
-		return err
-	})
-	return d, err
-}
-
-func (p *faulty) Extend(ctx context.Context, e admit.Extension) (d admit.Decision, err error) {
-	err = p.do(ctx, func(ctx context.Context, r *admit.Redis) (err error) {
-		d, err = r.Extend(ctx, e)
-		return err
-	})
-	return d, err
-}
-
-func (p *faulty) Finish(ctx context.Context, f admit.Finish) error {
-	return p.do(ctx, func(ctx context.Context, r *admit.Redis) error { return r.Finish(ctx, f) })
-}
-
-func (p *faulty) Confirm(ctx context.Context, cs []admit.Confirmation) error {
-	return p.do(ctx, func(ctx context.Context, r *admit.Redis) error { return r.Confirm(ctx, cs) })
-}
-
-func (p *faulty) Release(ctx context.Context, account, id string) error {
-	return p.do(ctx, func(ctx context.Context, r *admit.Redis) error { return r.Release(ctx, account, id) })
-}
-
-func (p *faulty) LoadAccount(ctx context.Context, c admit.Copy) error {
-	return p.do(ctx, func(ctx context.Context, r *admit.Redis) error { return r.LoadAccount(ctx, c) })
-}
-
-func (p *faulty) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
-	return p.do(ctx, func(ctx context.Context, r *admit.Redis) error {
-		return r.LoadKey(ctx, account, digest, state, version)
-	})
-}
-
-func (p *faulty) Ping(ctx context.Context) error {
-	if p.fault != well {
-		return context.DeadlineExceeded
-	}
-	return p.Redis.Ping(ctx)
-}
-
-func (p *faulty) Sync(ctx context.Context) error {
-	if p.fault != well {
-		return context.DeadlineExceeded
-	}
-	return p.Redis.Sync(ctx)
-}
-
 // replica is a Failover and what its settler has yet to tell.
 type replica struct {
 	name string
@@ -153,7 +67,7 @@ func TestModel(t *testing.T) {
 		var err error
 		m.key, err = b.CreateKey(context.Background(), ledger.NewKey{Digest: newDigest(), Name: "k", Account: "ns/" + newID(), Source: ledger.SourceCLI})
 		must(t, err)
-		m.granted = pricing.Nano(rapid.Int64Range(1, 1000).Draw(t, "granted"))
+		m.granted = rapid.Int64Range(1, 1000).Draw(t, "granted")
 		_, err = b.Grant(context.Background(), ledger.Grant{ID: newID(), Account: m.key.Account, Amount: m.granted, Kind: ledger.GrantManual})
 		must(t, err)
 		for range 2 {
@@ -264,7 +178,7 @@ func (m *model) extend() {
 	if q == nil {
 		return
 	}
-	to := q.held + pricing.Nano(rapid.Int64Range(0, 100).Draw(m.t, "more"))
+	to := q.held + rapid.Int64Range(0, 100).Draw(m.t, "more")
 	d, err := q.by.Extend(context.Background(), extension(q.Request, to))
 	must(m.t, err)
 	if d.Outcome == admit.Admitted {
@@ -274,7 +188,7 @@ func (m *model) extend() {
 
 // finish ends a request at no more than it held, and settles it at once.
 func (m *model) finish(q *ran) {
-	cost := pricing.Nano(rapid.Int64Range(0, q.held).Draw(m.t, "cost"))
+	cost := rapid.Int64Range(0, q.held).Draw(m.t, "cost")
 	row := settlement(q.Request, cost)
 	if cost == 0 {
 		row.Evidence, row.OrphanCharge = ledger.EvidenceFree, ""

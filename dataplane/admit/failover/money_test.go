@@ -281,8 +281,8 @@ func TestMoreBalanceNeverRefuses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := admit.Request{}
 		amounts(t, &q)
-		free := pricing.Nano(rapid.Int64Range(-10, 900).Draw(t, "free"))
-		more := free + pricing.Nano(rapid.Int64Range(0, 900).Draw(t, "more"))
+		free := rapid.Int64Range(-10, 900).Draw(t, "free")
+		more := free + rapid.Int64Range(0, 900).Draw(t, "more")
 		_, was := choose(q, free)
 		_, is := choose(q, more)
 		if was && !is {
