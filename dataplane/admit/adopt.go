@@ -31,3 +31,11 @@ func (o *owner) adopt(h Adopted) {
 	own.at, own.until = h.At.UnixMicro(), h.Until.UnixMicro()
 	a.lost, a.rounds = true, syncRounds
 }
+
+// Forget ends a hold of this process without asking the store, whose request is settled: Sync takes it away there, and has the
+// account read again, which knows of the settlement. It is for whoever cannot Confirm it any more.
+func (r *Redis) Forget(account, requestID string) {
+	if r.owner != nil {
+		r.owner.forget([]holdID{{account, requestID}})
+	}
+}

@@ -116,6 +116,22 @@ func TestAdoptWhatAlsoRan(t *testing.T) {
 	})
 }
 
+// A hold that nobody will confirm any more goes with the next Sync, and the copy, which lacks its settlement, is read again.
+func TestForget(t *testing.T) {
+	onBothOwned(t, func(t *testing.T, a, _ *store) {
+		a.load(100)
+		q := request(60)
+		a.want(q, Admitted)
+		must(t, a.Finish(context.Background(), Finish{RequestID: q.ID, Account: q.Account, KeyDigest: q.KeyDigest, Actual: 25}))
+		a.Forget(q.Account, q.ID)
+		a.Forget(q.Account, "nobody")
+		a.sync()
+		same(t, "held", a.held(), "0")
+		a.want(request(1), ReloadAccount)
+	})
+	newMini(t).Forget("ns/acme", "r")
+}
+
 // Nothing is noted of what could not be written, and nothing without an owner.
 func TestAdoptCheck(t *testing.T) {
 	s := pods(t, "a")[0]

@@ -85,7 +85,7 @@ func (m *money) also(c prometheus.Collector, run func(context.Context)) {
 }
 
 func (m *money) settling() settle.Options {
-	o := settle.Options{Ledger: m.p.Books, Confirmer: m.admission, Log: m.p.Log, Owned: m.p.Owner != ""}
+	o := settle.Options{Ledger: m.p.Books, Confirmer: m.admission, Log: m.p.Log, Owned: m.p.Owner != "", Forget: m.p.Admission.Forget}
 	if m.log != nil {
 		o.WAL = m.log
 	}

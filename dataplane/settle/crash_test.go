@@ -207,7 +207,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			rt.Skip("nothing runs")
 		}
 		r := rapid.SampledFrom(running).Draw(rt, "request")
-		r.charged = pricing.Nano(rapid.SampledFrom([]int64{0, 1, 41, 130}).Draw(rt, "cost"))
+		r.charged = rapid.SampledFrom([]pricing.Nano{0, 1, 41, 130}).Draw(rt, "cost")
 		m.finish(r)
 	}
 	reaps := func(rt *rapid.T) { m.pods[m.alive(rt)].reaper.Round(context.Background()) }

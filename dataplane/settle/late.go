@@ -3,13 +3,18 @@ package settle
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
 )
 
-// maxInVain is how many accounts are tried alone in vain before the rest waits for the next time.
-const maxInVain = 3
+const (
+	// maxInVain is how many accounts are tried alone in vain before the rest waits for the next time.
+	maxInVain = 3
+	// lateAtOnce bounds what is told again in one call: after a long outage all of it would not pass in the time of one.
+	lateAtOnce = 500
+)
 
 // late is a confirmation that did not pass with the others.
 type late struct {
@@ -64,45 +69,69 @@ func (s *Settler) postpone(ls []late) {
 	defer s.mu.Unlock()
 	s.late = append(s.late, ls...)
 	if over := len(s.late) - maxUnconfirmed; over > 0 {
+		s.lose(confirmations(s.late[:over]))
 		s.late = append([]late(nil), s.late[over:]...)
-		s.stats.unconfirmedLost += over
 	}
 }
 
-// confirmLate tells again what was told in vain: all at once, and if that fails each account alone, so that one that can
+// lose gives confirmations up. The caller holds the lock.
+func (s *Settler) lose(cs []admit.Confirmation) {
+	s.stats.unconfirmedLost += len(cs)
+	if s.o.Forget == nil {
+		return
+	}
+	for _, c := range cs {
+		s.o.Forget(c.Account, c.RequestID)
+	}
+}
+
+// confirmLate tells again what was told in vain: some at once, and if that fails each account alone, so that one that can
 // never pass holds up nobody. A store that does not answer is not asked for long: what failed goes to the end.
 func (s *Settler) confirmLate() {
 	due := s.dueLate()
-	if len(due) == 0 {
-		return
-	}
-	err := s.tell(confirmations(due))
-	if err == nil {
-		s.latePause = 0
-		s.told(due)
-		return
-	}
-	s.o.Log.Error("Settlements are still not confirmed", "rows", len(due), "error", err)
 	var kept, failed []late
+	var err error
 	inVain := 0
-	for _, group := range byAccount(due) {
+	for part := range slices.Chunk(due, lateAtOnce) {
 		if inVain >= maxInVain || errors.Is(err, context.DeadlineExceeded) {
-			kept = append(kept, group...)
+			kept = append(kept, part...)
 			continue
 		}
-		if err = s.tell(confirmations(group)); err != nil {
-			s.o.Log.Error("Account is not confirmed, trying again", "account", group[0].Account, "rows", len(group), "error", err)
-			failed = append(failed, group...)
-			inVain++
+		if err = s.tell(confirmations(part)); err == nil {
+			s.told(part)
 			continue
 		}
-		s.told(group)
+		s.o.Log.Error("Settlements are still not confirmed", "rows", len(part), "error", err)
+		for _, group := range byAccount(part) {
+			if inVain >= maxInVain || errors.Is(err, context.DeadlineExceeded) {
+				kept = append(kept, group...)
+				continue
+			}
+			if err = s.tell(confirmations(group)); err != nil {
+				s.o.Log.Error("Account is not confirmed, trying again", "account", group[0].Account, "rows", len(group), "error", err)
+				failed = append(failed, group...)
+				inVain++
+				continue
+			}
+			s.told(group)
+		}
 	}
-	s.postpone(append(kept, failed...))
+	s.putBack(append(kept, failed...), len(due))
+}
+
+// putBack keeps what was not confirmed of so many for later.
+func (s *Settler) putBack(left []late, of int) {
+	if len(left) == 0 {
+		if of > 0 {
+			s.latePause = 0
+		}
+		return
+	}
+	s.postpone(left)
 	s.latePause = min(max(2*s.latePause, s.o.Backoff), s.o.BackoffMax)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.lateAt = s.o.Now().Add(s.latePause)
-	s.mu.Unlock()
 }
 
 // dueLate takes out what may be told now.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
@@ -65,5 +67,70 @@ func TestRelease(t *testing.T) {
 	}
 	if b.confirmed["last"] == 0 || b.confirmed["gone"] != 2 {
 		t.Errorf("confirmed %v", b.confirmed)
+	}
+}
+
+// slow is an admission store that takes so much in one call and no more.
+type slow struct {
+	most int
+	told chan string
+}
+
+func (s slow) Confirm(ctx context.Context, cs []admit.Confirmation) error {
+	if len(cs) > s.most {
+		return fmt.Errorf("%d at once: %w", len(cs), context.DeadlineExceeded)
+	}
+	for _, c := range cs {
+		select {
+		case s.told <- c.RequestID:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// After a long outage more waits than the store takes in the time of one call.
+func TestManyLateConfirmations(t *testing.T) {
+	const rows = 5*lateAtOnce + 1
+	store := slow{lateAtOnce, make(chan string, rows+1)}
+	s := start(t, newBooks(), func(o *Options) { o.Confirmer = store })
+	s.postpone(waiting(rows))
+	submit(t, s, "now")
+	for i := range rows + 1 {
+		select {
+		case id := <-store.told:
+			if i > 0 && id != fmt.Sprint(i-1) {
+				t.Fatalf("%s is confirmed, want %d", id, i-1)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d of %d are confirmed", i, rows)
+		}
+	}
+}
+
+// waiting are confirmations of so many requests, each on an account of its own.
+func waiting(n int) []late {
+	ls := make([]late, n)
+	for i := range ls {
+		ls[i] = late{Confirmation: admit.Confirmation{RequestID: fmt.Sprint(i), Account: fmt.Sprint("ns/", i), Version: 1}}
+	}
+	return ls
+}
+
+// Whose confirmation is given up is told to whoever holds for it, or the hold would stand as long as the process.
+func TestLostConfirmationsAreForgotten(t *testing.T) {
+	b := newBooks()
+	b.noConfirm = true
+	forgotten := make(chan string, 10)
+	s := start(t, b, func(o *Options) { o.Forget = func(account, id string) { forgotten <- account + " " + id } })
+	s.postpone(waiting(maxUnconfirmed + 2))
+	for i := range 2 {
+		if got, want := <-forgotten, fmt.Sprintf("ns/%d %d", i, i); got != want {
+			t.Errorf("%s is forgotten, want %s", got, want)
+		}
+	}
+	if len(forgotten) != 0 || s.open().untold != maxUnconfirmed {
+		t.Errorf("%d more are forgotten, %d wait", len(forgotten), s.open().untold)
 	}
 }

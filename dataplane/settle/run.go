@@ -10,9 +10,9 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
-// maxUnconfirmed bounds the confirmations that wait for the admission store. A lost one leaves a hold until its time is
-// over, which is the safe side.
-const maxUnconfirmed = 10_000
+// maxUnconfirmed bounds the confirmations that wait for the admission store, beside which requests go on without it: half an
+// hour of 25 a second. What is lost beyond that is told to Options.Forget.
+const maxUnconfirmed = 50_000
 
 // run empties the queue until it is told to stop and nothing is left but what the ledger refuses.
 func (s *Settler) run() {
@@ -171,8 +171,8 @@ func (s *Settler) finish(written []committed) {
 		s.renew()
 	}
 	if over := len(s.unconfirmed) - maxUnconfirmed; over > 0 {
+		s.lose(s.unconfirmed[:over])
 		s.unconfirmed = append([]admit.Confirmation(nil), s.unconfirmed[over:]...)
-		s.stats.unconfirmedLost += over
 	}
 }
 
@@ -203,7 +203,7 @@ func (s *Settler) confirm() {
 	s.told(lates(todo))
 }
 
-// waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself.
+// waiting says that confirmations are left. At the end they are not waited for: a hold ends by itself, or is reaped.
 func (s *Settler) waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,7 +221,7 @@ func (s *Settler) last() {
 		return
 	}
 	if err := s.tell(todo); err != nil {
-		s.o.Log.Error("Holds are left until they end by time", "rows", len(todo), "error", err)
+		s.o.Log.Error("Holds are left until they end by time or are reaped", "rows", len(todo), "error", err)
 	}
 }
 

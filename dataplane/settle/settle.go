@@ -67,6 +67,9 @@ type Options struct {
 	// Owned says that holds belong to an owner whose lease this process renews, so that they stand until they are confirmed,
 	// however long that takes. Without it they end by time.
 	Owned bool
+	// Forget, with Owned, is told of requests whose confirmation is given up, because too many wait: the ledger has what they cost, and
+	// their holds must not stand for as long as this process lives. See admit.Redis.Forget.
+	Forget func(account, requestID string)
 	// MaxAge is how long a row may wait before no more requests are admitted. 0: as long as admission goes on without the
 	// ledger (admit.AwayAge) where a log and a hold keep what waits (WAL and Owned), else DefaultMaxAge, which is shorter than
 	// holds outlive their requests.

@@ -2,6 +2,7 @@ package reap
 
 import (
 	"context"
+	"slices"
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
@@ -30,6 +31,15 @@ func (r *Reaper) post(ctx context.Context, found []remains) (done int, all bool)
 		r.untold = r.untold[max(0, len(r.untold)-maxUntold):]
 	}
 	return len(settled) - len(left), ok && len(left) == 0
+}
+
+// tellAgain confirms what waits, not more in one call than fits into its time.
+func (r *Reaper) tellAgain(ctx context.Context) {
+	var left []admit.Confirmation
+	for part := range slices.Chunk(r.untold, batch) {
+		left = append(left, r.confirm(ctx, part)...)
+	}
+	r.untold = left
 }
 
 // settled is a request and what the ledger said.

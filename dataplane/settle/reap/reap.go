@@ -135,7 +135,7 @@ func (r *Reaper) Round(ctx context.Context) (settled int) {
 	if !r.ready(ctx) {
 		return 0
 	}
-	r.untold = r.confirm(ctx, r.untold)
+	r.tellAgain(ctx)
 	for _, from := range []func(context.Context) ([]remains, bool){r.orphans, r.reservations} {
 		for range maxTurns {
 			found, ok := from(ctx)
