@@ -233,7 +233,7 @@ func (r *Redis) Release(ctx context.Context, account, requestID string) error {
 // LoadAccount copies a row that was read just now; an older version never wins over a copy of the last KeyAge.
 func (r *Redis) LoadAccount(ctx context.Context, of Copy) error {
 	account, balance, version := of.Account, of.Spendable, of.Version
-	if err := checkAccount(account, version); err != nil || of.Next < 0 || of.Next > int64(MaxNano) {
+	if err := checkAccount(account, version); err != nil || of.Next < 0 || of.Next > MaxNano {
 		return fmt.Errorf("loading an account that changes at %d: %w", of.Next, errors.Join(err, ErrRange))
 	}
 	if err := r.syncLost(ctx, account); err != nil { // or the copy would be lent out without what this process holds
