@@ -183,8 +183,10 @@ func (b *book) enter(tx, to, from string, amount pricing.Nano) {
 }
 
 // debit takes amount from the account for what happened at an instant: from grants that had not expired then, in their order. What they do
-// not have makes the balance negative, after the other grants, whose time is over, were taken away.
+// not have makes the balance negative, after the other grants, whose time is over, were taken away. An instant after now is a
+// clock that is ahead: it ends no grant before its time.
 func (b *book) debit(a *account, tx, other string, amount pricing.Nano, at int64) {
+	at = min(at, b.now)
 	left := amount
 	for _, g := range a.grants {
 		if !g.expired(at) {

@@ -68,8 +68,10 @@ var checks = []check{
 		"WHERE {finished} AND u.rolled_daily AND t.idem_key IS NULL ORDER BY u.request_id"},
 	{"request %s: charged %d, but it costs %d", "SELECT u.request_id, u.charged, CASE WHEN u.evidence = 'free' THEN 0 ELSE u.cost END FROM usage_logs u " +
 		"WHERE {finished} AND u.charged <> 0 AND (u.evidence = 'free' OR u.evidence <> 'orphan' AND u.charged <> u.cost) ORDER BY u.request_id"},
-	{"orphan %s: charged %d of the %d it held, which is not its policy's floor", "SELECT u.request_id, u.charged, u.held FROM usage_logs u WHERE {finished} AND u.evidence = 'orphan' AND u.charged <> 0 AND NOT (" +
-		"u.orphan_charge = 'Hold' AND u.charged = u.held OR u.orphan_charge = 'Input' AND u.charged = CASE WHEN u.cost < u.held THEN u.cost ELSE u.held END) ORDER BY u.request_id"},
+	{"request %s: charged %d, but it held %d and costs something", "SELECT u.request_id, u.charged, u.held FROM usage_logs u WHERE {finished} AND u.charged = 0 AND u.cost > 0 AND u.held > 0 " +
+		"AND u.evidence IN ('reported', 'estimated') ORDER BY u.request_id"}, // what is unmetered holds nothing
+	{"orphan %s: charged %d of the %d it held, which is not its policy's floor", "SELECT u.request_id, u.charged, u.held FROM usage_logs u WHERE {finished} AND u.evidence = 'orphan' AND u.charged <> CASE " +
+		"WHEN u.orphan_charge = 'Hold' THEN u.held WHEN u.orphan_charge <> 'Input' THEN 0 WHEN u.cost < u.held THEN u.cost ELSE u.held END ORDER BY u.request_id"},
 	{"orphan %s: charged %d, though it has %d adjustments", "SELECT u.request_id, u.charged, 1 FROM usage_logs u JOIN ledger_tx t ON t.idem_key = 'adjust:' || u.request_id " +
 		"WHERE {finished} AND u.evidence = 'orphan' ORDER BY u.request_id"},
 	{"adjustment %s: %d of %d settlements", "SELECT t.idem_key, 0, 1 FROM ledger_tx t WHERE {posted} AND t.kind = 'adjust' AND (t.reverses IS NULL OR substr(t.reverses, 8) <> substr(t.idem_key, 8)) ORDER BY t.idem_key"},

@@ -137,6 +137,9 @@ func (s *store) postGrant(ctx context.Context, tx sqldb.Tx, g Grant, key string)
 	} else {
 		b.credit(a, row, key, g.Kind)
 	}
+	if row.expired(b.now) { // it came too late: it repays what is owed, and nobody spends it
+		b.expire(a, row)
+	}
 	after, err := b.flush(ctx)
 	if err != nil || row.pending && !a.changed {
 		return a.Account, err

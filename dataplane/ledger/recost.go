@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,17 +32,20 @@ func FromLines(r Receipt) (cost, provider pricing.Nano, err error) {
 
 // FromPrices recosts by the usage of a row and the versions of prices that it was settled by; the markup is that of its
 // lines, which must come to the same. A row whose version is not among them, because it is older than they are, is
-// recosted by its lines.
-func FromPrices(versions []PriceVersion) (Recost, error) {
-	prices := make(map[string]pricing.Price, len(versions))
+// recosted by its lines. What a version that cannot be read should have cost is not known.
+func FromPrices(versions []PriceVersion) Recost {
+	prices, unread := make(map[string]pricing.Price, len(versions)), map[string]error{}
 	for _, v := range versions {
-		p, err := v.Price()
-		if err != nil {
-			return nil, err
+		if p, err := v.Price(); err != nil {
+			unread[v.Version] = err
+		} else {
+			prices[v.Version] = p
 		}
-		prices[v.Version] = p
 	}
 	return func(r Receipt) (cost, provider pricing.Nano, err error) {
+		if err := cmp.Or(unread[r.PriceVersion], unread[asks(r)]); err != nil {
+			return 0, 0, err
+		}
 		cost, provider, err = FromLines(r)
 		p, known := prices[r.PriceVersion]
 		if !known || err != nil {
@@ -57,7 +61,7 @@ func FromPrices(versions []PriceVersion) (Recost, error) {
 		}
 		provider, _, err = pricing.Cost(r.Usage, asked)
 		return cost, provider, err
-	}, nil
+	}
 }
 
 // asks is the version of what the provider asks.
@@ -88,7 +92,7 @@ func StoredPrices(ctx context.Context, l interface {
 	if err != nil {
 		return nil, err
 	}
-	return FromPrices(versions)
+	return FromPrices(versions), nil
 }
 
 // recostAll asks what every request of the window should have cost.

@@ -36,7 +36,7 @@ func TestReceipt(t *testing.T) {
 func TestOnlyWhatIsChargedCounts(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {
 		unmetered, keyless := settlement("req_1", "default/a", 5), settlement("req_2", "default/a", 5)
-		unmetered.Charged, keyless.KeyID = 0, ""
+		unmetered.Charged, unmetered.Held, keyless.KeyID = 0, 0, "" // what is unmetered holds nothing
 		for _, s := range []ledger.Settlement{unmetered, keyless} {
 			if got := e.only(t, s); got.Spends != nil {
 				t.Errorf("%+v", got)

@@ -23,6 +23,9 @@ func TestCheckWindowFinds(t *testing.T) {
 		"UPDATE accounts SET held = 8":                                                                       "account default/a: 8 held, but its reservations are 7",
 		"DELETE FROM usage_logs WHERE request_id = 'req_1'":                                                  "settlement settle:req_1: it has 0 rows of usage, expected 1",
 		"UPDATE usage_logs SET cost = 4 WHERE request_id = 'req_1'":                                          "request req_1: charged 2, but it costs 4",
+		"UPDATE usage_logs SET cost = 4 WHERE request_id = 'req_4'":                                          "request req_4: charged 0, but it held 8 and costs something",
+		"UPDATE usage_logs SET orphan_charge = 'None' WHERE request_id = 'req_2'":                            "orphan req_2: charged 3 of the 10 it held, which is not its policy's floor",
+		"UPDATE usage_logs SET orphan_charge = 'Hold' WHERE request_id = 'req_5'":                            "orphan req_5: charged 0 of the 10 it held, which is not its policy's floor",
 		"UPDATE usage_logs SET cost = 2 WHERE request_id = 'req_2'":                                          "orphan req_2: charged 3 of the 10 it held, which is not its policy's floor",
 		"UPDATE usage_logs SET held = 1 WHERE request_id = 'req_2'":                                          "orphan req_2: charged 3 of the 1 it held, which is not its policy's floor",
 		"UPDATE usage_logs SET request_id = 'req_9' WHERE request_id = 'req_1'":                              "request req_9: charged 2, but it has 0 settlements",
@@ -40,6 +43,10 @@ func TestCheckWindowFinds(t *testing.T) {
 				e.only(t, free)
 				e.only(t, settlement("req_1", "default/a", 2))
 				e.only(t, orphan("req_2", 3))
+				nothing := settlement("req_4", "default/a", 0)
+				nothing.Held = 8
+				e.only(t, nothing)
+				e.only(t, orphan("req_5", 0))
 				if _, err := e.Reserve(t.Context(), reservation("req_3", 7)); err != nil {
 					t.Fatal(err)
 				}
@@ -83,7 +90,7 @@ func TestCheckWindowRecosts(t *testing.T) {
 		}
 		wrong, lacking, unknown := right, right, right
 		wrong.RequestID, wrong.ProviderCost = "req_2", provider+1
-		lacking.RequestID, lacking.ProviderCost, lacking.Cost, lacking.Charged = "req_3", 0, cost+1, 0
+		lacking.RequestID, lacking.ProviderCost, lacking.Cost, lacking.Charged, lacking.Held = "req_3", 0, cost+1, 0, 0
 		unknown.RequestID, unknown.Lines = "req_4", []pricing.Line{{Quantity: -1}}
 		for _, s := range []ledger.Settlement{wrong, lacking, unknown} {
 			e.only(t, s)
@@ -176,6 +183,15 @@ func TestCheckWindowRecostsByStoredPrices(t *testing.T) {
 		if all := strings.Join(p, "\n"); err != nil || len(p) != 3 || !strings.Contains(all, "req_lied: what it should cost is not known: its lines come to") ||
 			!strings.Contains(all, "req_other: what it should cost is not known: its lines come to") || !strings.Contains(all, "req_provider: its row says that its provider asks") {
 			t.Errorf("%q, %v", p, err)
+		}
+		if err := e.PutPriceVersions(t.Context(), []ledger.PriceVersion{{Version: "never stored", Components: []byte(`{"inputPerMillion":"dear"}`)}}); err != nil {
+			t.Fatal(err)
+		}
+		if recost, err = ledger.StoredPrices(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if more, err := e.CheckWindow(t.Context(), span, recost); err != nil || len(more) != 4 || !strings.Contains(strings.Join(more, "\n"), "req_older: what it should cost is not known: reading price version") {
+			t.Errorf("with a version that cannot be read: %q, %v", more, err)
 		}
 		want := map[string]int{"account": 0, "adjustment": 0, "grant": 0, "key": 0, "orphan": 0, "request": 3, "settlement": 0, "transaction": 0}
 		if diff := cmp.Diff(want, ledger.Drift(p)); diff != "" {
