@@ -39,7 +39,7 @@ func commands(root *cobra.Command) string {
 }
 
 func section(b *strings.Builder, cmd *cobra.Command) {
-	if cmd.Runnable() {
+	if cmd.Runnable() && !cmd.HasSubCommands() { // what has others below it prints its help
 		text := cmd.Long
 		if text == "" {
 			text = cmd.Short + "."
