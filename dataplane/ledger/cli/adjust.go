@@ -55,6 +55,9 @@ func (f *adjustFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledg
 	if err != nil {
 		return err
 	}
+	if amount == 0 {
+		return errors.New("adjusting: by nothing")
+	}
 	if taken {
 		amount = -amount
 	}
@@ -69,7 +72,7 @@ func (f *adjustFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledg
 	}
 	after, err := l.Adjust(ctx, ledger.Adjustment{ID: f.id, Account: account, Amount: amount, Reason: f.reason})
 	if err != nil {
-		return fmt.Errorf("%w (to try again without adjusting twice: --id %s)", err, f.id)
+		return once(err, "adjusting", f.id)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s: %s credits to %s, balance %s credits\n", f.id,
 		pricing.FormatCredits(amount, perDollar), after.ID, pricing.FormatCredits(after.Balance, perDollar))
@@ -95,11 +98,9 @@ func newOverdraftCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				limit := pricing.Nano(0)
-				if strings.Trim(args[1], "0") != "" {
-					if limit, err = pricing.ParseCredits(args[1], perDollar); err != nil {
-						return err
-					}
+				limit, err := pricing.ParseCredits(args[1], perDollar)
+				if err != nil {
+					return err
 				}
 				after, err := l.SetOverdraft(ctx, account, limit)
 				if err != nil {

@@ -29,8 +29,8 @@ func newCheckCommand() *cobra.Command {
 			"are each grant's amount, that each request was settled once, at what it costs, and that sums by day and by key are the sums.\n" +
 			"With a window, only what was posted and finished in it, and the bill of each request is computed again from its usage\n" +
 			"and the version of the prices that it was settled by; a window reads less, and is what a nightly job wants.\n\n" +
-			"What does not agree is printed, a line each, then how much there is of each kind. The exit code is 0 only for a ledger that\n" +
-			"is sound; it is 1 where it is not, and where that could not be found out.",
+			"What does not agree is printed, a line each and at most a hundred of each rule, then how much that is of each kind. The exit\n" +
+			"code is 0 only for a ledger that is sound; it is 1 where it is not, and where that could not be found out.",
 		Example: "  layers ledger check --ledger sqlite:layers.db\n  layers ledger check --window yesterday\n" +
 			"  layers ledger check --from 2030-01-01 --to 2030-02-01",
 		Args: cobra.NoArgs,

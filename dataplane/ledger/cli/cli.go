@@ -20,8 +20,8 @@ const EnvURL = "LAYERS_LEDGER_URL"
 // defaultPerDollar is what a credit is in a ledger that pins nothing yet: a cent.
 const defaultPerDollar = 100
 
-// target is which ledger a command works on.
-type target struct{ url, file string }
+// target is which ledger a command works on; at is its URL, once it is open.
+type target struct{ url, file, at string }
 
 // bind adds the flags. The environment is read when the command runs: as a flag's default, help would print it.
 func (t *target) bind(cmd *cobra.Command) {
@@ -46,7 +46,20 @@ func (t *target) open(ctx context.Context) (ledger.Ledger, error) {
 	if url == "" {
 		return nil, errors.New("which ledger? give --ledger, --ledger-url-file or " + EnvURL)
 	}
+	t.at = url
 	return ledger.Open(ctx, url, ledger.Options{})
+}
+
+// there fails for a file that is not there: a mistyped path must not make one.
+func (t *target) there() error {
+	path, file := strings.CutPrefix(t.at, "sqlite:")
+	if !file {
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no ledger at %s (`layers migrate` makes one)", path)
+	}
+	return nil // whatever else it is, opening it says
 }
 
 // with runs fn on the opened ledger.
@@ -63,6 +76,9 @@ func (t *target) with(cmd *cobra.Command, fn func(context.Context, ledger.Ledger
 // ready is with for commands that need the schema.
 func (t *target) ready(cmd *cobra.Command, fn func(context.Context, ledger.Ledger) error) error {
 	return t.with(cmd, func(ctx context.Context, l ledger.Ledger) error {
+		if err := t.there(); err != nil {
+			return err
+		}
 		if err := l.Ready(ctx); errors.Is(err, ledger.ErrSchema) {
 			return fmt.Errorf("%w (run `layers migrate`)", err)
 		} else if err != nil {
@@ -106,9 +122,25 @@ func NewMigrateCommand() *cobra.Command {
 	return cmd
 }
 
+// parent makes a command that has others below it, and fails for one that it does not have: by itself it would print its help and
+// succeed, and a mistyped check would pass every night.
+func parent(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// once is an error of what has an id, and how to try it again without doing it twice, where that may help.
+func once(err error, doing, id string) error {
+	if errors.Is(err, ledger.ErrConflict) {
+		return fmt.Errorf("%w: the id, or the source, is that of another one", err)
+	}
+	return fmt.Errorf("%w (to try again without %s twice: --id %s)", err, doing, id)
+}
+
 // NewLedgerCommand is `layers ledger`, with what looks after a ledger below it.
 func NewLedgerCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "ledger", Short: "Look after the ledger", Args: cobra.NoArgs}
+	cmd := parent(&cobra.Command{Use: "ledger", Short: "Look after the ledger"})
 	cmd.AddCommand(newCheckCommand(), newAdjustCommand(), newOverdraftCommand(), newExportCommand(), newReconcileCommand())
 	return cmd
 }

@@ -64,6 +64,9 @@ func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 	if err != nil {
 		return err
 	}
+	if amount == 0 {
+		return errors.New("granting: nothing")
+	}
 	if account, err = named(account); err != nil {
 		return fmt.Errorf("granting: %w", err)
 	}
@@ -78,7 +81,7 @@ func (f *grantFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 		ID: f.id, Account: account, Amount: amount, Kind: f.kind, Reason: f.reason, Source: f.source, Priority: f.priority, ExpiresAt: expires,
 	})
 	if err != nil {
-		return fmt.Errorf("%w (to try again without granting twice: --id %s)", err, f.id)
+		return once(err, "granting", f.id)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "grant %s: %s credits to %s, balance %s credits\n", f.id,
 		pricing.FormatCredits(amount, perDollar), after.ID, pricing.FormatCredits(after.Balance, perDollar))

@@ -33,13 +33,12 @@ func NewKeysCommand() *cobra.Command {
 }
 
 func newKeysCommand(o outside) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := parent(&cobra.Command{
 		Use:   "keys",
 		Short: "Create, list, rotate and revoke keys",
 		Long: "Create, list, rotate and revoke keys in the ledger. Keys that an APIKey object or a manifest declares are listed,\n" +
 			"but change only with what declares them.",
-		Args: cobra.NoArgs,
-	}
+	})
 	cmd.AddCommand(newCreateCommand(o), newListCommand(o), newRotateCommand(o), newRevokeCommand())
 	return cmd
 }

@@ -98,11 +98,39 @@ func TestAdjustAndOverdraft(t *testing.T) {
 		"no amount": {"adjust", "acme", "--reason", "x"}, "zero": {"adjust", "acme", "--amount", "0", "--reason", "x"},
 		"two signs": {"adjust", "acme", "--amount=--1", "--reason", "x"}, "nobody": {"adjust", "nobody", "--amount", "1", "--reason", "x"},
 		"used id": {"adjust", "acme", "--amount", "1", "--reason", "x", "--id", "1"}, "overdraft of nobody": {"overdraft", "nobody", "1"},
-		"negative overdraft": {"overdraft", "acme", "--", "-1"},
+		"overdraft of nothing": {"overdraft", "acme", ""}, "negative overdraft": {"overdraft", "acme", "--", "-1"},
 	} {
 		if out, err := layers(t, append([]string{"ledger", args[0], "--ledger", url}, args[1:]...)...); err == nil {
 			t.Errorf("%s: %s", name, out)
 		}
+	}
+}
+
+// TestMistyped: what is mistyped fails, and makes neither an account nor a file.
+func TestMistyped(t *testing.T) {
+	url, _ := fresh(t)
+	said(t, "grant", "acme", "1", "--ledger", url, "--reason", "x", "--id", "1")
+	elsewhere := filepath.Join(t.TempDir(), "other.db")
+	for says, args := range map[string][]string{
+		"unknown command":          {"ledger", "chek"},
+		"there is no ledger at":    {"ledger", "check", "--ledger", "sqlite:" + elsewhere},
+		"is that of another one":   {"grant", "acme", "2", "--ledger", url, "--reason", "x", "--id", "1"},
+		"granting: nothing":        {"grant", "acme", "0", "--ledger", url, "--reason", "x"},
+		"adjusting: by nothing":    {"ledger", "adjust", "acme", "--amount=0", "--ledger", url, "--reason", "x"},
+		"account default/acne":     {"ledger", "adjust", "acne", "--amount=1", "--ledger", url, "--reason", "x"},
+		"not a decimal number":     {"grant", "acme", "1,000", "--ledger", url, "--reason", "x"},
+		"which ledger":             {"ledger", "check"},
+		"without adjusting twice:": {"ledger", "adjust", "acme", "--amount=9000000000", "--ledger", url, "--reason", "x"},
+	} {
+		if out, err := layers(t, args...); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("a ledger was made")
+	}
+	if got := said(t, "ledger"); !strings.Contains(got, "reconcile") {
+		t.Errorf("the help: %s", got)
 	}
 }
 
