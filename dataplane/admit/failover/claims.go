@@ -6,12 +6,20 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
 )
 
 // knownClaims bounds the claims that this replica remembers, so that what Redis gave is known while it is away.
 const knownClaims = 10_000
 
 type claimName struct{ account, name string }
+
+// given is a name and who has it.
+type given struct {
+	claimName
+	holder string
+}
 
 type claim struct {
 	holder string
@@ -22,12 +30,12 @@ type claim struct {
 type claims struct {
 	mu      sync.Mutex
 	known   *lru[claimName, claim]
-	givenUp map[claimName]string // which Redis has to hear of
-	owed    map[claimName]claim  // which the ledger has to hear of: Redis alone gave them
+	givenUp map[given]struct{}  // which Redis has to hear of
+	owed    map[claimName]claim // which the ledger has to hear of: Redis alone gave them
 }
 
 func newClaims() claims {
-	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[claimName]string{}, owed: map[claimName]claim{}}
+	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[given]struct{}{}, owed: map[claimName]claim{}}
 }
 
 // owe has the ledger hear of a claim that Redis gave while the ledger did not answer; too many are in Redis alone.
@@ -59,20 +67,20 @@ func (c *claims) giveUp(n claimName, requestID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.givenUp) < knownClaims {
-		c.givenUp[n] = requestID
+		c.givenUp[given{n, requestID}] = struct{}{}
 	}
 }
 
-func (c *claims) toGiveUp() map[claimName]string {
+func (c *claims) toGiveUp() map[given]struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.givenUp)
 }
 
-func (c *claims) told(n claimName) {
+func (c *claims) told(g given) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.givenUp, n)
+	delete(c.givenUp, g)
 }
 
 // put remembers who has a name.
@@ -80,6 +88,7 @@ func (c *claims) put(n claimName, holder string, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known.put(n, claim{holder, until})
+	delete(c.givenUp, given{n, holder})
 }
 
 func (c *claims) get(n claimName, now time.Time) (holder string) {
@@ -121,6 +130,7 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	})
 	switch {
 	case !away && err != nil:
+		f.unheard(n, requestID, err)
 		return "", err
 	case !away && (holder != requestID || f.o.Ledger == nil):
 		f.claims.put(n, holder, now.Add(keep))
@@ -128,7 +138,9 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	case f.o.Ledger == nil:
 		return "", errors.Join(err, errNoLedger)
 	}
+	unheard := err
 	if known := f.claims.get(n, now); away && known != "" && known != requestID {
+		f.unheard(n, requestID, unheard)
 		return known, nil
 	}
 	err = f.inLedger(ctx, func(ctx context.Context) (err error) {
@@ -137,6 +149,7 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 	})
 	switch {
 	case err != nil && away:
+		f.unheard(n, requestID, unheard)
 		return "", err
 	case err != nil: // Redis gave it
 		holder = requestID
@@ -145,9 +158,19 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 		if f.o.Primary.GiveUp(ctx, account, name, requestID) != nil {
 			f.claims.giveUp(n, requestID)
 		}
+	case holder != requestID:
+		f.unheard(n, requestID, unheard)
 	}
 	f.claims.put(n, holder, now.Add(keep))
 	return holder, nil
+}
+
+// unheard has Redis give up a claim that it may have given without our hearing of it, and that nobody has: or the name would be
+// taken by a request that never runs.
+func (f *Failover) unheard(n claimName, requestID string, err error) {
+	if err != nil && !errors.Is(err, ErrAway) && !errors.Is(err, admit.ErrRange) {
+		f.claims.giveUp(n, requestID)
+	}
 }
 
 // GiveUp gives a claim up where it may be; a Redis that is away hears of it later.

@@ -45,3 +45,28 @@ func TestClaimsWhileTheLedgerIsAway(t *testing.T) {
 		same(t, "free again", claim(two, "given up", "r4"), "r4")
 	})
 }
+
+// A claim that timed out may have run in Redis: where its request does not run, Redis is told so, for each of them, or the name
+// were taken by nobody. Where it does run after all, it stays.
+func TestClaimsThatWereNotHeard(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		l, p := &noClaims{books: b, away: true}, &primary{err: context.DeadlineExceeded}
+		f := New(Options{Primary: p, Ledger: l, Owner: "a"})
+		for _, id := range []string{"r1", "r2"} {
+			if holder, err := f.Claim(t.Context(), "ns/acme", "n", id, time.Hour); err == nil {
+				t.Fatalf("%s has it, and nobody knows", holder)
+			}
+		}
+		same(t, "to be given up", len(f.claims.toGiveUp()), 2)
+		l.away = false
+		holder, err := f.Claim(t.Context(), "ns/acme", "n", "r2", time.Hour)
+		must(t, err)
+		same(t, "runs after all", holder, "r2")
+		p.set(nil)
+		p.called()
+		f.breaker.close()
+		f.tidy(t.Context())
+		same(t, "Redis hears of one", p.called(), []string{"give up n"})
+		same(t, "none is left", len(f.claims.toGiveUp()), 0)
+	})
+}

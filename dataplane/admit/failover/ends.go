@@ -91,11 +91,11 @@ func (f *Failover) endHeld(ctx context.Context, call func(context.Context, func(
 		}
 		f.ends.done(id, true, 0)
 	}
-	for n, id := range f.claims.toGiveUp() {
-		if err := call(ctx, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, n.account, n.name, id) }); err != nil {
+	for g := range f.claims.toGiveUp() {
+		if err := call(ctx, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, g.account, g.name, g.holder) }); err != nil {
 			return err
 		}
-		f.claims.told(n)
+		f.claims.told(g)
 	}
 	return nil
 }
