@@ -43,7 +43,7 @@ func (e *exchange) admit() error {
 		e.s.metrics.Shadowed(d.Refusal.Rule)
 		e.w.Header().Set(headerShadow, d.Refusal.Rule)
 	}
-	e.admitted(d)
+	e.stake.decision = d
 	return nil
 }
 

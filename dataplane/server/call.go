@@ -28,6 +28,7 @@ var (
 // run calls the backends and settles, whatever happens.
 func (e *exchange) run() error {
 	defer e.end(http.StatusInternalServerError) // reached only where the lines below did not: a panic
+	e.admitted(e.stake.decision)
 	if err := e.r.Context().Err(); err != nil {
 		e.end(499)
 		return errClientGone(err)

@@ -33,9 +33,10 @@ var modeNames = map[forecast.Mode]string{
 type stake struct {
 	ask  forecast.Ask
 	need forecast.Need
-	// mode and held are as admission decided, held as extended since.
-	mode forecast.Mode
-	held pricing.Nano
+	// decision is the admission's; mode and held are as it says, held as extended since.
+	decision admit.Decision
+	mode     forecast.Mode
+	held     pricing.Nano
 	// most is how many tokens each choice was cut to; 0: to none. cut is the request as upstreams get it then.
 	most int64
 	cut  *chat.Request
