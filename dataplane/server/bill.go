@@ -107,9 +107,9 @@ func (e *exchange) end(status int) {
 	b := e.bill()
 	row := e.settlement(b, status)
 	e.rec.UpstreamID = e.tally.upstreamID
-	e.finish(b, row)
 	e.learn(b)
 	if !e.reached || e.demo() {
+		e.finish(b, row)
 		if e.reached {
 			e.rec.Usage, e.rec.Evidence = b.usage, string(b.evidence)
 		}
@@ -120,7 +120,8 @@ func (e *exchange) end(status int) {
 	if e.tally.whole || b.evidence != ledger.EvidenceFree { // answered, or charged
 		e.keep()
 	}
-	wait, err := e.s.o.Settler.Submit(row, e.key.Digest)
+	wait, err := e.s.o.Settler.Submit(row, e.key.Digest) // before finish: who is killed while that waits finds it in the log
+	e.finish(b, row)
 	if err != nil {
 		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)
 		return

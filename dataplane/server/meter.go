@@ -217,6 +217,9 @@ func (e *exchange) cutShort(ctx context.Context, out *outlet, p *pump, m *meter)
 		e.s.drained.Release(1)
 	}
 	e.end(200)
+	if e.tally.content {
+		out.held = nil // what it would have cost
+	}
 	out.pass()
 	if out.writer == nil && m.follow != nil {
 		out.write(m.follow.Stop(nil, e.total()))

@@ -40,6 +40,9 @@ func (e *exchange) stream(ctx context.Context, leave func()) error {
 	}
 	e.rec.Outcome = failureOf(ctx)
 	e.end(http.StatusOK)
+	if e.tally.content {
+		out.pass()
+	}
 	fail := e.upstreamError(ctx, last)
 	out.write(e.dialect.ErrorEvent(fail))
 	return fail
@@ -129,8 +132,16 @@ func (e *exchange) take(out *outlet, st step) error {
 		return nil
 	}
 	out.pass()
-	out.write(e.withCost(ev))
+	if raw := e.withCost(ev); !tellsEnd(ev) || !out.holdBack(chat.Event{Raw: raw, Data: raw}) {
+		out.write(raw)
+	}
 	return nil
+}
+
+// tellsEnd says that an event tells what an answer costs and nothing else. It goes to the client with the next one, or with
+// the end: what a client was told is then in the log.
+func tellsEnd(ev chat.Event) bool {
+	return ev.Usage != nil && !ev.Content && ev.OutputBytes == 0 && !ev.Done
 }
 
 // takePieces writes a translated event.
