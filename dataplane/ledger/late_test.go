@@ -61,6 +61,10 @@ func TestLateSettlement(t *testing.T) {
 				for i := range 2 {
 					if got := e.only(t, late); got.Adjusted != (i == 0) || got.Duplicate == got.Adjusted || got.Account.Balance != 20-c.cost {
 						t.Errorf("late %d: %+v", i, got)
+					} else if i == 0 && c.cost != c.floor { // the windows that moved are those of the orphan
+						if diff := cmp.Diff(spends(c.cost), got.Spends); diff != "" {
+							t.Error(diff)
+						}
 					}
 				}
 				if got := e.only(t, floor); !got.Duplicate || got.Account.Balance != 20-c.cost {

@@ -27,12 +27,21 @@ const usageColumns = "request_id, account, key_id, model, provider, backend, ups
 // rolledUp are the last columns of a row that is counted in key_windows and in usage_daily.
 const rolledUp = ", rolled_up, rolled_daily"
 
-// state is what a batch leaves: accounts by id, what keys have spent in the windows that it moved, and which requests were
-// new or adjusted.
+// state is what a batch leaves: accounts by id, what keys have spent in the windows that it moved, which requests were new, and
+// the windows of those that were adjusted, which are where the orphan counted.
 type state struct {
-	accounts        map[string]Account
-	spent           map[keyWindow]pricing.Nano
-	fresh, adjusted map[string]bool
+	accounts map[string]Account
+	spent    map[keyWindow]pricing.Nano
+	fresh    map[string]bool
+	adjusted map[string][]keyWindow
+}
+
+// windows are where a settlement counts.
+func (s state) windows(e Settlement) []keyWindow {
+	if moved, adjusted := s.adjusted[e.RequestID]; adjusted {
+		return moved
+	}
+	return windowsOf(e)
 }
 
 // Settle posts settlements in one transaction. An account that is not there is made, at zero: money is not lost for it.
@@ -70,7 +79,7 @@ func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []st
 		if err != nil {
 			return err
 		}
-		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string]bool{}}
+		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string][]keyWindow{}}
 		if after.fresh, err = b.insertUsage(ctx, once, posted); err != nil {
 			return err
 		}
@@ -206,7 +215,7 @@ func (b *book) settle(ctx context.Context, once []Settlement, after *state) erro
 		return err
 	}
 	for _, r := range late {
-		after.adjusted[r.RequestID] = true
+		after.adjusted[r.RequestID] = windowsOf(r.Settlement)
 	}
 	if err := b.releaseHolds(ctx, once, after.fresh); err != nil {
 		return err
@@ -265,7 +274,7 @@ func insertNew(tx sqldb.Tx, table, columns, key string, rows [][]any, fresh map[
 func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, after state) ([]Settled, error) {
 	var others []keyWindow
 	for _, e := range batch {
-		for _, w := range windowsOf(e) {
+		for _, w := range after.windows(e) {
 			if _, moved := after.spent[w]; !moved {
 				others = append(others, w)
 			}
@@ -277,9 +286,10 @@ func answers(ctx context.Context, tx sqldb.Tx, batch []Settlement, after state) 
 	out := make([]Settled, len(batch))
 	told := make(map[string]bool, len(batch))
 	for i, e := range batch {
-		fresh, adjusted := after.fresh[e.RequestID], after.adjusted[e.RequestID]
+		fresh := after.fresh[e.RequestID]
+		_, adjusted := after.adjusted[e.RequestID]
 		out[i] = Settled{RequestID: e.RequestID, Account: after.accounts[e.Account], Duplicate: told[e.RequestID] || !fresh && !adjusted, Adjusted: adjusted && !told[e.RequestID]}
-		for _, w := range windowsOf(e) {
+		for _, w := range after.windows(e) {
 			out[i].Spends = append(out[i].Spends, Spend{w.Window, after.spent[w]})
 		}
 		told[e.RequestID] = true
