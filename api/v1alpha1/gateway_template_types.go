@@ -42,12 +42,12 @@ type GatewayVolume struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// mountPath is the folder where the files appear; those of the gateway itself are below /etc/layers.
+	// mountPath is the folder where the files appear; those of the gateway itself are below /etc/layers and /var/lib/layers.
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^/[^: ]+$`
-	// +kubebuilder:validation:XValidation:rule="!(self + '/').startsWith('/etc/layers/')",message="mountPath must not be below /etc/layers"
+	// +kubebuilder:validation:XValidation:rule="!(self + '/').startsWith('/etc/layers/') && !(self + '/').startsWith('/var/lib/layers/')",message="mountPath must not be below /etc/layers or /var/lib/layers"
 	MountPath string `json:"mountPath"`
 
 	// secretName names a Secret of the gateway's namespace.
