@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
@@ -36,24 +34,25 @@ func (v PriceVersion) Price() (pricing.Price, error) {
 // PutPriceVersions must have before requests are settled by them, so that their bills can be computed again.
 func PricesOf(s *snapshot.Snapshot) ([]PriceVersion, error) {
 	var out []PriceVersion
+	seen := map[string]bool{"": true} // without a version nothing is settled by it
 	for _, m := range s.Models {
 		all := []*snapshot.Price{m.Price}
 		for _, b := range m.Backends {
 			all = append(all, b.Price)
 		}
 		for _, p := range all {
-			if p == nil {
+			if p == nil || seen[p.Version] {
 				continue
 			}
 			v, err := NewPriceVersion(p)
 			if err != nil {
 				return nil, err
 			}
+			seen[p.Version] = true
 			out = append(out, v)
 		}
 	}
-	slices.SortFunc(out, func(a, b PriceVersion) int { return cmp.Compare(a.Version, b.Version) })
-	return slices.CompactFunc(out, func(a, b PriceVersion) bool { return a.Version == b.Version }), nil
+	return out, nil
 }
 
 // priceOf is a snapshot's price without markup.

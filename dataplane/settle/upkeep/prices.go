@@ -2,43 +2,10 @@ package upkeep
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/snapshot"
 )
-
-// Versions are the prices that requests of a snapshot may be charged by, and those that its providers ask, each version once:
-// a version consists of its snapshot.Price as JSON.
-func Versions(s *snapshot.Snapshot) ([]ledger.PriceVersion, error) {
-	var out []ledger.PriceVersion
-	seen := map[string]bool{}
-	add := func(p *snapshot.Price) error {
-		if p == nil || p.Version == "" || seen[p.Version] {
-			return nil
-		}
-		seen[p.Version] = true
-		components, err := json.Marshal(p)
-		if err != nil {
-			return fmt.Errorf("writing the prices of version %s: %w", p.Version, err)
-		}
-		out = append(out, ledger.PriceVersion{Version: p.Version, Components: components})
-		return nil
-	}
-	for _, m := range s.Models {
-		if err := add(m.Price); err != nil {
-			return nil, err
-		}
-		for _, b := range m.Backends {
-			if err := add(b.Price); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return out, nil
-}
 
 // storePrices stores the versions of a snapshot that is new.
 func (u *Upkeep) storePrices(ctx context.Context) error {
@@ -46,7 +13,7 @@ func (u *Upkeep) storePrices(ctx context.Context) error {
 	if x == nil || x == u.stored {
 		return nil
 	}
-	versions, err := Versions(x.Snapshot)
+	versions, err := ledger.PricesOf(x.Snapshot)
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func TestVersions(t *testing.T) {
 		{Price: price, Backends: []snapshot.Backend{{Price: provider}}},
 		{}, // demo mode
 	}}
-	got, err := Versions(s)
+	got, err := ledger.PricesOf(s)
 	if err != nil || len(got) != 2 || got[0].Version != "v1" || got[1].Version != "p1" {
 		t.Fatalf("%+v, %v", got, err)
 	}
