@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,9 @@ func TestServerVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("tested on %s %s", e.dialect, version)
+		if manual, err := os.ReadFile("../console/docs/money.md"); err != nil || e.dialect == "sqlite" && !strings.Contains(string(manual), "the SQLite "+version[:strings.LastIndex(version, ".")]+" that is built in") {
+			t.Errorf("the manual does not name the SQLite that is built in, %s: %v", version, err)
+		}
 	})
 }
 
