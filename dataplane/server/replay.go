@@ -113,6 +113,7 @@ func (e *exchange) replayed(ctx context.Context, c *claim, holder string) (stale
 	_, err = e.s.o.Accounts.Receipt(ctx, c.account, id)
 	if err == nil {
 		e.w.Header().Set(headerReceipt, usagePath+id)
+		e.w.Header().Set("X-Should-Retry", "false") // what the official SDKs heed: they try a 409 again
 		return false, errProcessed(id)
 	}
 	if !errors.Is(err, ledger.ErrNotFound) {

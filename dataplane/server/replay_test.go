@@ -64,7 +64,7 @@ func TestReplay(t *testing.T) {
 			id := w.receipt(first).RequestID
 			again := w.named("once", body)
 			e = again.failure(t)
-			if again.status != 409 || e["code"] != "already_processed" || e["receipt"] != usagePath+id || again.header.Get(headerReceipt) != usagePath+id {
+			if again.status != 409 || e["code"] != "already_processed" || e["receipt"] != usagePath+id || again.header.Get(headerReceipt) != usagePath+id || again.header.Get("X-Should-Retry") != "false" {
 				t.Errorf("again: %d %s", again.status, again.body)
 			}
 			if got := w.do(http.MethodGet, again.header.Get(headerReceipt), goodKey, ""); got.status != 200 || !strings.Contains(got.body, id) {
