@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,56 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
+// lockedLedger is a fakeLedger that a test changes meanwhile.
+type lockedLedger struct {
+	fakeLedger
+
+	mu sync.Mutex
+}
+
+func (l *lockedLedger) CheckWindow(ctx context.Context, w ledger.Span, recost ledger.Recost) ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fakeLedger.CheckWindow(ctx, w, recost)
+}
+
+// set says what is found from now on.
+func (l *lockedLedger) set(err error, problems ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked, l.err, l.problems = ledger.Span{}, err, problems
+}
+
+func (l *lockedLedger) last() ledger.Span {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// lockedText is written while it is read.
+type lockedText struct {
+	text strings.Builder
+	mu   sync.Mutex
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // A process without a cluster checks the last week when it starts, then every night; what fails is tried again.
 func TestNightly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock begins at 2000-01-01T00:00:00Z
-		l := &fakeLedger{err: errors.New("away")}
-		var log strings.Builder
+		l := &lockedLedger{}
+		l.set(errors.New("away"))
+		var log lockedText
 		n := Nightly{l, types.NamespacedName{Name: "up"}, Unregistered(), slog.New(slog.NewTextHandler(&log, nil)), time.Now}
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(n.Metrics)
@@ -31,8 +77,8 @@ func TestNightly(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			want := ledger.Span{From: at(from + "T00:00:00Z").UnixMicro(), To: at(to + "T00:00:00Z").UnixMicro()}
-			if l.asked != want {
-				t.Errorf("asked for %v, want %v", l.asked, want)
+			if got := l.last(); got != want {
+				t.Errorf("asked for %v, want %v", got, want)
 			}
 			if got := strings.Count(log.String(), "problem="); got != problems {
 				t.Errorf("%d problems are told, want %d: %s", got, problems, log.String())
@@ -42,14 +88,14 @@ func TestNightly(t *testing.T) {
 		if !strings.Contains(log.String(), "away") || testutil.CollectAndCount(registry) != 0 {
 			t.Errorf("%s", log.String())
 		}
-		l.err, l.asked = nil, ledger.Span{}
+		l.set(nil)
 		<-time.After(againIll)
 		asked("1999-12-24", "1999-12-31", 0)
-		l.asked, l.problems = ledger.Span{}, []string{"grant x: amount 5, but its draws and what remains are 4"}
+		l.set(nil, "grant x: amount 5, but its draws and what remains are 4")
 		<-time.After(settled - againIll - time.Second)
 		synctest.Wait()
-		if l.asked != (ledger.Span{}) {
-			t.Errorf("it is checked before a day is due: %v", l.asked)
+		if got := l.last(); got != (ledger.Span{}) {
+			t.Errorf("it is checked before a day is due: %v", got)
 		}
 		<-time.After(time.Second)
 		asked("1999-12-31", "2000-01-01", 1)
