@@ -23,14 +23,15 @@ func (p *process) goOn() {
 	must(p.t, p.cmd.Process.Signal(syscall.SIGCONT))
 }
 
-// stalls says how long a call took that had a little time, of a store that does not answer: an error, and soon.
+// stalls says how long a call took that had a little time, of a store that does not answer: an error, and soon. Whoever waits for
+// another's new connection waits for as long as that one may take (DefaultTimeout).
 func stalls(t *testing.T, what string, call func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := time.Now()
 	err := call(ctx)
-	if took := time.Since(start); err == nil || took > patience+500*time.Millisecond {
+	if took := time.Since(start); err == nil || took > patience+3*DefaultTimeout {
 		t.Errorf("%s: %v after %v", what, err, took)
 	}
 }

@@ -42,6 +42,8 @@ type model struct {
 	charged pricing.Nano
 	granted pricing.Nano
 	lost    pricing.Nano // holds that Redis has forgotten
+	// unheard says that a replica died with confirmations: without its log nobody else knows of them.
+	unheard bool
 }
 
 type ran struct {
@@ -233,6 +235,7 @@ func (m *model) runLate(r *replica) {
 func (m *model) die(r *replica) {
 	i := slices.Index(m.replicas, r)
 	m.runLate(r)
+	m.unheard = m.unheard || len(r.confirm) > 0
 	m.replicas = slices.Delete(m.replicas, i, i+1)
 	m.start()
 	for id, q := range m.running {
@@ -348,6 +351,9 @@ func (m *model) quiet() {
 	// and again.
 	if a.Balance < -m.granted-m.lost {
 		m.t.Fatalf("balance %d of %d, %d lost", a.Balance, m.granted, m.lost)
+	}
+	if m.unheard { // which the first admission after admit.AwayAge asks for; here copies never age
+		must(m.t, m.replicas[0].LoadAccount(ctx, admit.Copy{Account: m.key.Account, Spendable: a.Spendable(), Version: a.Version}))
 	}
 	q := admit.Request{ID: newID(), Account: m.key.Account, KeyDigest: m.key.Digest, KeyVersion: m.key.Version, HoldFor: time.Hour}
 	d, err := (&gate{Failover: m.replicas[0].Failover, h: &house{b: m.b}}).decided(ctx, &q)
