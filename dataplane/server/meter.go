@@ -35,6 +35,8 @@ type meter struct {
 	reported *pricing.Usage
 	// refused says that no more is to be had until what there is is used up.
 	refused bool
+	// last is what was written when it was looked at last, step the most that came between two looks.
+	last, step int64
 	// tick, if not nil, tells of silence: unseen are the tokens believed to be written in it, heard the bytes before it.
 	tick   *time.Ticker
 	unseen int64
@@ -145,13 +147,14 @@ func (m *meter) pays() bool {
 		m.price()
 	}
 	n := m.written()
+	m.last, m.step = n, max(m.step, n-m.last)
 	if n+lead <= m.paid || m.paid >= m.e.outBound || m.refused && n < m.paid {
 		return true
 	}
 	granted, known := m.extend(m.cost(min(n+lead+forecast.SliceTokens, m.e.outBound)))
 	m.price()
-	if !known { // at most one slice goes on without an answer
-		return n < m.paid+forecast.SliceTokens
+	if !known { // at most one slice goes on without an answer, what comes next included
+		return n+m.step <= m.paid+forecast.SliceTokens
 	}
 	m.refused = !granted
 	return granted || n < m.paid
@@ -171,8 +174,9 @@ func (m *meter) extend(to pricing.Nano) (granted, known bool) {
 	return d.Outcome == admit.Admitted, d.Outcome == admit.Admitted || refusesMore(d)
 }
 
+// refusesMore: also while the ledger is away, as soon as so much is held as may be until it is back.
 func refusesMore(d admit.Decision) bool {
-	return d.Outcome == admit.InsufficientCredits || d.Outcome == admit.CapReached
+	return d.Outcome == admit.InsufficientCredits || d.Outcome == admit.CapReached || d.Outcome == admit.LedgerAway
 }
 
 // ask puts one extension, twice where something must be read first.

@@ -109,7 +109,7 @@ func (x *index) evidence(s provider.Served, r Row) string {
 			return "estimated output is not between what the client saw and what was sent"
 		case r.Usage.Input <= 0 || r.Usage.Input > s.Input*provider.TokenBytes+headRoom:
 			return "estimated input is not what was sent"
-		case c.Leaves && s.Whole && s.Reported && !s.Stops: // it may have ended as its client left
+		case c.Leaves && s.Whole && s.Reported && !s.Stops && !x.usedUp(r): // it may have ended as its client left
 			return "an estimate, though the stream was drained to its usage"
 		}
 	case ledger.EvidenceFree:
@@ -149,6 +149,13 @@ func (x *index) row(r Row) (out []Violation) {
 		}
 	}
 	return append(out, x.over(r, a.Tier)...)
+}
+
+// usedUp says that a request may have been ended because its hold paid no more: then its charge is of what was let through, which
+// is within a slice of the hold.
+func (x *index) usedUp(r Row) bool {
+	a := x.accounts[r.Account]
+	return r.Charged+x.Slice(r.Model, a.Tier) >= r.Held
 }
 
 // policy is what api/v1alpha1 calls what a policy of the plan charges orphans.
