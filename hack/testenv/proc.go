@@ -21,9 +21,15 @@ type proc struct {
 
 // start runs a server as the given user (nil: ours) in dir, its output in dir/log. stop is the signal that ends it.
 func start(dir string, as *syscall.Credential, stop syscall.Signal, name string, args ...string) (*proc, error) {
-	out, err := os.Create(filepath.Join(dir, "log"))
+	return startIn(dir, os.O_TRUNC, dir, as, stop, name, args...)
+}
+
+// startIn is start; mode says what becomes of a log that is there (os.O_TRUNC or os.O_APPEND), removed is the folder that goes
+// with this process, empty: none.
+func startIn(dir string, mode int, removed string, as *syscall.Credential, stop syscall.Signal, name string, args ...string) (*proc, error) {
+	out, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_RDWR|mode, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("creating the log of %s: %w", filepath.Base(name), err)
+		return nil, fmt.Errorf("opening the log of %s: %w", filepath.Base(name), err)
 	}
 	defer out.Close()
 	cmd := exec.Command(name, args...)
@@ -38,7 +44,7 @@ func start(dir string, as *syscall.Credential, stop syscall.Signal, name string,
 		_ = cmd.Wait() // how it ended is of no interest: tests kill it
 		close(p.gone)
 	}()
-	if p.leash, err = watchdog(cmd.Process.Pid, stop, dir); err != nil {
+	if p.leash, err = watchdog(cmd.Process.Pid, stop, removed); err != nil {
 		p.kill()
 		return nil, err
 	}

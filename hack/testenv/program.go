@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 )
 
@@ -20,24 +18,8 @@ type Program struct {
 // Launch runs a program in dir, its output added to the end of the file log there. as may be nil: whoever we are. stop is the
 // signal that ends it when this process ends.
 func Launch(dir string, as *syscall.Credential, stop syscall.Signal, name string, args ...string) (*Program, error) {
-	out, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	p, err := startIn(dir, os.O_APPEND, "", as, stop, name, args...)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", filepath.Base(name), err)
-	}
-	defer out.Close()
-	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", filepath.Base(name), err)
-	}
-	p := &proc{cmd: cmd, gone: make(chan struct{}), log: out.Name()}
-	go func() {
-		_ = cmd.Wait() // how it ended is of no interest: it is killed
-		close(p.gone)
-	}()
-	if p.leash, err = watchdog(cmd.Process.Pid, stop, ""); err != nil {
-		p.kill()
 		return nil, err
 	}
 	return &Program{p}, nil
