@@ -30,10 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(text)) //nolint:forbidigo // the child process of a test ends here
 	}
 	// client-go's logger flushes for as long as the process lives.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"),
-		// So do the servers of the tests.
-		goleak.IgnoreAnyFunction("github.com/layers-dev/layers/hack/testenv.start.func1"),
-		goleak.IgnoreAnyFunction("github.com/layers-dev/layers/hack/testenv.watchdog.func1"))
+	goleak.VerifyTestMain(m, append(testenv.IgnoreServers(), goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"))...)
 }
 
 const (

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"go.uber.org/goleak"
 )
 
 // proc is a running server and the watchdog that outlives this process to end it.
@@ -40,15 +42,18 @@ func startIn(dir string, mode int, removed string, as *syscall.Credential, stop 
 		return nil, fmt.Errorf("starting %s: %w", filepath.Base(name), err)
 	}
 	p := &proc{cmd: cmd, gone: make(chan struct{}), log: out.Name()}
-	go func() {
-		_ = cmd.Wait() // how it ended is of no interest: tests kill it
-		close(p.gone)
-	}()
+	go p.wait()
 	if p.leash, err = watchdog(cmd.Process.Pid, stop, removed); err != nil {
 		p.kill()
 		return nil, err
 	}
 	return p, nil
+}
+
+// wait closes gone when the process has ended.
+func (p *proc) wait() {
+	_ = p.cmd.Wait() // how it ended is of no interest: tests kill it
+	close(p.gone)
 }
 
 // kill ends the process at once and returns when it is gone.
@@ -79,6 +84,15 @@ rm -rf "$3"`
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the watchdog: %w", err), in.Close())
 	}
-	go func() { _ = cmd.Wait() }()
+	go await(cmd)
 	return in, nil
+}
+
+// await reaps a watchdog.
+func await(cmd *exec.Cmd) { _ = cmd.Wait() }
+
+// IgnoreServers leaves what waits for this package's servers out of what goleak finds: they live as long as the tests.
+func IgnoreServers() []goleak.Option {
+	const pkg = "github.com/layers-dev/layers/hack/testenv."
+	return []goleak.Option{goleak.IgnoreAnyFunction(pkg + "(*proc).wait"), goleak.IgnoreAnyFunction(pkg + "await")}
 }

@@ -28,6 +28,9 @@ func TestProgramIsKilledAndStartedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Remove(filepath.Join(dir, "up")); err != nil { // the next one is to say for itself that it is up
+			t.Fatal(err)
+		}
 		p.Kill()
 		select {
 		case <-p.Gone():

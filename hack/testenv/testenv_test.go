@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/rueidis"
+	"go.uber.org/goleak"
 
 	"github.com/layers-dev/layers/hack/testenv"
 )
@@ -38,6 +39,15 @@ func TestRedisIsEmptyAndPrivate(t *testing.T) {
 	}
 	if n, err := b.Do(t.Context(), b.B().Dbsize().Build()).AsInt64(); err != nil || n != 0 {
 		t.Fatalf("the other Redis has %d keys, %v", n, err)
+	}
+}
+
+// Packages that look for goroutines which outlive their tests share servers between the tests.
+func TestServersAreNotTakenForLeaks(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	testenv.RedisServer(t)
+	if err := goleak.Find(append(testenv.IgnoreServers(), before)...); err != nil {
+		t.Error(err)
 	}
 }
 
