@@ -15,11 +15,24 @@ var extendScript = rueidis.NewLuaScriptRetryable(holdLua + holdsLua + inCalendar
 
 // Extend makes the hold of a running request larger, if cap and credits have room. See Extender. Decision.Fits is the whole
 // amount to which it could be extended.
-func (r *Redis) Extend(ctx context.Context, e Extension) (d Decision, err error) {
+//
+// A store that does not know the hold of a request that runs here has lost it, and no epoch has told of it yet, or
+// somebody took this process for dead and ended it. The request runs all the same: its hold is written again, and asked about again.
+func (r *Redis) Extend(ctx context.Context, e Extension) (Decision, error) {
 	if err := e.check(); err != nil {
 		return Decision{}, fmt.Errorf("extending a hold: %w", err)
 	}
-	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.KeyDigest)}
+	d, err := r.extend(ctx, e)
+	if err != nil || d.Outcome != UnknownHold || r.owner == nil || !r.owner.runs(holdID{e.Account, e.RequestID}) {
+		return d, err
+	}
+	r.owner.lost(e.Account)
+	return r.extend(ctx, e)
+}
+
+// extend asks once.
+func (r *Redis) extend(ctx context.Context, e Extension) (d Decision, err error) {
+	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.Counted())}
 	if r.owner != nil {
 		if err := r.syncLost(ctx, e.Account); err != nil { // what was adopted, or lost, is there before it is asked about
 			return Decision{}, err

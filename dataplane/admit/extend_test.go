@@ -98,3 +98,40 @@ func TestRangeOfExtend(t *testing.T) {
 	}
 	same(t, "store", s.dump(), before)
 }
+
+// A hold that the store has lost, unheard, is written again and extended: its request runs. What is over or nobody's stays unknown.
+func TestExtendWhatTheStoreHasLost(t *testing.T) {
+	for name, lose := range map[string]func(a, b *store, q Request){
+		"FLUSHALL, no epoch tells of it yet": func(a, _ *store, _ Request) { must(a.tb, a.raw("FLUSHALL").Error()) },
+		"its holds alone":                    func(a, _ *store, _ Request) { must(a.tb, a.raw("DEL", holdsKey("ns/acme")).Error()) },
+		"its owner was taken for dead": func(a, b *store, q Request) {
+			a.expire("a.1")
+			found := b.orphans()
+			same(a.tb, "found", len(found), 1)
+			must(a.tb, b.Confirm(context.Background(), []Confirmation{{RequestID: q.ID, Account: q.Account, Balance: 1000, Version: 2}}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothOwned(t, func(t *testing.T, a, b *store) {
+				a.load(1000)
+				q := request(60)
+				a.want(q, Admitted)
+				lose(a, b, q)
+				d := a.extend(q, 100)
+				for range 3 { // the copy may be gone with it, and is read again
+					if d.Outcome != ReloadAccount {
+						break
+					}
+					must(t, a.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 1000, Version: 2}))
+					d = a.extend(q, 100)
+				}
+				same(t, "extended", []any{d.Outcome, d.Held, a.held()}, []any{Admitted, int64(100), "100"})
+				same(t, "too much is refused", a.extend(q, 1001).Outcome, InsufficientCredits)
+				same(t, "nobody's", a.extend(request(1), 5).Outcome, UnknownHold)
+				a.used(q, 70, 0, 0)
+				must(t, a.raw("DEL", holdsKey("ns/acme")).Error())
+				same(t, "finished", a.extend(q, 110).Outcome, UnknownHold)
+			})
+		})
+	}
+}

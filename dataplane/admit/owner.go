@@ -175,7 +175,7 @@ func (o *owner) admitted(q Request, d Decision, stands bool, err error) {
 		a.lost = true
 	}
 	if err == nil && d.Outcome == Admitted && stands && !h.known {
-		h.known, h.amount, h.digest = true, d.Held, q.KeyDigest
+		h.known, h.amount, h.digest = true, d.Held, q.Counted()
 		h.at, h.until, h.record = d.Now.UnixMicro(), d.Now.Add(q.HoldFor).UnixMicro(), string(q.Record)
 	}
 	if !h.known && h.pending <= 0 {
@@ -206,6 +206,14 @@ func (o *owner) knows(id holdID) bool {
 	defer o.mu.Unlock()
 	h := o.hold(id)
 	return h != nil && h.known
+}
+
+// runs says whether this process holds it for a request that has not finished.
+func (o *owner) runs(id holdID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h := o.hold(id)
+	return h != nil && h.known && !h.finished
 }
 
 // hold answers a hold, nil where there is none; the caller holds mu.

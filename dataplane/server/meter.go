@@ -166,12 +166,15 @@ func (m *meter) extend(to pricing.Nano) (granted, known bool) {
 	if err == nil && refusesMore(d) && d.Fits > m.e.stake.held {
 		_, err = m.ask(d.Fits)
 	}
+	known = err == nil && (d.Outcome == admit.Admitted || refusesMore(d))
+	if !known {
+		m.e.s.o.Log.Warn("Hold is not extended", "requestID", m.e.rec.ID, "outcome", outcomeNames[d.Outcome], "error", err)
+	}
 	if err != nil {
-		m.e.s.o.Log.Warn("Hold is not extended", "requestID", m.e.rec.ID, "error", err)
 		return false, false
 	}
 	m.e.s.metrics.Extended(outcomeNames[d.Outcome])
-	return d.Outcome == admit.Admitted, d.Outcome == admit.Admitted || refusesMore(d)
+	return d.Outcome == admit.Admitted, known
 }
 
 // refusesMore: also while the ledger is away, as soon as so much is held as may be until it is back.
@@ -179,7 +182,8 @@ func refusesMore(d admit.Decision) bool {
 	return d.Outcome == admit.InsufficientCredits || d.Outcome == admit.CapReached || d.Outcome == admit.LedgerAway
 }
 
-// ask puts one extension, twice where something must be read first.
+// ask puts one extension, and again where something must be read first: a store that has just lost its data wants that as often
+// as another replica brings something back. A refusal is final once what it is of was read again: a grant may be newer.
 func (m *meter) ask(to pricing.Nano) (admit.Decision, error) {
 	e := m.e
 	more := admit.Extension{RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, To: to}
@@ -192,15 +196,32 @@ func (m *meter) ask(to pricing.Nano) (admit.Decision, error) {
 	more.LedgerAway = e.s.o.Settler.Away()
 	q := e.question(nil)
 	d, err := m.put(q, more)
-	if err == nil && (d.Outcome == admit.ReloadAccount || d.Outcome == admit.ReloadCap) {
-		if err = q.reread(d); err == nil {
-			d, err = m.put(q, more)
+	read := map[admit.Outcome]bool{}
+	for n := 1; n < maxDecisions && err == nil && wantsRead(d, read[d.Outcome] || more.LedgerAway); n++ {
+		if unread := q.reread(d); unread != nil {
+			if !refusesMore(d) {
+				err = unread
+			}
+			break // what was refused stays so
 		}
+		read[d.Outcome] = true
+		d, err = m.put(q, more)
 	}
 	if err == nil && d.Outcome == admit.Admitted {
 		e.stake.held = max(e.stake.held, d.Held)
 	}
 	return d, err
+}
+
+// wantsRead says that an extension is decided only when something was read again; last: a refusal is one for good.
+func wantsRead(d admit.Decision, last bool) bool {
+	switch d.Outcome {
+	case admit.ReloadAccount, admit.ReloadCap:
+		return true
+	case admit.InsufficientCredits, admit.CapReached:
+		return !last && !d.Fallback
+	}
+	return false
 }
 
 func (m *meter) put(q *question, more admit.Extension) (admit.Decision, error) {

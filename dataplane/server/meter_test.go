@@ -231,3 +231,61 @@ func TestSilenceEnds(t *testing.T) {
 		}
 	}
 }
+
+// fickle is a store whose copies go again and again: it wants to be told so often before it extends.
+type fickle struct {
+	Admission
+	left, asked int
+}
+
+// Extend implements admit.Extender.
+func (f *fickle) Extend(ctx context.Context, e admit.Extension) (admit.Decision, error) {
+	if f.asked++; f.left > 0 {
+		f.left--
+		return admit.Decision{Outcome: admit.ReloadAccount}, nil
+	}
+	return f.Admission.Extend(ctx, e)
+}
+
+// A stream is not cut because the account's copy went more than once, nor because a grant is newer than it.
+func TestExtensionsReadAgain(t *testing.T) {
+	for name, change := range map[string]func(w *world, store *fickle){
+		"the copy goes three times": func(_ *world, store *fickle) { store.left = 3 },
+		"a grant is newer than the copy": func(w *world, _ *fickle) {
+			w.take(200*usd - w.reserved())
+			grant := ledger.Grant{ID: "more", Account: account, Amount: 100 * usd, Kind: ledger.GrantManual, Reason: "test"}
+			if _, err := w.books.Grant(w.t.Context(), grant); err != nil {
+				w.t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &fickle{}
+			w := newWorld(t, long, func(o *Options, _ *snapshot.Snapshot) {
+				store.Admission = o.Admitter
+				o.Admitter = store
+			})
+			w.key(goodKey, 200*usd)
+			feed := make(chan chat.Event)
+			w.serve(live(feed))
+			go func() {
+				defer close(feed)
+				feed <- wordsOf(100, chat.Completions, false)
+				change(w, store)
+				for range 30 {
+					select {
+					case feed <- wordsOf(100, chat.Completions, false):
+					case <-time.After(5 * time.Second): // nobody reads any more
+						return
+					}
+				}
+				feed <- used(20, 3100)
+				feed <- done()
+			}()
+			got := w.chat(openStream)
+			if r := w.receipt(got); r.Usage.Output != 3100 || r.Held < r.Charged || strings.Contains(got.body, `"finish_reason":"length"`) || store.asked < 2 {
+				t.Errorf("%+v, charged %d of %d held, asked %d times", r.Usage, r.Charged, r.Held, store.asked)
+			}
+		})
+	}
+}
