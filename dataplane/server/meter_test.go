@@ -232,15 +232,19 @@ func TestSilenceEnds(t *testing.T) {
 	}
 }
 
-// fickle is a store whose copies go again and again: it wants to be told so often before it extends.
+// fickle is a store whose copies go again and again: it wants to be told so often before it extends to an amount.
 type fickle struct {
 	Admission
-	left, asked int
+	wants, left, asked int
+	to                 pricing.Nano
 }
 
 // Extend implements admit.Extender.
 func (f *fickle) Extend(ctx context.Context, e admit.Extension) (admit.Decision, error) {
-	if f.asked++; f.left > 0 {
+	if f.asked++; e.To != f.to {
+		f.to, f.left = e.To, f.wants
+	}
+	if f.left > 0 {
 		f.left--
 		return admit.Decision{Outcome: admit.ReloadAccount}, nil
 	}
@@ -250,7 +254,7 @@ func (f *fickle) Extend(ctx context.Context, e admit.Extension) (admit.Decision,
 // A stream is not cut because the account's copy went more than once, nor because a grant is newer than it.
 func TestExtensionsReadAgain(t *testing.T) {
 	for name, change := range map[string]func(w *world, store *fickle){
-		"the copy goes three times": func(_ *world, store *fickle) { store.left = 3 },
+		"the copy goes three times": func(_ *world, store *fickle) { store.wants = 3 },
 		"a grant is newer than the copy": func(w *world, _ *fickle) {
 			w.take(200*usd - w.reserved())
 			grant := ledger.Grant{ID: "more", Account: account, Amount: 100 * usd, Kind: ledger.GrantManual, Reason: "test"}
