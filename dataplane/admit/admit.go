@@ -8,6 +8,7 @@
 package admit
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -31,6 +32,9 @@ type Request struct {
 	// KeyDigest and KeyVersion are the key's row as the caller knows it.
 	KeyDigest  string
 	KeyVersion int64
+	// Meter is under what the key's rates, slots and cap are counted, which keys that are one to their owner have in common (ledger.Key.Meter);
+	// empty: KeyDigest. It is what Finish, Confirmation and whatever else comes after the admission call KeyDigest.
+	Meter string
 	// Rates are the tier's limits, enforced for each key, each unit at most once.
 	Rates []Rate
 	// MaxConcurrent is how many requests of the key may be in flight; 0: any number. A slot is a lease of the hold: it
@@ -161,6 +165,8 @@ func (d Decision) Available() pricing.Nano { return d.Spendable - d.Reserved }
 // Extension asks for a larger hold of a running request.
 type Extension struct {
 	RequestID, Account, KeyDigest string
+	// Meter as in Request.
+	Meter string
 	// To is the whole new amount, in nano-USD, so that asking twice is asking once. What is less than the hold changes nothing.
 	To pricing.Nano
 	// Cap, Overdraft and LedgerAway as in Request.
@@ -168,6 +174,12 @@ type Extension struct {
 	Overdraft  pricing.Nano
 	LedgerAway bool
 }
+
+// Counted is under what the request is counted: Meter, or the digest of a key that is counted alone.
+func (r Request) Counted() string { return cmp.Or(r.Meter, r.KeyDigest) }
+
+// Counted is as that of Request.
+func (e Extension) Counted() string { return cmp.Or(e.Meter, e.KeyDigest) }
 
 // How long, and for how much of each account, admission goes on without the ledger; with it, no longer without asking.
 const (

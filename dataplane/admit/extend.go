@@ -32,7 +32,7 @@ func (r *Redis) Extend(ctx context.Context, e Extension) (Decision, error) {
 
 // extend asks once.
 func (r *Redis) extend(ctx context.Context, e Extension) (d Decision, err error) {
-	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.KeyDigest)}
+	keys := []string{accountKey(e.Account), holdsKey(e.Account), spentKey(e.Account, e.Counted())}
 	if r.owner != nil {
 		if err := r.syncLost(ctx, e.Account); err != nil { // what was adopted, or lost, is there before it is asked about
 			return Decision{}, err

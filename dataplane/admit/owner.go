@@ -175,7 +175,7 @@ func (o *owner) admitted(q Request, d Decision, stands bool, err error) {
 		a.lost = true
 	}
 	if err == nil && d.Outcome == Admitted && stands && !h.known {
-		h.known, h.amount, h.digest = true, d.Held, q.KeyDigest
+		h.known, h.amount, h.digest = true, d.Held, q.Counted()
 		h.at, h.until, h.record = d.Now.UnixMicro(), d.Now.Add(q.HoldFor).UnixMicro(), string(q.Record)
 	}
 	if !h.known && h.pending <= 0 {

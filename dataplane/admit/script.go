@@ -140,7 +140,7 @@ func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool
 func admitKeys(q Request) []string {
 	return []string{
 		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), accountKey(q.Account), holdsKey(q.Account),
-		runningKey(q.Account), expiryKey(q.Account), arriveKey(q.Account, q.KeyDigest), spentKey(q.Account, q.KeyDigest),
+		runningKey(q.Account), expiryKey(q.Account), arriveKey(q.Account, q.Counted()), spentKey(q.Account, q.Counted()),
 	}
 }
 
@@ -162,7 +162,7 @@ func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []
 		}
 	}
 	args := []string{
-		q.ID, q.KeyDigest, decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), string(flags[:]), m.owner, record,
+		q.ID, q.Counted(), decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), string(flags[:]), m.owner, record,
 		decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()), decimal(q.Hold), decimal(q.Floor),
 		decimal(q.Expected), decimal(q.Healthy), decimal(q.Overdraft), decimal(q.MaxConcurrent),
 		decimal(copyAge.Microseconds()),
@@ -186,7 +186,7 @@ func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []
 
 func (q Request) check() error {
 	switch {
-	case q.ID == "" || q.Account == "" || q.KeyDigest == "" || strings.Contains(q.ID, " ") || strings.Contains(q.KeyDigest, " "):
+	case q.ID == "" || q.Account == "" || q.KeyDigest == "" || strings.Contains(q.ID, " ") || strings.Contains(q.KeyDigest+q.Meter, " "):
 		return fmt.Errorf("request id, account and key must be there, without spaces: %w", ErrRange)
 	case q.Hold < 0 || q.Hold > MaxNano:
 		return fmt.Errorf("hold %d: %w", q.Hold, ErrRange)

@@ -280,16 +280,20 @@ func TestConcurrencyOverReplicas(t *testing.T) {
 	}
 }
 
-// A key's spend cap holds over replicas, and its account's receipts are there on each of them.
+// A key's spend cap holds over replicas and over a rotation, while both its keys are good, and its account's receipts are there on
+// each of them.
 func TestSpendCapOverReplicas(t *testing.T) {
 	f := newFleet(t, nil, 0, false)
-	const capped = "lyr_live_capped-capped-capped"
+	const capped, next = "lyr_live_capped-capped-capped", "lyr_live_rotated-rotated-rot"
 	k := ledger.Key{
 		Digest: keys.Digest(capped), Name: "ns/capped", Account: "ns/acme", State: ledger.KeyActive, Source: "kubernetes", ClusterUID: "c", GatewayUID: "uid",
 		ObjectUID: "o2", ObjectName: "ns/capped", CapAmount: usd / 4, CapPeriod: ledger.PeriodMonth,
 	}
-	if _, err := f.books.UpsertKey(t.Context(), ledger.KeyUpsert{Key: k}); err != nil {
-		t.Fatal(err)
+	for _, plain := range []string{capped, next} {
+		k.Digest, k.Rotation = keys.Digest(plain), k.Rotation+1
+		if _, err := f.books.UpsertKey(t.Context(), ledger.KeyUpsert{Key: k}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// Each costs 0.04 USD and holds about 0.1: three leave too little for a fourth, or a fourth just fits.
 	spent, last := 0, ""
@@ -298,7 +302,7 @@ func TestSpendCapOverReplicas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "Bearer "+capped)
+		r.Header.Set("Authorization", "Bearer "+[]string{capped, next}[i%2])
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)

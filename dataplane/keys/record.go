@@ -9,7 +9,7 @@ import (
 )
 
 // recordFormat changes when a reader of the old form would misread the new one; another format is no record.
-const recordFormat = 2
+const recordFormat = 3
 
 // cacheKey is where the shared cache keeps a record.
 func cacheKey(digest string) string { return "lyr:key:" + digest }
@@ -39,6 +39,7 @@ type record struct {
 	CapPeriod  string          `json:"capPeriod,omitempty"`
 	ExpiresAt  int64           `json:"expiresAt,omitempty"` // microseconds since the epoch
 	Rotation   int64           `json:"rotation,omitempty"`
+	First      string          `json:"firstDigest,omitempty"`
 }
 
 func newRecord(k ledger.Key, at time.Time) record {
@@ -47,7 +48,7 @@ func newRecord(k ledger.Key, at time.Time) record {
 		ID: k.ID, Digest: k.Digest, Prefix: k.Prefix, Name: k.Name, Account: k.Account, Tier: k.Tier, Policy: k.Policy,
 		State: k.State, Version: k.Version, Source: k.Source, ClusterUID: k.ClusterUID, GatewayUID: k.GatewayUID,
 		ObjectUID: k.ObjectUID, ObjectName: k.ObjectName, UserID: k.UserID, Scopes: k.Scopes, Models: k.Models,
-		CapAmount: k.CapAmount, CapPeriod: k.CapPeriod, ExpiresAt: k.ExpiresAt, Rotation: k.Rotation,
+		CapAmount: k.CapAmount, CapPeriod: k.CapPeriod, ExpiresAt: k.ExpiresAt, Rotation: k.Rotation, First: k.FirstDigest,
 	}
 }
 
@@ -56,7 +57,7 @@ func (r record) key() ledger.Key {
 		ID: r.ID, Digest: r.Digest, Prefix: r.Prefix, Name: r.Name, Account: r.Account, Tier: r.Tier, Policy: r.Policy,
 		State: r.State, Version: r.Version, Source: r.Source, ClusterUID: r.ClusterUID, GatewayUID: r.GatewayUID,
 		ObjectUID: r.ObjectUID, ObjectName: r.ObjectName, UserID: r.UserID, Scopes: r.Scopes, Models: r.Models,
-		CapAmount: r.CapAmount, CapPeriod: r.CapPeriod, ExpiresAt: r.ExpiresAt, Rotation: r.Rotation,
+		CapAmount: r.CapAmount, CapPeriod: r.CapPeriod, ExpiresAt: r.ExpiresAt, Rotation: r.Rotation, FirstDigest: r.First,
 	}
 }
 

@@ -116,7 +116,7 @@ func (f *fixture) pass(d time.Duration) {
 var row = ledger.Key{
 	ID: "key_1", Digest: Digest(declared), Prefix: Prefix(declared), Name: "ns/k", Account: "ns/acme", Tier: "ns/t", Policy: "ns/p",
 	State: ledger.KeyActive, Version: 3, Source: "kubernetes", ClusterUID: "c", GatewayUID: "g", ObjectUID: "o", ObjectName: "ns/k",
-	UserID: "u", Scopes: []string{"Inference"}, Models: []string{"m"}, CapAmount: 5, CapPeriod: "Day", ExpiresAt: 1_900_000_000_000_000, Rotation: 2,
+	UserID: "u", Scopes: []string{"Inference"}, Models: []string{"m"}, CapAmount: 5, CapPeriod: "Day", ExpiresAt: 1_900_000_000_000_000, Rotation: 2, FirstDigest: "first",
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -360,7 +360,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("ok %v, %s", ok, diff)
 	}
 	for name, bad := range map[string]string{
-		"empty": "", "no JSON": "{", "another format": strings.Replace(text, `"format":2`, `"format":1`, 1),
+		"empty": "", "no JSON": "{", "another format": strings.Replace(text, `"format":3`, `"format":2`, 1),
 		"no account": strings.Replace(text, "ns/acme", "", 1), "no state": strings.Replace(text, "active", "", 1),
 	} {
 		if _, ok := decode(bad, row.Digest); ok {

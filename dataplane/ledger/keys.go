@@ -14,7 +14,7 @@ import (
 
 // keyColumns are the columns of a Key, in the order of keyRow and scanKey.
 const keyColumns = "id, digest, key_prefix, name, account, tier, policy, state, version, source, cluster_uid, gateway_uid, object_uid, object_name, " +
-	"user_id, scopes, models, cap_amount, cap_period, expires_at, rotation"
+	"user_id, scopes, models, cap_amount, cap_period, expires_at, rotation, first_digest"
 
 // KeyByDigest finds a key, revoked ones too.
 func (s *store) KeyByDigest(ctx context.Context, digest string) (Key, error) {
@@ -253,7 +253,7 @@ func keyRow(k Key) []any {
 	return []any{
 		k.ID, k.Digest, k.Prefix, k.Name, k.Account, k.Tier, k.Policy, string(k.State), k.Version,
 		k.Source, k.ClusterUID, k.GatewayUID, k.ObjectUID, k.ObjectName,
-		sql.NullString{String: k.UserID, Valid: k.UserID != ""}, list(k.Scopes), list(k.Models), k.CapAmount, k.CapPeriod, k.ExpiresAt, k.Rotation,
+		sql.NullString{String: k.UserID, Valid: k.UserID != ""}, list(k.Scopes), list(k.Models), k.CapAmount, k.CapPeriod, k.ExpiresAt, k.Rotation, k.FirstDigest,
 	}
 }
 
@@ -282,7 +282,7 @@ func scanKey(scan func(...any) error) (k Key, err error) {
 	var scopes, models string
 	err = scan(&k.ID, &k.Digest, &k.Prefix, &k.Name, &k.Account, &k.Tier, &k.Policy, (*string)(&k.State), &k.Version,
 		&k.Source, &k.ClusterUID, &k.GatewayUID, &k.ObjectUID, &k.ObjectName,
-		&user, &scopes, &models, &k.CapAmount, &k.CapPeriod, &k.ExpiresAt, &k.Rotation)
+		&user, &scopes, &models, &k.CapAmount, &k.CapPeriod, &k.ExpiresAt, &k.Rotation, &k.FirstDigest)
 	if err != nil {
 		return Key{}, err
 	}

@@ -116,7 +116,7 @@ func (s *store) RotateKey(ctx context.Context, digest, newDigest, newPrefix stri
 // rotate makes the new row and lets the locked one expire.
 func (s *store) rotate(ctx context.Context, tx sqldb.Tx, has Key, newDigest, newPrefix string, overlap time.Duration) (before, after Key, err error) {
 	next := has
-	next.Digest, next.Prefix = newDigest, newPrefix
+	next.Digest, next.Prefix, next.FirstDigest = newDigest, newPrefix, has.Meter()
 	made, err := s.insertKey(ctx, tx, next)
 	if err == nil && !made {
 		err = fmt.Errorf("the new digest is another key's: %w", ErrConflict)

@@ -27,7 +27,7 @@ func TestRotateKey(t *testing.T) {
 		newer(t, "rotated", began, has.Version, before.Version)
 		newer(t, "the new key", began, 0, after.Version)
 		wantAfter.Version = after.Version
-		wantAfter.ID, wantAfter.Digest, wantAfter.Prefix = after.ID, digest("k2"), "lyr_live_new"
+		wantAfter.ID, wantAfter.Digest, wantAfter.Prefix, wantAfter.FirstDigest = after.ID, digest("k2"), "lyr_live_new", digest("k1")
 		if diff := cmp.Diff([]ledger.Key{wantBefore, wantAfter}, []ledger.Key{before, after}); diff != "" || before.ID == after.ID {
 			t.Errorf("rotated (-want +got):\n%s", diff)
 		}

@@ -6,7 +6,10 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -73,6 +76,9 @@ type Key struct {
 	ExpiresAt int64
 	// Rotation is the object's rotation that this key was made for; 0: a declared digest.
 	Rotation int64
+	// FirstDigest is the digest of the key that this one was rotated from, or that one from, and so on; empty: it is the first, or
+	// an object's.
+	FirstDigest string
 	// State, and Version, which grows with every change of the row that matters to admission, and is no less than the
 	// microseconds of that change: what another ledger, or this one before it was restored, has told is older.
 	State   KeyState
@@ -87,6 +93,17 @@ type Key struct {
 
 // Owned says that the row belongs to an object or a manifest, so that only that may change it.
 func (k Key) Owned() bool { return k.ObjectName != "" }
+
+// Meter is under what a key is counted: it has the form of a digest, and keys that are one to their owner have it in common, so that a
+// rotation begins no cap and no limit anew. These are the keys of one object, by its name, and those that were rotated from
+// one another.
+func (k Key) Meter() string {
+	if !k.Owned() {
+		return cmp.Or(k.FirstDigest, k.Digest)
+	}
+	sum := sha256.Sum256([]byte("object\x00" + k.Source + "\x00" + k.ClusterUID + "\x00" + k.ObjectName))
+	return hex.EncodeToString(sum[:])
+}
 
 // Expired says whether the key's time is over.
 func (k Key) Expired(now time.Time) bool { return k.ExpiresAt != 0 && now.UnixMicro() >= k.ExpiresAt }
@@ -201,8 +218,8 @@ type Settled struct {
 	Duplicate bool
 	// Adjusted says that the request had been settled as an orphan, and that the difference was posted now.
 	Adjusted bool
-	// Spends is what the key has spent in the day and the month of FinishedAt (UTC) after the settlement, for whoever keeps
-	// copies; empty where nothing was charged or no key is named.
+	// Spends is what the key and all others of its Meter have spent in the day and the month of FinishedAt (UTC) after the
+	// settlement, for whoever keeps copies; empty where nothing was charged or no key is named.
 	Spends []Spend
 }
 
@@ -303,7 +320,8 @@ type Ledger interface {
 	Settle(ctx context.Context, s []Settlement) ([]Settled, error)
 	// Receipt finds a settlement of the account; ErrNotFound, also where it is another account's.
 	Receipt(ctx context.Context, account, requestID string) (Receipt, error)
-	// KeySpends answers what a key has spent in each window, in the order of the call; 0 where it has spent nothing.
+	// KeySpends answers what a key, and all others of its Meter, have spent in each window, in the order of the call; 0 where that is
+	// nothing.
 	KeySpends(ctx context.Context, keyID string, windows []Window) ([]Spend, error)
 
 	// Reserve holds money for a request as one statement on the account's row, for when Redis cannot be reached. The same

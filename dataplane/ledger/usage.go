@@ -63,15 +63,41 @@ func (b *book) rollUp(rows []rolled, spent map[keyWindow]pricing.Nano) []sqldb.S
 	for _, w := range slices.SortedFunc(maps.Keys(add), compareWindows) {
 		into = append(into, []any{w.key, w.Period, w.Start, w.End(), add[w]})
 	}
-	return append(b.rollDaily(rows), insert(b.tx, "key_windows (key_id, period, start, ends, spent)", into,
-		"ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent", scanWindows(spent))...)
+	return slices.Concat(b.rollDaily(rows), insert(b.tx, "key_windows (key_id, period, start, ends, spent)", into,
+		"ON CONFLICT (key_id, period, start) DO UPDATE SET spent = key_windows.spent + excluded.spent RETURNING key_id, period, start, spent", scanWindows(spent)),
+		siblings(b.tx, slices.Collect(maps.Keys(add)), spent))
+}
+
+// siblings add to windows what other keys of the same meter have spent in them.
+func siblings(q sqldb.Dialect, windows []keyWindow, spent map[keyWindow]pricing.Nano) (all []sqldb.Statement) {
+	for part := range slices.Chunk(windows, q.Batch()) {
+		rows := make([][]any, len(part))
+		for i, w := range part {
+			rows[i] = []any{w.key, w.Period, w.Start}
+		}
+		source, args := q.Values(rows, 1)
+		sql := "SELECT v.column1, v.column2, v.column3, CAST(SUM(w.spent) AS BIGINT) FROM " + source + " JOIN api_keys k ON k.id = v.column1 " +
+			"JOIN api_keys o ON o.meter = k.meter AND o.id <> k.id JOIN key_windows w ON w.key_id = o.id AND w.period = v.column2 AND w.start = v.column3 " +
+			"GROUP BY v.column1, v.column2, v.column3"
+		others := map[keyWindow]pricing.Nano{}
+		scanned := scanWindows(others)
+		all = append(all, sqldb.Statement{SQL: sql, Args: args, Row: func(scan func(...any) error) error {
+			clear(others)
+			err := scanned(scan)
+			for w, n := range others {
+				spent[w] += n
+			}
+			return err
+		}})
+	}
+	return all
 }
 
 func compareWindows(a, b keyWindow) int {
 	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Period, b.Period), cmp.Compare(a.Start, b.Start))
 }
 
-// readWindows reads what was spent in windows; those without a row are left out.
+// readWindows reads what was spent in windows by their keys and all of the same meters; those without a row are left out.
 func readWindows(ctx context.Context, q each, windows []keyWindow, spent map[keyWindow]pricing.Nano) error {
 	windows = slices.Compact(slices.SortedFunc(slices.Values(windows), compareWindows))
 	for part := range slices.Chunk(windows, q.Batch()) {
@@ -82,6 +108,11 @@ func readWindows(ctx context.Context, q each, windows []keyWindow, spent map[key
 		source, args := q.Values(rows, 1)
 		sql := "SELECT key_id, period, start, spent FROM key_windows WHERE (key_id, period, start) IN (SELECT * FROM " + source + ")"
 		if err := q.Each(ctx, sql, args, scanWindows(spent)); err != nil {
+			return err
+		}
+	}
+	for _, of := range siblings(q, windows, spent) {
+		if err := q.Each(ctx, of.SQL, of.Args, of.Row); err != nil {
 			return err
 		}
 	}

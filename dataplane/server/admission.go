@@ -211,7 +211,7 @@ func (q *question) reloadSpend(d admit.Decision) error {
 	}
 	q.spent = spends[0].Spent
 	copied := admit.Spend{Period: window.Period, Window: window.Start, Spent: q.spent}
-	if err := q.s.o.Admitter.LoadSpend(ctx, key.Account, key.Digest, copied); err != nil {
+	if err := q.s.o.Admitter.LoadSpend(ctx, key.Account, key.Meter(), copied); err != nil {
 		return errStore(err)
 	}
 	return nil
@@ -233,7 +233,7 @@ func (s *Server) peek(w *answer, r *http.Request, c *caller) error {
 	q := &question{s: s, r: r, c: c, put: s.o.Admitter.Preview}
 	q.build = func() (admit.Request, error) {
 		return admit.Request{
-			ID: "preview", Account: c.key.Account, KeyDigest: c.key.Digest, KeyVersion: c.key.Version,
+			ID: "preview", Account: c.key.Account, KeyDigest: c.key.Digest, KeyVersion: c.key.Version, Meter: c.key.Meter(),
 			Rates: limits.Asking(c.tier), Unmetered: true, HoldFor: holdSlack,
 		}, nil
 	}

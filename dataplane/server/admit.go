@@ -64,7 +64,7 @@ func (e *exchange) ask() (admit.Request, error) {
 		return admit.Request{}, err
 	}
 	ask := admit.Request{
-		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version,
+		ID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, KeyVersion: e.key.Version, Meter: e.key.Meter(),
 		Rates: limits.Rates(e.tier, e.guess), Hold: e.holds(), Unmetered: e.unmetered,
 		HoldFor: time.Duration(e.target.Times.TotalSeconds)*time.Second + holdSlack, Shadow: e.shadow(),
 	}
@@ -151,7 +151,7 @@ func (e *exchange) refund(status int) {
 	if e.demo() || e.s.o.Now().Round(0).Sub(e.rec.Start.Round(0)) < maybeReaped {
 		return
 	}
-	if _, err := e.s.o.Settler.Submit(e.settlement(bill{evidence: ledger.EvidenceFree}, status), e.key.Digest); err != nil {
+	if _, err := e.s.o.Settler.Submit(e.settlement(bill{evidence: ledger.EvidenceFree}, status), e.key.Meter()); err != nil {
 		e.s.o.Log.Error("Request that cost nothing is not settled, its hold may have been charged", "requestID", e.rec.ID, "error", err)
 	}
 }

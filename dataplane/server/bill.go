@@ -120,7 +120,7 @@ func (e *exchange) end(status int) {
 	if e.tally.whole || b.evidence != ledger.EvidenceFree { // answered, or charged
 		e.keep()
 	}
-	wait, err := e.s.o.Settler.Submit(row, e.key.Digest) // before finish: who is killed while that waits finds it in the log
+	wait, err := e.s.o.Settler.Submit(row, e.key.Meter()) // before finish: who is killed while that waits finds it in the log
 	e.finish(b, row)
 	if err != nil {
 		e.s.o.Log.Error("Settlement is lost", "requestID", e.rec.ID, "chargedNano", b.charged, "error", err)
@@ -141,7 +141,7 @@ func (e *exchange) finish(b bill, row ledger.Settlement) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.r.Context()), min(finishTimeout, e.s.o.StoreTimeout))
 	defer cancel()
 	err = e.s.o.Admitter.Finish(ctx, admit.Finish{
-		RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, Actual: b.charged,
+		RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Meter(), Actual: b.charged,
 		InputTokens: b.usage.Input + b.usage.CacheWrite + b.usage.CacheWrite1h, OutputTokens: b.usage.Output,
 		Record: record,
 	})

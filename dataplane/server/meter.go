@@ -186,7 +186,7 @@ func refusesMore(d admit.Decision) bool {
 // as another replica brings something back. A refusal is final once what it is of was read again: a grant may be newer.
 func (m *meter) ask(to pricing.Nano) (admit.Decision, error) {
 	e := m.e
-	more := admit.Extension{RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, To: to}
+	more := admit.Extension{RequestID: e.rec.ID, Account: e.key.Account, KeyDigest: e.key.Digest, Meter: e.key.Meter(), To: to}
 	if e.key.CapAmount > 0 {
 		more.Cap = &admit.Cap{Amount: e.key.CapAmount, Period: e.key.CapPeriod}
 	}

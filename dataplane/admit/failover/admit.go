@@ -69,7 +69,7 @@ func newHeld(q admit.Request, d admit.Decision) held {
 		over = admit.MaxNano // whatever it holds more is only counted
 	}
 	return held{
-		id: q.ID, account: q.Account, digest: q.KeyDigest, fallback: d.Fallback, decision: d, amount: d.Held,
+		id: q.ID, account: q.Account, digest: q.Counted(), fallback: d.Fallback, decision: d, amount: d.Held,
 		at: d.Now, until: d.Now.Add(q.HoldFor), over: over, record: q.Record,
 	}
 }
@@ -100,7 +100,7 @@ func (f *Failover) decide(ctx context.Context, q admit.Request, take bool) (admi
 		return x.d, err
 	}
 	rates := share(q.Rates, f.replicas())
-	before, after, t := f.limits.take(q.KeyDigest, rates, x.d.Now, take)
+	before, after, t := f.limits.take(q.Counted(), rates, x.d.Now, take)
 	x.d.Requests, x.d.Tokens = before.requests, before.tokens
 	if before.wait > 0 && x.refuse(admit.RateLimited, before.refusal, before.wait) {
 		return x.d, nil

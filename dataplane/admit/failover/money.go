@@ -65,7 +65,7 @@ func (x *deciding) cap(ctx context.Context, row keyRow) (left pricing.Nano, refu
 	if x.q.Floor > 0 {
 		least = x.q.Floor
 	}
-	_, used, ok := x.f.book.allot(held{id: x.q.ID, digest: x.q.KeyDigest}, x.q.Cap.Amount-spent, x.q.Hold, least, x.take)
+	_, used, ok := x.f.book.allot(held{id: x.q.ID, digest: x.q.Counted()}, x.q.Cap.Amount-spent, x.q.Hold, least, x.take)
 	used += spent
 	if !ok {
 		wait := end.Sub(x.d.Now)
@@ -157,7 +157,7 @@ func (x *deciding) short() bool {
 func (x *deciding) reserve(ctx context.Context, capRoom pricing.Nano) error {
 	ask, _ := choose(x.q, capRoom) // as if only the cap were narrow
 	for range tries {
-		out, err := x.f.reserve(ctx, x.q.ID, x.q.Account, x.q.KeyDigest, ask, x.q.Overdraft, x.q.Record)
+		out, err := x.f.reserve(ctx, x.q.ID, x.q.Account, x.q.Counted(), ask, x.q.Overdraft, x.q.Record)
 		switch {
 		case errors.Is(err, ledger.ErrNotFound): // as an account that has nothing
 			out = ledger.Reserved{}
@@ -227,7 +227,7 @@ func (x *deciding) notEnough(ctx context.Context) error {
 
 // regardless holds the worst case of a request that is only counted, whether it fits or not.
 func (x *deciding) regardless(ctx context.Context) error {
-	out, err := x.f.reserve(ctx, x.q.ID, x.q.Account, x.q.KeyDigest, x.q.Hold, admit.MaxNano, x.q.Record)
+	out, err := x.f.reserve(ctx, x.q.ID, x.q.Account, x.q.Counted(), x.q.Hold, admit.MaxNano, x.q.Record)
 	x.d.Held = x.q.Hold
 	if errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrInsufficient) {
 		return nil // it runs all the same
@@ -250,7 +250,10 @@ func (f *Failover) reserve(
 		out, err = f.o.Ledger.Reserve(ctx, r)
 		return err
 	})
-	if err != nil && !errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, ledger.ErrInsufficient) {
+	switch {
+	case err == nil: // what a call before may have made, which was given up, is this one
+		f.ends.done(id, false, releases)
+	case !errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, ledger.ErrInsufficient):
 		err = errors.Join(err, f.ends.add(account, id, false, releases))
 	}
 	return out, err

@@ -214,6 +214,42 @@ func TestCap(t *testing.T) {
 	})
 }
 
+// Without Redis, too, the keys of one object have one cap: what each has spent, and what each holds, counts.
+func TestCapOfARotatedKey(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		b.grant(t, "ns/acme", 10_000)
+		f := without(b, &primary{})
+		var rows []ledger.Key
+		for i := range int64(2) {
+			row, err := b.UpsertKey(t.Context(), ledger.KeyUpsert{Key: ledger.Key{
+				Digest: newDigest(), Account: "ns/acme", State: ledger.KeyActive, Source: "kubernetes", ObjectName: "ns/rotated", Rotation: i + 1,
+			}})
+			must(t, err)
+			spent := settlement(b.request(t, 20), 20)
+			spent.KeyID, spent.FinishedAt = row.ID, time.Now().UnixMicro()
+			_, err = b.Settle(t.Context(), []ledger.Settlement{spent})
+			must(t, err)
+			rows = append(rows, row)
+		}
+		by := func(k ledger.Key) func(*admit.Request) {
+			return func(q *admit.Request) {
+				q.KeyDigest, q.KeyVersion, q.Meter, q.Cap = k.Digest, k.Version, k.Meter(), &admit.Cap{Amount: 100, Period: ledger.PeriodMonth}
+			}
+		}
+		first := request(30, by(rows[0]))
+		must(t, admitted(f.Admit(t.Context(), first)))
+		d, err := f.Admit(t.Context(), request(31, by(rows[1])))
+		must(t, err)
+		same(t, "the other key", []any{d.Outcome, d.Refusal.Used}, []any{admit.CapReached, 70})
+		must(t, admitted(f.Admit(t.Context(), request(30, by(rows[1])))))
+		d, err = f.Extend(t.Context(), admit.Extension{
+			RequestID: first.ID, Account: first.Account, KeyDigest: first.KeyDigest, Meter: first.Meter, To: 31, Cap: first.Cap,
+		})
+		must(t, err)
+		same(t, "extended", d.Outcome, admit.CapReached)
+	})
+}
+
 func TestWindow(t *testing.T) {
 	at := time.Date(2028, 2, 29, 23, 59, 59, 1, time.FixedZone("", -3600)) // the first of March, UTC
 	for period, want := range map[string][2]string{"Day": {"2028-03-01", "2028-03-02"}, "Month": {"2028-03-01", "2028-04-01"}} {

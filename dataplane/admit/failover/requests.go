@@ -16,26 +16,24 @@ func told(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Extend makes a hold larger where it is. What Redis admitted and Redis does not answer for goes on in the ledger, which holds the
-// rest: a stream is not cut because Redis is away, and the rest is bounded as all is that the ledger lends. Redis' owner hears
-// of the whole amount, so that both count it until the request is settled.
+// Extend makes a hold larger. Redis is asked whoever admitted the request, because its owner has adopted what the ledger lent: that
+// half is not all there is once Redis is back, and a ledger that is away then cuts no stream. What Redis does not answer for goes
+// on in the ledger, which holds the rest: a stream is not cut because Redis is away, and the rest is bounded as all is that the
+// ledger lends. Redis' owner hears of the whole amount, so that both count it until the request is settled.
 func (f *Failover) Extend(ctx context.Context, e admit.Extension) (admit.Decision, error) {
+	var d admit.Decision
+	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
+		d, err = f.o.Primary.Extend(ctx, e)
+		return err
+	})
 	h, known := f.book.get(e.RequestID)
-	if !known || !h.reserved {
-		var d admit.Decision
-		away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-			d, err = f.o.Primary.Extend(ctx, e)
-			return err
-		})
-		if !away || !known {
-			if err == nil && d.Outcome == admit.Admitted {
-				f.book.change(e.RequestID, func(h *held) { h.amount = max(h.amount, d.Held) })
-			}
-			return d, err
+	if !away || !known {
+		if err == nil && d.Outcome == admit.Admitted {
+			f.book.change(e.RequestID, func(h *held) { h.amount = max(h.amount, d.Held) })
 		}
+		return d, err
 	}
-	d, err := f.extendInstead(ctx, e, h)
-	if err != nil {
+	if d, err = f.extendInstead(ctx, e, h); err != nil {
 		return admit.Decision{}, fmt.Errorf("extending a hold without redis: %w", err)
 	}
 	return d, nil
@@ -48,7 +46,7 @@ func (f *Failover) extendInstead(ctx context.Context, e admit.Extension, h held)
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.o.LedgerTimeout)
 	defer cancel()
-	x := &deciding{f: f, q: admit.Request{ID: e.RequestID, Account: e.Account, KeyDigest: e.KeyDigest, Cap: e.Cap, Overdraft: h.over}}
+	x := &deciding{f: f, q: admit.Request{ID: e.RequestID, Account: e.Account, KeyDigest: e.KeyDigest, Meter: e.Meter, Cap: e.Cap, Overdraft: h.over}}
 	x.d = admit.Decision{Now: f.o.Now().UTC(), Fallback: true, Held: h.amount, Fits: h.amount}
 	switch {
 	case h.finished || h.account != e.Account:
@@ -96,9 +94,13 @@ func (f *Failover) extendInstead(ctx context.Context, e admit.Extension, h held)
 func (f *Failover) reserveMore(ctx context.Context, e admit.Extension, h held) (ledger.Reserved, error) {
 	more := e.To - h.amount
 	if h.reserved {
-		return f.extend(ctx, e.Account, e.RequestID, more)
+		out, err := f.extend(ctx, e.Account, e.RequestID, more)
+		if !errors.Is(err, ledger.ErrNotFound) {
+			return out, err
+		}
+		more += h.lent // the request runs, and its reservation went: with the release of a call before that was given up, or its time
 	}
-	out, err := f.reserve(ctx, e.RequestID, e.Account, e.KeyDigest, more, h.over, h.record)
+	out, err := f.reserve(ctx, e.RequestID, e.Account, e.Counted(), more, h.over, h.record)
 	if err == nil && out.Amount < more { // of a call that was given up and ran
 		return f.extend(ctx, e.Account, e.RequestID, more-out.Amount)
 	}

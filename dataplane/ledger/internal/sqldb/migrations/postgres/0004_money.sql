@@ -207,3 +207,13 @@ INSERT INTO usage_daily (day, account, key_id, model, provider, requests, input_
     CAST(SUM(input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
     CAST(SUM(cost) AS BIGINT), CAST(SUM(charged) AS BIGINT), CAST(SUM(provider_cost) AS BIGINT)
   FROM usage_logs GROUP BY finished_at / 86400000000 * 86400, account, key_id, model, provider;
+
+-- meter: what is one key to its owner is counted as one: all keys of an object, and those that were rotated from one another, which
+-- have first_digest in common, that of the first; empty: it is the first. Replicas of the version before know neither.
+ALTER TABLE api_keys ADD COLUMN first_digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE api_keys ADD COLUMN meter TEXT GENERATED ALWAYS AS (CASE WHEN object_name <> '' THEN source || ' ' || cluster_uid || ' ' || object_name
+  WHEN first_digest <> '' THEN first_digest ELSE digest END) STORED;
+CREATE INDEX api_keys_meter ON api_keys (meter);
+WITH RECURSIVE chain (id, first) AS (
+  SELECT id, digest FROM api_keys WHERE rotated_from IS NULL UNION ALL SELECT k.id, c.first FROM api_keys k JOIN chain c ON k.rotated_from = c.id)
+UPDATE api_keys SET first_digest = (SELECT first FROM chain WHERE chain.id = api_keys.id) WHERE rotated_from IS NOT NULL;
