@@ -38,6 +38,15 @@ func eventually(t *testing.T, do func() error) {
 	}
 }
 
+// addSlots gives a node slots, one by one: their range can be said from Redis 7 on.
+func addSlots(first, last int) []string {
+	command := []string{"CLUSTER", "ADDSLOTS"}
+	for slot := first; slot <= last; slot++ {
+		command = append(command, decimal(slot))
+	}
+	return command
+}
+
 // newTrio starts a cluster of three primaries.
 func newTrio(t *testing.T, args ...string) (nodes []*process, url string) {
 	t.Helper()
@@ -50,7 +59,7 @@ func newTrio(t *testing.T, args ...string) (nodes []*process, url string) {
 		if i == 2 {
 			last = 16383
 		}
-		_, err := n.command("CLUSTER", "ADDSLOTSRANGE", decimal(first), decimal(last))
+		_, err := n.command(addSlots(first, last)...)
 		must(t, err)
 		if i > 0 {
 			_, err = n.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
@@ -162,14 +171,14 @@ func restoredSlots(n *process, first, last int) error {
 	if info, err := n.command("CLUSTER", "INFO"); err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_assigned:16384") {
 		return nil
 	}
-	_, _ = n.command("CLUSTER", "ADDSLOTSRANGE", decimal(first), decimal(last)) // it may have them
+	_, _ = n.command(addSlots(first, last)...) // it may have them
 	return errors.New("the cluster is not whole")
 }
 
 // A primary is killed, its replica takes over behind another port: what it lacks is noticed, and its holds come back.
 func TestFailover(t *testing.T) {
 	primary := newProcess(t)
-	replica := newProcess(t, "--replicaof", "127.0.0.1 "+primary.port)
+	replica := newProcess(t, "--replicaof", "127.0.0.1", primary.port)
 	linked := func() error {
 		info, err := replica.command("INFO", "replication")
 		if err == nil && !strings.Contains(info, "master_link_status:up") {
@@ -210,7 +219,7 @@ func TestFailover(t *testing.T) {
 // A store that refuses writes is left for whoever is behind the address then; one that loads is waited for.
 func TestReadOnlyAndLoading(t *testing.T) {
 	primary := newProcess(t)
-	node := newProcess(t, "--replicaof", "127.0.0.1 "+primary.port)
+	node := newProcess(t, "--replicaof", "127.0.0.1", primary.port)
 	s := &store{tb: t, Redis: openOwner(t, node.URL, "a")}
 	s.opts.Timeout = 300 * time.Millisecond
 	err := s.LoadAccount(context.Background(), Copy{Account: "ns/acme", Spendable: 100, Version: 1})

