@@ -35,11 +35,13 @@ type epoch struct {
 	clock func() time.Time // a monotonic one
 
 	fresh atomic.Pointer[answer] // the last one, for whoever has not the turn
-	turn  chan struct{}          // has room for whoever may look at the rest
-	known int64                  // epoch; 0: none yet
-	beat  int64                  // the last beat that was sent
-	heard int64                  // the last beat that was answered
-	at    time.Time              // when it was sent, on the monotonic clock
+	// patience is how old it may be to admit by, in nanoseconds, where that is longer than beatEvery: Keep reads it meanwhile.
+	patience atomic.Int64
+	turn     chan struct{} // has room for whoever may look at the rest
+	known    int64         // epoch; 0: none yet
+	beat     int64         // the last beat that was sent
+	heard    int64         // the last beat that was answered
+	at       time.Time     // when it was sent, on the monotonic clock
 }
 
 // answer is an epoch, and when it was asked for.
@@ -60,8 +62,16 @@ func newEpoch() epoch {
 	return epoch{key: "lyr:{epoch}:client:" + rand.Text(), clock: time.Now, turn: make(chan struct{}, 1)}
 }
 
-// now answers the epoch, not older than beatEvery. Whoever needs it while it is read waits for the same answer.
+// now answers the epoch, not older than beatEvery, or than patience.
 func (e *epoch) now(ctx context.Context, c rueidis.Client) (int64, error) {
+	if e.recent() {
+		return e.last(), nil
+	}
+	return e.read(ctx, c)
+}
+
+// read answers the epoch, not older than beatEvery. Whoever needs it while it is read waits for the same answer.
+func (e *epoch) read(ctx context.Context, c rueidis.Client) (int64, error) {
 	if a := e.fresh.Load(); a != nil && e.clock().Sub(a.at) < beatEvery {
 		return a.epoch, nil
 	}

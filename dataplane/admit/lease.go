@@ -212,7 +212,7 @@ func (r *Redis) Keep(ctx context.Context, tell func(error)) {
 // look asks for the epoch.
 func (r *Redis) look(ctx context.Context) (changed bool, err error) {
 	err = r.do(ctx, "reading the epoch", func(ctx context.Context, c rueidis.Client) error {
-		epoch, err := r.epoch.now(ctx, c)
+		epoch, err := r.epoch.read(ctx, c)
 		if err == nil {
 			changed = r.owner.sawEpoch(epoch)
 		}

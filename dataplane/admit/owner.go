@@ -167,6 +167,10 @@ func (o *owner) admitted(q Request, d Decision, stands bool, err error) {
 	defer o.mu.Unlock()
 	a := o.of(q.Account)
 	h := a.holds[q.ID]
+	if h == nil { // it was ended while it was asked for: what the store has of it, Sync takes away
+		a.rounds = syncRounds
+		return
+	}
 	h.pending--
 	if err != nil {
 		a.rounds = syncRounds

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -109,6 +110,7 @@ type Redis struct {
 	driver  rueidis.ClientOption // without InitAddress: no URL yet
 	dialing singleflight.Group
 	onClose func()
+	cluster atomic.Bool // the store is one
 	epoch   epoch
 	owner   *owner // nil without Options.Owner
 
@@ -163,8 +165,11 @@ func (r *Redis) Client(ctx context.Context) (rueidis.Client, error) {
 }
 
 // do runs one call under the deadline. A store that loads its data, or that is no longer, or not yet, the one to write to, is
-// asked again until then: every call may be made twice.
+// asked again until then: every call may be made twice. A context that has ended asks nothing, and waits for nothing.
 func (r *Redis) do(ctx context.Context, what string, call func(context.Context, rueidis.Client) error) error {
+	if err := ctx.Err(); err != nil { // the driver looks at it only when it has a connection
+		return fmt.Errorf("%s in redis: %w", what, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	for said := error(nil); ; {
@@ -284,7 +289,19 @@ func (r *Redis) dial() (any, error) {
 		return nil, rueidis.ErrClosing // ask again
 	}
 	r.client = client
+	r.shaped(client.Mode() == rueidis.ClientModeCluster)
 	return client, nil
+}
+
+// shaped notes whether the store is a cluster, of which the epoch tells for one node alone: then what Keep has heard of it is
+// enough for as long as a lease, and a node that hangs does not keep admissions from the others.
+func (r *Redis) shaped(cluster bool) {
+	r.cluster.Store(cluster)
+	patience := time.Duration(0)
+	if cluster && r.owner != nil {
+		patience = r.opts.Lease
+	}
+	r.epoch.patience.Store(int64(patience))
 }
 
 // Get answers a cached value; ok is false where there is none.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -42,23 +43,39 @@ func (r *Redis) Sync(ctx context.Context) error {
 		return err
 	}
 	accounts, idle := r.owner.due()
-	errs := make([]error, len(accounts)+len(idle))
+	err = r.syncAll(accounts, func(account string) error { return r.syncAccount(ctx, account, live) })
+	return errors.Join(err, r.syncAll(idle, func(account string) error {
+		return r.do(ctx, "leaving an account", func(ctx context.Context, c rueidis.Client) error { return r.leave(ctx, c, account) })
+	}))
+}
+
+// syncAll does something for each account, some at a time. A part of the store that did not answer in time is not asked for others:
+// they would all wait as long, and the lease with them.
+func (r *Redis) syncAll(accounts []string, do func(account string) error) error {
+	errs := make([]error, len(accounts))
+	var silent [clusterParts]atomic.Bool
 	room := make(chan struct{}, syncsAtOnce)
 	var running sync.WaitGroup
-	for i, account := range slices.Concat(accounts, idle) {
+	for i, account := range accounts {
 		room <- struct{}{}
 		running.Go(func() {
 			defer func() { <-room }()
-			if i < len(accounts) {
-				errs[i] = r.syncAccount(ctx, account, live)
+			part := &silent[r.Part(accountKey(account))]
+			if part.Load() {
+				errs[i] = errSilent
 				return
 			}
-			errs[i] = r.do(ctx, "leaving an account", func(ctx context.Context, c rueidis.Client) error { return r.leave(ctx, c, account) })
+			if errs[i] = do(account); errors.Is(errs[i], context.DeadlineExceeded) {
+				part.Store(true)
+			}
 		})
 	}
 	running.Wait()
 	return errors.Join(errs...)
 }
+
+// errSilent says that an account is not synced now, because another one of its part was not answered.
+var errSilent = errors.New("its part of the store does not answer")
 
 // syncLost syncs an account that the store has lost something of.
 func (r *Redis) syncLost(ctx context.Context, account string) error {
