@@ -19,10 +19,8 @@ func (f *Failover) Admit(ctx context.Context, q admit.Request) (admit.Decision, 
 	if h, ok := f.book.get(q.ID); ok && h.fallback {
 		return h.decision, nil
 	}
-	var d admit.Decision
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-		d, err = f.o.Primary.Admit(ctx, q)
-		return err
+	d, away, err := try(ctx, f, f.o.Primary.Parts(q.Account), f.o.Timeout, func(ctx context.Context) (admit.Decision, error) {
+		return f.o.Primary.Admit(ctx, q)
 	})
 	if !away {
 		if err == nil && d.Outcome == admit.Admitted {

@@ -38,14 +38,15 @@ func TestBreaker(t *testing.T) {
 			for i, call := range c.calls {
 				if b.told(call == '.') {
 					if opened >= 0 {
-						t.Error("it opened twice")
+						t.Error("it was looked at when it was open")
 					}
+					same(t, "it opens", b.looked(false), true)
 					opened = i
 				}
 			}
 			same(t, "opened", opened, c.open)
 			same(t, "open", b.isOpen(), c.open >= 0)
-			b.close()
+			b.close(clock)
 			same(t, "closed", b.isOpen(), false)
 			same(t, "two of before count no more", slices.Contains([]bool{b.told(false), b.told(false)}, true), false)
 		})
@@ -92,7 +93,7 @@ func admitted(d admit.Decision, err error) error {
 // What the caller did wrong, and a caller who left, say nothing of Redis.
 func TestCallersErrorsDoNotCount(t *testing.T) {
 	p := &primary{err: fmt.Errorf("admitting: %w", admit.ErrRange)}
-	f := New(Options{Primary: p})
+	f := inline(Options{Primary: p})
 	for range 10 {
 		if _, err := f.Admit(t.Context(), request(1)); !errors.Is(err, admit.ErrRange) {
 			t.Fatal(err)
@@ -114,6 +115,7 @@ func TestSlowRedisHangsNobody(t *testing.T) {
 	p := &primary{hang: true}
 	now := clock
 	f := demo(p, &now)
+	f.spawn = func(do func()) { go do() }
 	var all sync.WaitGroup
 	start := time.Now()
 	for range 50 {
@@ -124,7 +126,7 @@ func TestSlowRedisHangsNobody(t *testing.T) {
 		})
 	}
 	all.Wait()
-	same(t, "away", f.Away(), true)
+	eventually(t, "it is away", f.Away)
 	if took := time.Since(start); took > 20*DefaultTimeout { // one deadline, and a busy machine
 		t.Errorf("they took %v", took)
 	}
@@ -151,7 +153,7 @@ func TestComesBack(t *testing.T) {
 		synced.Done()
 		return fail
 	}
-	f := New(Options{
+	f := inline(Options{
 		Primary: p, Owner: "a", Demo: func() bool { return true }, Now: func() time.Time { return now }, Probe: 10 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
@@ -172,7 +174,7 @@ func TestComesBack(t *testing.T) {
 	running.Wait()
 	var order []string
 	for _, call := range p.called() {
-		if call != "ping" {
+		if call != "probe" {
 			order = append(order, call)
 		}
 	}
@@ -193,7 +195,7 @@ func TestComesBack(t *testing.T) {
 
 func TestReject(t *testing.T) {
 	p := &primary{hang: true}
-	f := New(Options{Primary: p, Timeout: time.Millisecond, Reject: func() bool { return true }})
+	f := inline(Options{Primary: p, Timeout: time.Millisecond, Reject: func() bool { return true }})
 	for range 4 {
 		if _, err := f.Admit(t.Context(), request(1)); err == nil {
 			t.Fatal("admitted")
@@ -209,7 +211,7 @@ func TestReject(t *testing.T) {
 
 // Without a ledger that answers nothing is admitted.
 func TestNeverOpen(t *testing.T) {
-	f := New(Options{Primary: &primary{err: errDown}})
+	f := inline(Options{Primary: &primary{err: errDown}})
 	for range 5 {
 		for _, q := range []admit.Request{request(1), request(0), request(0, unmetered)} {
 			if d, err := f.Admit(t.Context(), q); err == nil {

@@ -122,11 +122,10 @@ func (c *claims) sweep(now time.Time) {
 // Claim asks Redis and the ledger, so that a name that was given while either was away, or that Redis has lost since, is not
 // given twice: another replica may have been alone with the other one. One of them is enough; where the ledger does not
 // answer, what this replica knows of Redis' claims counts on while Redis is away. Requests with names are few.
-func (f *Failover) Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (holder string, err error) {
+func (f *Failover) Claim(ctx context.Context, account, name, requestID string, keep time.Duration) (string, error) {
 	now, n := f.o.Now(), claimName{account, name}
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-		holder, err = f.o.Primary.Claim(ctx, account, name, requestID, keep)
-		return err
+	holder, away, err := try(ctx, f, f.o.Primary.Parts(account), f.o.Timeout, func(ctx context.Context) (string, error) {
+		return f.o.Primary.Claim(ctx, account, name, requestID, keep)
 	})
 	switch {
 	case !away && err != nil:
@@ -155,7 +154,7 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 		holder = requestID
 		f.claims.owe(n, holder, now.Add(keep))
 	case holder != requestID && !away: // it is not ours in Redis either
-		if f.o.Primary.GiveUp(ctx, account, name, requestID) != nil {
+		if _, err := f.tell(ctx, account, f.givingUp(account, name, requestID)); err != nil {
 			f.claims.giveUp(n, requestID)
 		}
 	case holder != requestID:
@@ -173,6 +172,11 @@ func (f *Failover) unheard(n claimName, requestID string, err error) {
 	}
 }
 
+// givingUp is the call.
+func (f *Failover) givingUp(account, name, requestID string) func(context.Context) error {
+	return func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, account, name, requestID) }
+}
+
 // GiveUp gives a claim up where it may be; a Redis that is away hears of it later.
 func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) error {
 	now, n := f.o.Now(), claimName{account, name}
@@ -180,7 +184,7 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 		f.claims.remove(n)
 	}
 	f.claims.paid(n, requestID)
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, account, name, requestID) })
+	away, err := f.tell(ctx, account, f.givingUp(account, name, requestID))
 	if away {
 		f.claims.giveUp(n, requestID)
 		err = nil

@@ -23,7 +23,7 @@ func (n *noClaims) Claim(ctx context.Context, account, name, requestID string, k
 func TestClaimsWhileTheLedgerIsAway(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		l, p := &noClaims{books: b, away: true}, &primary{}
-		one := New(Options{Primary: p, Ledger: l, Owner: "a"})
+		one := inline(Options{Primary: p, Ledger: l, Owner: "a"})
 		claim := func(f *Failover, name, id string) string {
 			t.Helper()
 			holder, err := f.Claim(t.Context(), "ns/acme", name, id, time.Hour)
@@ -40,7 +40,7 @@ func TestClaimsWhileTheLedgerIsAway(t *testing.T) {
 		same(t, "paid", len(one.claims.toOwe()), 0)
 
 		p.set(errDown)
-		two := New(Options{Primary: p, Ledger: l, Owner: "b"})
+		two := inline(Options{Primary: p, Ledger: l, Owner: "b"})
 		same(t, "known to a replica without Redis", claim(two, "kept", "r3"), "r1")
 		same(t, "free again", claim(two, "given up", "r4"), "r4")
 	})
@@ -51,7 +51,7 @@ func TestClaimsWhileTheLedgerIsAway(t *testing.T) {
 func TestClaimsThatWereNotHeard(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		l, p := &noClaims{books: b, away: true}, &primary{err: context.DeadlineExceeded}
-		f := New(Options{Primary: p, Ledger: l, Owner: "a"})
+		f := inline(Options{Primary: p, Ledger: l, Owner: "a"})
 		for _, id := range []string{"r1", "r2"} {
 			if holder, err := f.Claim(t.Context(), "ns/acme", "n", id, time.Hour); err == nil {
 				t.Fatalf("%s has it, and nobody knows", holder)
@@ -64,7 +64,7 @@ func TestClaimsThatWereNotHeard(t *testing.T) {
 		same(t, "runs after all", holder, "r2")
 		p.set(nil)
 		p.called()
-		f.breaker.close()
+		closed(f)
 		f.tidy(t.Context())
 		same(t, "Redis hears of one", p.called(), []string{"give up n"})
 		same(t, "none is left", len(f.claims.toGiveUp()), 0)

@@ -80,22 +80,31 @@ func (f *Failover) release(ctx context.Context, account, id string) error {
 	return f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.ReleaseReservation(ctx, account, id) })
 }
 
-// endHeld releases what waits in Redis, and gives up claims, by call.
-func (f *Failover) endHeld(ctx context.Context, call func(context.Context, func(context.Context) error) error) error {
+// endHeld releases what waits in the parts of Redis that are asked, and gives up claims, by call. A part that fails is not asked again.
+func (f *Failover) endHeld(
+	ctx context.Context, asked func(part int) bool, call func(ctx context.Context, account string, do func(context.Context) error) (bool, error),
+) (err error) {
+	failed := map[int]bool{}
+	one := func(account string, do func(context.Context) error) bool {
+		part := f.part(account)
+		if failed[part] || !asked(part) {
+			return false
+		}
+		if _, e := call(ctx, account, do); e != nil {
+			failed[part], err = true, e
+			return false
+		}
+		return true
+	}
 	for id, of := range f.ends.list() {
-		if !of.redis {
-			continue
+		if of.redis && one(of.account, func(ctx context.Context) error { return f.o.Primary.Release(ctx, of.account, id) }) {
+			f.ends.done(id, true, 0)
 		}
-		if err := call(ctx, func(ctx context.Context) error { return f.o.Primary.Release(ctx, of.account, id) }); err != nil {
-			return err
-		}
-		f.ends.done(id, true, 0)
 	}
 	for g := range f.claims.toGiveUp() {
-		if err := call(ctx, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, g.account, g.name, g.holder) }); err != nil {
-			return err
+		if one(g.account, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, g.account, g.name, g.holder) }) {
+			f.claims.told(g)
 		}
-		f.claims.told(g)
 	}
-	return nil
+	return err
 }

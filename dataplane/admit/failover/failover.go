@@ -1,5 +1,5 @@
 // Package failover keeps admission going while Redis is away. A Failover stands between the server and Redis: every call has a
-// short deadline and passes a circuit breaker, and an admission that Redis does not answer is decided by a local limiter,
+// short deadline and passes a circuit breaker (of a cluster, one for each of its parts), and an admission that Redis does not answer is decided by a local limiter,
 // at this replica's share of the limits, and by the ledger, which lends at most half of what an account may spend, because
 // Redis may hold of the same money. It is never open: where the ledger does not answer either, neither does it.
 //
@@ -27,16 +27,23 @@ import (
 // ErrAway says that Redis is not asked, because it did not answer of late.
 var ErrAway = errors.New("redis is away")
 
-// Primary is Redis as a Failover needs it; see admit.Redis. Calls must end with their context.
+// Primary is Redis as a Failover needs it; see admit.Redis. Calls should end with their context, and must end.
 type Primary interface {
 	admit.Admitter
 	admit.Extender
 	admit.Claims
 	admit.Adopter
 	keys.Cache
-	// Owners and Sync as in admit.Owner.
+	// Owners as in admit.Owner.
 	Owners() int64
-	Sync(ctx context.Context) error
+	// Split is into how many parts it is divided that may be away each by itself, Part where a key is, Parts what a call about an
+	// account needs, the account's own part first.
+	Split() int
+	Part(key string) int
+	Parts(account string) []int
+	// Probe answers whether a part can be written; SyncPart is Sync, as in admit.Owner, of a part.
+	Probe(ctx context.Context, part int) error
+	SyncPart(ctx context.Context, part int) error
 }
 
 // Ledger is what a Failover needs of the ledger; see ledger.Ledger.
@@ -64,6 +71,9 @@ const (
 	DefaultKeys          = 100_000
 )
 
+// mostParts is how many parts may be found away before somebody takes note; Split is less.
+const mostParts = 1024
+
 // Options of a Failover.
 type Options struct {
 	Primary Primary
@@ -83,7 +93,7 @@ type Options struct {
 	Timeout, Patience, SyncTimeout time.Duration
 	// LedgerTimeout bounds what the ledger may take of one decision.
 	LedgerTimeout time.Duration
-	// Probe is how often a Redis that is away is asked whether it is back.
+	// Probe is how often, at least, a Redis that is away is asked whether it is back.
 	Probe time.Duration
 	// Keep is how long a reservation stands without being renewed, which it is three times in that.
 	Keep time.Duration
@@ -126,11 +136,13 @@ func (o Options) withDefaults() Options {
 // Failover is an admit.Admitter, Extender and Claims, and a keys.Cache, on a Redis that may be away. Whoever makes one runs
 // Run. It is safe for concurrent use.
 type Failover struct {
-	o       Options
-	breaker breaker
-	opened  chan struct{} // has one where the breaker has opened
-	since   atomic.Int64  // when, in microseconds
-	owners  atomic.Int64  // last seen
+	o      Options
+	parts  parts
+	opened chan int     // parts that have been found away
+	since  atomic.Int64 // when the first of them was, in microseconds
+	owners atomic.Int64 // last seen
+	strays atomic.Int64 // calls to Redis that nobody waits for any more
+	spawn  func(func())
 
 	limits  *limits
 	book    *book
@@ -154,13 +166,10 @@ var _ interface {
 func New(o Options) *Failover {
 	o = o.withDefaults()
 	return &Failover{
-		o: o, opened: make(chan struct{}, 1), limits: newLimits(o.Keys), book: newBook(), ends: &ends{all: map[string]end{}},
+		o: o, parts: parts{by: map[int]*breaker{}}, opened: make(chan int, mostParts), spawn: func(do func()) { go do() }, limits: newLimits(o.Keys), book: newBook(), ends: &ends{all: map[string]end{}},
 		keys: newLRU[string, keyRow](o.Keys), claims: newClaims(), stats: newStats(),
 	}
 }
-
-// Away says that Redis is not asked now: what is admitted is admitted by the fallback, or not at all.
-func (f *Failover) Away() bool { return f.breaker.isOpen() }
 
 // replicas is among how many the limits are divided: the leases that lived when Redis was last heard.
 func (f *Failover) replicas() int64 {
@@ -168,42 +177,6 @@ func (f *Failover) replicas() int64 {
 		f.owners.Store(n)
 	}
 	return max(1, f.owners.Load())
-}
-
-// try makes one call to Redis, unless the breaker is open. away: Redis has not answered, or is not asked (ErrAway); else
-// the error, if there is one, is the caller's own.
-func (f *Failover) try(ctx context.Context, within time.Duration, call func(context.Context) error) (away bool, err error) {
-	if f.breaker.isOpen() {
-		return true, ErrAway
-	}
-	inner, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	err = call(inner)
-	if err != nil && (errors.Is(err, admit.ErrRange) || ctx.Err() != nil) {
-		return false, err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		f.stats.timeouts.Add(1)
-	}
-	if f.breaker.told(err == nil) {
-		f.open(err)
-	}
-	return err != nil, err
-}
-
-// open tells of a breaker that has just opened.
-func (f *Failover) open(err error) {
-	f.stats.openings.Add(1)
-	f.since.Store(f.o.Now().UnixMicro())
-	instead := "limits are counted by each replica, credits are held in the ledger"
-	if f.o.Reject() {
-		instead = "requests are refused"
-	}
-	f.o.Log.Warn("Redis is away: "+instead, "error", err)
-	select {
-	case f.opened <- struct{}{}:
-	default:
-	}
 }
 
 // inLedger makes one call to the ledger.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -125,7 +126,13 @@ func (p *primary) Owners() int64 {
 	return p.owners
 }
 
-func (p *primary) Sync(ctx context.Context) error {
+func (p *primary) Split() int         { return 1 }
+func (p *primary) Part(string) int    { return 0 }
+func (p *primary) Parts(string) []int { return []int{0} }
+
+func (p *primary) Probe(ctx context.Context, _ int) error { return p.call(ctx, "probe") }
+
+func (p *primary) SyncPart(ctx context.Context, _ int) error {
 	if p.synced != nil {
 		if err := p.synced(); err != nil {
 			return err
@@ -168,9 +175,43 @@ func limited(unit snapshot.Unit, value, burst, cost int64) func(*admit.Request) 
 	}
 }
 
+// inline is a Failover that looks for itself whether Redis is away, where it has the suspicion.
+func inline(o Options) *Failover {
+	f := New(o)
+	f.spawn = func(do func()) { do() }
+	return f
+}
+
+// opened has Redis away, closed has it back.
+func opened(f *Failover) {
+	if b := f.parts.of(0); b.suspect() && b.looked(false) {
+		f.open(0, errDown)
+	}
+}
+
+func closed(f *Failover) {
+	for _, part := range f.openParts() {
+		f.parts.of(part).close(time.Now())
+		f.parts.count(-1)
+	}
+}
+
+// openParts are the parts that are away.
+func (f *Failover) openParts() (open []int) {
+	f.parts.mu.Lock()
+	defer f.parts.mu.Unlock()
+	for part, b := range f.parts.by {
+		if b.isOpen() {
+			open = append(open, part)
+		}
+	}
+	slices.Sort(open)
+	return open
+}
+
 // demo is a Failover without a ledger, on a Redis that is down, whose time is *now.
 func demo(p *primary, now *time.Time) *Failover {
-	return New(Options{Primary: p, Owner: "a", Demo: func() bool { return true }, Now: func() time.Time { return *now }})
+	return inline(Options{Primary: p, Owner: "a", Demo: func() bool { return true }, Now: func() time.Time { return *now }})
 }
 
 func must(tb interface {

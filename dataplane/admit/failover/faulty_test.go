@@ -78,11 +78,11 @@ func (p *faulty) LoadKey(ctx context.Context, account, digest, state string, ver
 	})
 }
 
-func (p *faulty) Ping(ctx context.Context) error {
+func (p *faulty) Probe(ctx context.Context, part int) error {
 	if p.fault != well {
 		return context.DeadlineExceeded
 	}
-	return p.Redis.Ping(ctx)
+	return p.Redis.Probe(ctx, part)
 }
 
 func (p *faulty) Sync(ctx context.Context) error {
@@ -90,4 +90,11 @@ func (p *faulty) Sync(ctx context.Context) error {
 		return context.DeadlineExceeded
 	}
 	return p.Redis.Sync(ctx)
+}
+
+func (p *faulty) SyncPart(ctx context.Context, part int) error {
+	if p.fault != well {
+		return context.DeadlineExceeded
+	}
+	return p.Redis.SyncPart(ctx, part)
 }

@@ -27,6 +27,8 @@ type wire struct {
 	to    string
 	delay atomic.Int64
 	cut   atomic.Bool
+	// swallow has what is sent get nowhere, on all connections.
+	swallow atomic.Bool
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -62,6 +64,13 @@ func (w *wire) setCut(cut bool) {
 	w.conns = nil
 }
 
+// count is how many ends of connections there are.
+func (w *wire) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.conns)
+}
+
 func (w *wire) serve() {
 	for {
 		in, err := w.Accept()
@@ -92,6 +101,9 @@ func (w *wire) pipe(from, to net.Conn, answers bool) {
 		n, err := from.Read(buffer)
 		if err != nil {
 			return
+		}
+		if w.swallow.Load() {
+			continue
 		}
 		if d := time.Duration(w.delay.Load()); answers && d > 0 {
 			select {

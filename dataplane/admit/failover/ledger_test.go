@@ -138,10 +138,8 @@ func without(b *books, p *primary) *Failover {
 	if p.err == nil && !p.hang {
 		p.err = errDown
 	}
-	f := New(Options{Primary: p, Ledger: b, Owner: "a"})
-	for range inRow {
-		f.breaker.told(false)
-	}
+	f := inline(Options{Primary: p, Ledger: b, Owner: "a"})
+	opened(f)
 	return f
 }
 

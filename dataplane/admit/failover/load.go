@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,27 +11,27 @@ import (
 
 // LoadAccount copies to Redis. A Redis that does not answer needs no copy, the fallback reads the ledger itself: no error.
 func (f *Failover) LoadAccount(ctx context.Context, c admit.Copy) error {
-	return f.load(ctx, func(ctx context.Context) error { return f.o.Primary.LoadAccount(ctx, c) })
+	return f.load(ctx, c.Account, func(ctx context.Context) error { return f.o.Primary.LoadAccount(ctx, c) })
 }
 
 // LoadSpend is as LoadAccount.
 func (f *Failover) LoadSpend(ctx context.Context, account, digest string, s admit.Spend) error {
-	return f.load(ctx, func(ctx context.Context) error { return f.o.Primary.LoadSpend(ctx, account, digest, s) })
+	return f.load(ctx, account, func(ctx context.Context) error { return f.o.Primary.LoadSpend(ctx, account, digest, s) })
 }
 
 // LoadKey is as LoadAccount; but a Redis that is asked has to hear of a key that is to be refused.
 func (f *Failover) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
 	f.forgetKey(digest)
 	load := func(ctx context.Context) error { return f.o.Primary.LoadKey(ctx, account, digest, state, version) }
-	if state == admit.KeyActive || f.Away() {
-		return f.load(ctx, load)
+	away, err := f.tell(ctx, account, load)
+	if away && (state == admit.KeyActive || errors.Is(err, ErrAway)) {
+		return nil
 	}
-	_, err := f.try(ctx, f.o.Timeout, load)
 	return err
 }
 
-func (f *Failover) load(ctx context.Context, call func(context.Context) error) error {
-	away, err := f.try(ctx, f.o.Timeout, call)
+func (f *Failover) load(ctx context.Context, account string, call func(context.Context) error) error {
+	away, err := f.tell(ctx, account, call)
 	if away {
 		return nil
 	}
@@ -40,10 +41,8 @@ func (f *Failover) load(ctx context.Context, call func(context.Context) error) e
 // Preview answers what Admit would. While Redis is away it knows the account's balance and what this replica holds of it, not
 // what others do.
 func (f *Failover) Preview(ctx context.Context, q admit.Request) (admit.Decision, error) {
-	var d admit.Decision
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-		d, err = f.o.Primary.Preview(ctx, q)
-		return err
+	d, away, err := try(ctx, f, f.o.Primary.Parts(q.Account), f.o.Timeout, func(ctx context.Context) (admit.Decision, error) {
+		return f.o.Primary.Preview(ctx, q)
 	})
 	if !away {
 		return d, err
@@ -66,27 +65,34 @@ func (f *Failover) Preview(ctx context.Context, q admit.Request) (admit.Decision
 
 // Ping answers whether Redis is there.
 func (f *Failover) Ping(ctx context.Context) error {
-	_, err := f.try(ctx, f.o.Timeout, f.o.Primary.Ping)
-	return err
+	return f.tellOf(ctx, "", f.o.Primary.Ping)
 }
 
 // Get implements keys.Cache: without Redis there is no cache.
 func (f *Failover) Get(ctx context.Context, key string) (value string, ok bool, err error) {
-	_, err = f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-		value, ok, err = f.o.Primary.Get(ctx, key)
-		return err
+	type cached struct {
+		value string
+		ok    bool
+	}
+	c, _, err := try(ctx, f, []int{f.o.Primary.Part(key)}, f.o.Timeout, func(ctx context.Context) (c cached, err error) {
+		c.value, c.ok, err = f.o.Primary.Get(ctx, key)
+		return c, err
 	})
-	return value, ok, err
+	return c.value, c.ok, err
 }
 
 // Set implements keys.Cache.
 func (f *Failover) Set(ctx context.Context, key, value string, ttl time.Duration) error {
-	_, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Set(ctx, key, value, ttl) })
-	return err
+	return f.tellOf(ctx, key, func(ctx context.Context) error { return f.o.Primary.Set(ctx, key, value, ttl) })
 }
 
 // Del implements keys.Cache.
 func (f *Failover) Del(ctx context.Context, key string) error {
-	_, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Del(ctx, key) })
+	return f.tellOf(ctx, key, func(ctx context.Context) error { return f.o.Primary.Del(ctx, key) })
+}
+
+// tellOf makes a call about a key that is no account's.
+func (f *Failover) tellOf(ctx context.Context, key string, call func(context.Context) error) error {
+	_, err := f.tellParts(ctx, []int{f.o.Primary.Part(key)}, f.o.Timeout, call)
 	return err
 }

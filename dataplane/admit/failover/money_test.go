@@ -114,7 +114,7 @@ func TestThreeReplicas(t *testing.T) {
 		var money, requests, tokens, days atomic.Int64
 		var all sync.WaitGroup
 		for _, owner := range []string{"a", "b", "c"} {
-			f := New(Options{Primary: &primary{err: errDown, owners: 3}, Ledger: b, Owner: owner, Now: func() time.Time { return now }})
+			f := inline(Options{Primary: &primary{err: errDown, owners: 3}, Ledger: b, Owner: owner, Now: func() time.Time { return now }})
 			poor, spender := b.request(t, 0), b.request(t, 0, func(q *admit.Request) { q.Account, q.KeyDigest = "ns/rich", rich.Digest })
 			one := func(q admit.Request, hold pricing.Nano, with ...func(*admit.Request)) admit.Decision {
 				q.ID, q.Hold, q.Record = newID(), hold, nil
@@ -191,7 +191,7 @@ func TestCap(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		b.grant(t, "ns/acme", 10_000)
 		p := &primary{}
-		f := New(Options{Primary: p, Ledger: b, Owner: "a"})
+		f := inline(Options{Primary: p, Ledger: b, Owner: "a"})
 		capped := func(q *admit.Request) { q.Cap = &admit.Cap{Amount: 100, Period: ledger.PeriodMonth} }
 		key, err := b.KeyByDigest(t.Context(), digest)
 		must(t, err)

@@ -21,10 +21,8 @@ func told(ctx context.Context) context.Context {
 // on in the ledger, which holds the rest: a stream is not cut because Redis is away, and the rest is bounded as all is that the
 // ledger lends. Redis' owner hears of the whole amount, so that both count it until the request is settled.
 func (f *Failover) Extend(ctx context.Context, e admit.Extension) (admit.Decision, error) {
-	var d admit.Decision
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) (err error) {
-		d, err = f.o.Primary.Extend(ctx, e)
-		return err
+	d, away, err := try(ctx, f, f.o.Primary.Parts(e.Account), f.o.Timeout, func(ctx context.Context) (admit.Decision, error) {
+		return f.o.Primary.Extend(ctx, e)
 	})
 	h, known := f.book.get(e.RequestID)
 	if !away || !known {
@@ -142,8 +140,8 @@ func (f *Failover) Finish(ctx context.Context, e admit.Finish) error {
 
 // finishHeld tells Redis, or its owner alone.
 func (f *Failover) finishHeld(ctx context.Context, e admit.Finish) error {
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Finish(ctx, e) })
-	if errors.Is(err, ErrAway) {
+	away, err := f.tell(ctx, e.Account, func(ctx context.Context) error { return f.o.Primary.Finish(ctx, e) })
+	if away { // a call that was left may not even have begun
 		err = f.o.Primary.Finish(told(ctx), e)
 	}
 	if away && !errors.Is(err, admit.ErrRange) {
@@ -159,7 +157,7 @@ func (f *Failover) Release(ctx context.Context, account, requestID string) error
 	if ok && h.reserved {
 		errs = append(errs, f.giveBack(ctx, h.account, requestID))
 	}
-	away, err := f.try(ctx, f.o.Timeout, func(ctx context.Context) error { return f.o.Primary.Release(ctx, account, requestID) })
+	away, err := f.tell(ctx, account, func(ctx context.Context) error { return f.o.Primary.Release(ctx, account, requestID) })
 	switch {
 	case away && ok && h.fallback && f.o.Demo(): // Redis has never heard of it
 		err = nil
@@ -180,6 +178,27 @@ func (f *Failover) Confirm(ctx context.Context, cs []admit.Confirmation) error {
 			errs = append(errs, f.giveBack(ctx, h.account, h.id))
 		}
 	}
-	_, err := f.try(ctx, f.o.Patience, func(ctx context.Context) error { return f.o.Primary.Confirm(ctx, cs) })
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, f.confirm(ctx, cs))...)
+}
+
+// confirm tells each part of Redis of its own, all at a time: one that is away keeps no other from hearing.
+func (f *Failover) confirm(ctx context.Context, cs []admit.Confirmation) error {
+	of, parts := map[int][]admit.Confirmation{}, map[int][]int{}
+	for _, c := range cs {
+		need := f.o.Primary.Parts(c.Account)
+		of[need[0]] = append(of[need[0]], c)
+		parts[need[0]] = need[:1] // a confirmation writes nothing on lists
+	}
+	errs := make(chan error, len(of))
+	for part, some := range of {
+		go func() {
+			_, err := f.tellParts(ctx, parts[part], f.o.Patience, func(ctx context.Context) error { return f.o.Primary.Confirm(ctx, some) })
+			errs <- err
+		}()
+	}
+	var err error
+	for range of {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }

@@ -139,12 +139,12 @@ func TestRelease(t *testing.T) {
 		same(t, "later", b.held(t, "ns/acme"), 0)
 		p.set(nil)
 		p.called()
-		must(t, f.catchUp(t.Context()))
+		must(t, f.catchUp(t.Context(), 0))
 		released := map[string]bool{}
 		for _, call := range p.called() {
 			released[call] = true
 		}
-		same(t, "in Redis", released, map[string]bool{"ping": true, "release " + first.ID: true, "release " + third.ID: true, "sync": true})
+		same(t, "in Redis", released, map[string]bool{"probe": true, "release " + first.ID: true, "release " + third.ID: true, "sync": true})
 	})
 }
 
@@ -154,7 +154,7 @@ func TestDoubt(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		b.grant(t, "ns/acme", 1000)
 		p := &primary{hang: true}
-		f := New(Options{Primary: p, Ledger: b, Owner: "a", Timeout: time.Millisecond})
+		f := inline(Options{Primary: p, Ledger: b, Owner: "a", Timeout: time.Millisecond})
 		refused, taken := b.request(t, 501), b.request(t, 500)
 		d, err := f.Admit(t.Context(), refused)
 		must(t, err)
@@ -168,9 +168,7 @@ func TestDoubt(t *testing.T) {
 		f.tidy(t.Context())
 		same(t, "released", len(f.ends.list()), 0)
 
-		for range inRow {
-			f.breaker.told(false)
-		}
+		opened(f)
 		b.away.Store(true)
 		lost := b.request(t, 1)
 		_, err = f.Admit(t.Context(), lost)
@@ -191,7 +189,7 @@ func TestExtendWhatRedisAdmitted(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		b.grant(t, "ns/acme", 1000)
 		p := &primary{}
-		f := New(Options{Primary: p, Ledger: b, Owner: "a"})
+		f := inline(Options{Primary: p, Ledger: b, Owner: "a"})
 		q := b.request(t, 100, func(q *admit.Request) { q.Cap = &admit.Cap{Amount: 700, Period: "Day"} })
 		must(t, admitted(f.Admit(t.Context(), q)))
 		d, err := f.Extend(t.Context(), extension(q, 150))
@@ -270,7 +268,7 @@ func TestClaims(t *testing.T) {
 	onEachLedger(t, func(t *testing.T, b *books) {
 		p := &primary{}
 		now := clock
-		f := New(Options{Primary: p, Ledger: b, Owner: "a", Now: func() time.Time { return now }})
+		f := inline(Options{Primary: p, Ledger: b, Owner: "a", Now: func() time.Time { return now }})
 		claim := func(name, id string) string {
 			holder, err := f.Claim(t.Context(), "ns/acme", name, id, time.Hour)
 			must(t, err)
@@ -285,19 +283,17 @@ func TestClaims(t *testing.T) {
 		must(t, f.GiveUp(t.Context(), "ns/acme", "two", "r2"))
 		same(t, "given up", claim("two", "r5"), "r5")
 
-		for range inRow {
-			f.breaker.told(false)
-		}
+		opened(f)
 		must(t, f.GiveUp(t.Context(), "ns/acme", "three", "r6"))
 		p.set(nil)
 		p.called()
-		same(t, "back", f.probe(t.Context()), true)
+		same(t, "back", f.probe(t.Context(), 0), true)
 		told := p.called()
 		slices.Sort(told)
 		// r2's, and r3's, which Redis may have given.
-		same(t, "given up in Redis", told, []string{"give up three", "give up two", "give up two", "ping", "sync"})
+		same(t, "given up in Redis", told, []string{"give up three", "give up two", "give up two", "probe", "sync"})
 		same(t, "the ledger is asked too", claim("two", "r7"), "r5")
-		other := New(Options{Primary: p, Ledger: b, Owner: "b", Now: func() time.Time { return now }})
+		other := inline(Options{Primary: p, Ledger: b, Owner: "b", Now: func() time.Time { return now }})
 		p.called()
 		holder, err := other.Claim(t.Context(), "ns/acme", "two", "r8", time.Hour)
 		must(t, err)
@@ -332,7 +328,7 @@ func TestOneRequestTwiceAtOnce(t *testing.T) {
 // What cannot be told to a Redis that answers badly is no error, unless it is a key that is to be refused.
 func TestLoads(t *testing.T) {
 	p := &primary{err: errDown}
-	f := New(Options{Primary: p})
+	f := inline(Options{Primary: p})
 	same(t, "active", f.LoadKey(t.Context(), "ns/acme", digest, admit.KeyActive, 1), nil)
 	same(t, "revoked", errors.Is(f.LoadKey(t.Context(), "ns/acme", digest, admit.KeyRevoked, 1), errDown), true)
 	p.set(nil)

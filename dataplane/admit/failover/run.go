@@ -2,7 +2,6 @@ package failover
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -35,59 +34,6 @@ func every(ctx context.Context, d time.Duration, do func(context.Context)) {
 	}
 }
 
-// watch probes while the breaker is open: a first time after Probe, then every Probe.
-func (f *Failover) watch(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.opened:
-		}
-		for back := false; !back; {
-			timer := time.NewTimer(f.o.Probe)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
-			back = f.probe(ctx)
-		}
-	}
-}
-
-// probe closes the breaker if Redis answers and has heard of all that was held and released meanwhile.
-func (f *Failover) probe(ctx context.Context) bool {
-	if err := f.catchUp(ctx); err != nil {
-		f.o.Log.Debug("Redis is still away", "error", err)
-		return false
-	}
-	away := time.Duration(f.o.Now().UnixMicro()-f.since.Load()) * time.Microsecond
-	f.breaker.close()
-	f.o.Log.Info("Redis is back", "away", away.Round(time.Millisecond))
-	// What was admitted by the ledger while Sync ran is in the owner's book: the next admission on its account writes it.
-	return true
-}
-
-func (f *Failover) catchUp(ctx context.Context) error {
-	if err := within(ctx, f.o.Timeout, f.o.Primary.Ping); err != nil {
-		return err
-	}
-	err := f.endHeld(ctx, func(ctx context.Context, call func(context.Context) error) error {
-		return within(ctx, f.o.Timeout, call)
-	})
-	if err != nil {
-		return fmt.Errorf("releasing holds: %w", err)
-	}
-	return within(ctx, f.o.SyncTimeout, f.o.Primary.Sync)
-}
-
-func within(ctx context.Context, d time.Duration, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	return call(ctx)
-}
-
 // renew gives what runs more time in the ledger.
 func (f *Failover) renew(ctx context.Context) {
 	if f.o.Ledger == nil || !f.book.anyReserved() {
@@ -107,8 +53,6 @@ func (f *Failover) renew(ctx context.Context) {
 func (f *Failover) tidy(ctx context.Context) {
 	f.book.sweep(f.o.Now())
 	f.claims.sweep(f.o.Now())
-	_ = f.endHeld(ctx, func(ctx context.Context, call func(context.Context) error) error { // what fails waits on
-		_, err := f.try(ctx, f.o.Timeout, call)
-		return err
-	})
+	asked := func(part int) bool { return !f.parts.of(part).isOpen() }
+	_ = f.endHeld(ctx, asked, f.tell) // what fails waits on
 }

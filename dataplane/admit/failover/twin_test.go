@@ -33,10 +33,8 @@ func newTwins(t *testing.T) *twins {
 	must(t, err)
 	t.Cleanup(r.Close)
 	w.redis = r
-	w.f = New(Options{Primary: &primary{err: errDown}, Ledger: w.b, Owner: "a", Now: func() time.Time { return w.now }})
-	for range inRow {
-		w.f.breaker.told(false)
-	}
+	w.f = inline(Options{Primary: &primary{err: errDown}, Ledger: w.b, Owner: "a", Now: func() time.Time { return w.now }})
+	opened(w.f)
 	return w
 }
 
