@@ -56,12 +56,16 @@ type grant struct {
 func (s *store) openBook(ctx context.Context, tx sqldb.Tx, ids []string) (*book, error) {
 	b := s.newBook(tx)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	return b, tx.Run(ctx, append(b.making(ids), b.lock(ids))...)
+}
+
+// making makes accounts that are missing, at zero.
+func (b *book) making(ids []string) []sqldb.Statement {
 	rows := make([][]any, len(ids))
 	for i, id := range ids {
-		rows[i] = []any{id, s.nextVersion(0), b.now}
+		rows[i] = []any{id, b.s.nextVersion(0), b.now}
 	}
-	making := insert(tx, "accounts (id, version, created_at)", rows, "ON CONFLICT DO NOTHING", nil)
-	return b, tx.Run(ctx, append(making, b.lock(ids))...)
+	return insert(b.tx, "accounts (id, version, created_at)", rows, "ON CONFLICT DO NOTHING", nil)
 }
 
 func (s *store) newBook(tx sqldb.Tx) *book {

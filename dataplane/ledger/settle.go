@@ -71,16 +71,24 @@ func (s *store) Settle(ctx context.Context, batch []Settlement) ([]Settled, erro
 
 // settleAll settles a batch in one transaction. What hardly ever happens is not looked for unless carefully: accounts that are
 // not there (ErrNotFound then), and usage rows without a transaction (ErrTaken).
+//
+// What no account is needed for comes first, and is about half of the work: accounts are locked for the rest alone, so that of
+// two batches that have an account in common the second one is half done when the first one ends.
 func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []string, carefully bool) ([]Settled, error) {
 	var settled []Settled
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
 		once := firsts(batch)
-		b, posted, err := s.openSettling(ctx, tx, once, accounts, carefully)
+		b := s.newBook(tx)
+		b.carefully = carefully
+		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string][]keyWindow{}}
+		posted, err := b.postSettlements(ctx, once)
 		if err != nil {
 			return err
 		}
-		after := state{accounts: map[string]Account{}, spent: map[keyWindow]pricing.Nano{}, adjusted: map[string][]keyWindow{}}
 		if after.fresh, err = b.insertUsage(ctx, once, posted); err != nil {
+			return err
+		}
+		if err := b.open(ctx, accounts); err != nil {
 			return err
 		}
 		if err := b.settle(ctx, once, &after); err != nil {
@@ -92,9 +100,9 @@ func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []st
 	return settled, err
 }
 
-// openSettling locks the accounts of a batch, reads their grants and inserts the transactions that are not there yet: their
-// keys tell what is new. Without care all of it is asked for at once.
-func (s *store) openSettling(ctx context.Context, tx sqldb.Tx, once []Settlement, accounts []string, carefully bool) (*book, map[string]bool, error) {
+// postSettlements inserts the transactions of settlements that are not there yet: their keys tell what is new. They are inserted
+// in one order and before accounts are locked, so that two batches with the same requests never wait for each other.
+func (b *book) postSettlements(ctx context.Context, once []Settlement) (map[string]bool, error) {
 	posted := make(map[string]bool, len(once))
 	txs := make([][]any, len(once))
 	for i, e := range once {
@@ -102,27 +110,27 @@ func (s *store) openSettling(ctx context.Context, tx sqldb.Tx, once []Settlement
 		if e.Charged == 0 {
 			kind = kindFree
 		}
-		txs[i] = []any{settleKey(e), kind, s.now().UnixMicro()}
+		txs[i] = []any{settleKey(e), kind, b.now}
 	}
-	posting := insertNew(tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs, posted)
-	if carefully {
-		b, err := s.openBook(ctx, tx, accounts)
-		if err != nil {
-			return nil, nil, err
-		}
-		b.carefully = true
-		return b, posted, tx.Run(ctx, posting...)
-	}
-	b := s.newBook(tx)
+	slices.SortFunc(txs, func(a, b []any) int { return strings.Compare(a[0].(string), b[0].(string)) })
+	return posted, b.tx.Run(ctx, insertNew(b.tx, "ledger_tx", "idem_key, kind, created_at", "idem_key", txs, posted)...)
+}
+
+// open locks the accounts of a batch and reads their grants, where they are all there at once; carefully it makes those that
+// are not.
+func (b *book) open(ctx context.Context, accounts []string) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(accounts)))
-	if err := tx.Run(ctx, append([]sqldb.Statement{b.lock(ids), b.read(ids)}, posting...)...); err != nil {
-		return nil, nil, err
+	if b.carefully {
+		return b.tx.Run(ctx, append(b.making(ids), b.lock(ids))...)
+	}
+	if err := b.tx.Run(ctx, b.lock(ids), b.read(ids)); err != nil {
+		return err
 	}
 	if len(b.accounts) < len(ids) {
-		return nil, nil, ErrNotFound
+		return ErrNotFound
 	}
 	b.loaded(ids)
-	return b, posted, nil
+	return nil
 }
 
 // firsts are the settlements that count of a batch, one for each request in the order in which they come: its first one,

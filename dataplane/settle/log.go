@@ -115,7 +115,7 @@ func (s *Settler) readmit(it *item) bool {
 	if len(s.queue) > s.o.Queue/2 {
 		return false
 	}
-	s.queue = append(s.queue, it)
+	s.push(it)
 	s.nudge()
 	return true
 }

@@ -22,8 +22,8 @@ func (s *Settler) run() {
 	pause := s.o.Backoff
 	for s.ctx.Err() == nil {
 		s.rewrite()
-		batch := s.head()
-		if len(batch) == 0 && !s.waiting() {
+		s.send()
+		if s.flying == 0 && !s.waiting() {
 			if s.ended() {
 				s.last()
 				return
@@ -31,19 +31,27 @@ func (s *Settler) run() {
 			s.idle()
 			continue
 		}
-		if s.round(batch) {
+		if s.round() {
 			pause = s.o.Backoff
 			continue
 		}
 		s.sleep(pause)
 		pause = min(2*pause, s.o.BackoffMax)
 	}
+	for s.flying > 0 { // the ledger may have them
+		s.round()
+	}
 }
 
-// round writes one batch and confirms what is written; false: the store is not well and it is wise to pause.
-func (s *Settler) round(batch []*item) bool {
-	written, ok := s.write(batch)
+// round takes one batch that is written and confirms it, while the next one is; false: the store is not well and it is wise to
+// pause.
+func (s *Settler) round() bool {
+	written, ok := s.outcome(s.land())
 	s.finish(written)
+	s.failing = !ok
+	if ok {
+		s.send()
+	}
 	s.confirm()
 	s.acknowledge(written)
 	s.confirmLate()
@@ -56,37 +64,37 @@ type committed struct {
 	as ledger.Settled
 }
 
-// write tries the batch in one transaction. If that fails while the store is well, one of the rows is the reason: then
-// each goes alone, so that a bad one never holds up the rest. false: the store is not well.
-func (s *Settler) write(batch []*item) ([]committed, bool) {
-	if len(batch) == 0 {
+// outcome is what came of a batch that was tried in one transaction. If that failed while the store is well, one of the rows is
+// the reason: then each goes alone, so that a bad one never holds up the rest. false: the store is not well.
+func (s *Settler) outcome(f *flight) (written []committed, ok bool) {
+	if f == nil {
 		return nil, true
 	}
-	written, err := s.settle(batch)
-	if err == nil {
-		return written, true
+	if f.err == nil {
+		s.setAway(false)
+		return pairs(f), true
 	}
-	s.o.Log.Error("Settlements are not committed, trying again", "rows", len(batch), "error", err)
-	if errors.Is(err, context.DeadlineExceeded) { // asking whether it is well may take as long again
+	s.o.Log.Error("Settlements are not committed, trying again", "rows", len(f.batch), "error", f.err)
+	if errors.Is(f.err, context.DeadlineExceeded) { // asking whether it is well may take as long again
 		s.setAway(true)
 	}
-	for _, it := range batch {
+	for _, it := range f.batch {
 		it.failed()
 	}
 	if !s.well() {
 		return nil, false
 	}
-	if len(batch) == 1 {
-		s.putOff(batch[0])
+	if len(f.batch) == 1 {
+		s.putOff(f.batch[0])
 		return nil, true
 	}
-	for _, it := range batch {
-		one, err := s.settle([]*item{it})
-		if err == nil {
-			written = append(written, one...)
+	for _, it := range f.batch {
+		one := &flight{batch: []*item{it}}
+		if one.answers, one.err = s.settle(one.batch); one.err == nil {
+			written = append(written, pairs(one)...)
 			continue
 		}
-		s.o.Log.Error("Settlement is refused by the ledger, trying again", "requestID", it.s.RequestID, "error", err)
+		s.o.Log.Error("Settlement is refused by the ledger, trying again", "requestID", it.s.RequestID, "error", one.err)
 		if !s.well() {
 			return written, false
 		}
@@ -95,7 +103,16 @@ func (s *Settler) write(batch []*item) ([]committed, bool) {
 	return written, true
 }
 
-func (s *Settler) settle(batch []*item) ([]committed, error) {
+func pairs(f *flight) []committed {
+	out := make([]committed, len(f.batch))
+	for i, it := range f.batch {
+		out[i] = committed{it: it, as: f.answers[i]}
+	}
+	return out
+}
+
+// settle tries a batch in one transaction, in whichever goroutine.
+func (s *Settler) settle(batch []*item) ([]ledger.Settled, error) {
 	rows := make([]ledger.Settlement, len(batch))
 	for i, it := range batch {
 		rows[i] = it.s
@@ -105,15 +122,7 @@ func (s *Settler) settle(batch []*item) ([]committed, error) {
 	start := s.o.Now()
 	answers, err := s.o.Ledger.Settle(ctx, rows)
 	s.count(len(rows), s.o.Now().Sub(start), err)
-	if err != nil {
-		return nil, err
-	}
-	s.setAway(false)
-	out := make([]committed, len(batch))
-	for i, it := range batch {
-		out[i] = committed{it: it, as: answers[i]}
-	}
-	return out, nil
+	return answers, err
 }
 
 // well says that the store can be written, whatever a single row says.
@@ -123,28 +132,6 @@ func (s *Settler) well() bool {
 	well := s.o.Ledger.Ready(ctx) == nil
 	s.setAway(!well)
 	return well
-}
-
-// head is the next batch; it stays in the queue until it is committed. Where nothing else waits it is one refused row
-// whose time has come; at the end there is no other time.
-func (s *Settler) head() (batch []*item) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, it := range s.queue {
-		if len(batch) == s.o.Batch {
-			break
-		}
-		if !it.refused {
-			batch = append(batch, it)
-		}
-	}
-	if len(batch) > 0 || s.stopping() {
-		return batch
-	}
-	if it := s.nextRefused(); it != nil && !it.at.After(s.o.Now()) {
-		return []*item{it}
-	}
-	return nil
 }
 
 // finish takes what was written out of the queue and notes what is to be confirmed. Where a refused row passed after all,

@@ -140,10 +140,11 @@ type item struct {
 	committedBefore int
 	at              time.Time
 	pause           time.Duration
+	flying          bool // it is in a batch on its way
 }
 
 // Settler is the queue and the one goroutine that empties it. While a batch is being written the next one gathers, so
-// that an idle settler starts at once and a busy one writes large batches.
+// that an idle settler starts at once and a busy one writes large batches, a second one while the first is not committed.
 type Settler struct {
 	o    Options
 	wake chan struct{}
@@ -153,8 +154,12 @@ type Settler struct {
 	// ctx ends when the settler shall give up.
 	ctx    context.Context
 	giveUp context.CancelFunc
-	// latePause is of the goroutine alone.
+	// latePause, flying (batches on their way) and failing (the store was not well) are of the goroutine alone.
 	latePause time.Duration
+	flying    int
+	failing   bool
+	landed    chan *flight
+	ahead     chan struct{} // a batch that can be sent ahead may be full
 	written   chan struct{} // the log has something to sync
 	room      chan struct{} // the queue became shorter
 	others    sync.WaitGroup
@@ -165,6 +170,7 @@ type Settler struct {
 	replaying   bool // the log may have more
 	unsynced    bool // a sync of the log failed
 	queue       []*item
+	aloft       int // rows of the queue that are on their way
 	unconfirmed []admit.Confirmation
 	late        []late
 	lateAt      time.Time // no confirmation of late ones before
@@ -178,6 +184,7 @@ func New(o Options) *Settler {
 	s := &Settler{
 		o: o.withDefaults(), wake: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{}),
 		written: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		landed: make(chan *flight, maxFlying), ahead: make(chan struct{}, 1),
 	}
 	s.ctx, s.giveUp = context.WithCancel(context.Background())
 	s.startLog()
@@ -207,7 +214,7 @@ func (s *Settler) Submit(row ledger.Settlement, keyDigest string) (wait func(con
 		s.stats.dropped++
 		return nil, errors.Join(fmt.Errorf("settling %s: %w", row.RequestID, ErrFull), logged)
 	}
-	s.queue = append(s.queue, it)
+	s.push(it)
 	return it.wait, nil
 }
 
