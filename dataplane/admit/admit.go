@@ -307,8 +307,9 @@ type Owner interface {
 	Sync(ctx context.Context) error
 	// Orphans answers holds of owners whose lease is gone, about so many at most. The caller posts them, those that are Finished as
 	// the settlements that they are (an orphan's charge may stand already, and is then adjusted), then confirms them; until then
-	// they come again. None: there was nothing to do in what was looked at.
-	Orphans(ctx context.Context, most int) ([]Orphan, error)
+	// they come again, in another pass. It looks at a bounded part of what the dead left; more says that the pass is not at its end,
+	// and that the next call goes on with it.
+	Orphans(ctx context.Context, p *Pass, most int) (found []Orphan, more bool, err error)
 	// Owners is how many leases lived when this process last renewed its own; 0: not yet.
 	Owners() int64
 }

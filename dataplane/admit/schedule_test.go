@@ -233,7 +233,7 @@ func (w *protocol) reap() {
 	if w.storeAway {
 		return
 	}
-	found, err := p.Orphans(context.Background(), 100)
+	found, _, err := p.Orphans(context.Background(), &Pass{}, 100)
 	must(w.tb, err)
 	for _, o := range found {
 		w.settleOrphan(p, o, true)

@@ -71,7 +71,7 @@ func TestStalledStore(t *testing.T) {
 			"get":     func(ctx context.Context) error { _, _, err := s.Get(ctx, "x"); return err },
 			"renew":   s.Renew,
 			"sync":    s.Sync,
-			"orphans": func(ctx context.Context) error { _, err := s.Orphans(ctx, 1); return err },
+			"orphans": func(ctx context.Context) error { _, _, err := s.Orphans(ctx, &Pass{}, 1); return err },
 		}
 	}
 	for name, call := range calls(a) {

@@ -110,6 +110,11 @@ func (b *books) Account(ctx context.Context, id string) (ledger.Account, error) 
 	return ask(b, func(s ledger.Ledger) (ledger.Account, error) { return s.Account(ctx, id) })
 }
 
+// Accounts implements reap.Ledger.
+func (b *books) Accounts(ctx context.Context, ids []string) ([]ledger.Account, error) {
+	return ask(b, func(s ledger.Ledger) ([]ledger.Account, error) { return s.Accounts(ctx, ids) })
+}
+
 // KeySpends implements server.Accounts.
 func (b *books) KeySpends(ctx context.Context, keyID string, windows []ledger.Window) ([]ledger.Spend, error) {
 	return ask(b, func(s ledger.Ledger) ([]ledger.Spend, error) { return s.KeySpends(ctx, keyID, windows) })

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
@@ -20,6 +21,23 @@ func (s *store) Account(ctx context.Context, id string) (Account, error) {
 		return Account{}, fmt.Errorf("account %s: %w", id, ErrNotFound)
 	}
 	return a, nil
+}
+
+// Accounts finds accounts, sorted by id.
+func (s *store) Accounts(ctx context.Context, ids []string) ([]Account, error) {
+	var out []Account
+	for part := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(ids))), s.db.Batch()) {
+		found, err := readAccounts(ctx, s.db, part)
+		if err != nil {
+			return nil, wrap("reading accounts", err)
+		}
+		for _, id := range part {
+			if a, ok := found[id]; ok {
+				out = append(out, a)
+			}
+		}
+	}
+	return out, nil
 }
 
 // checkAccount refuses ids that are no customer's.

@@ -300,6 +300,8 @@ type Ledger interface {
 
 	// Account finds an account; ErrNotFound.
 	Account(ctx context.Context, id string) (Account, error)
+	// Accounts finds accounts, by their ids; those that are not there are left out.
+	Accounts(ctx context.Context, ids []string) ([]Account, error)
 	// Grant posts a grant, making the account if need be. ErrConflict: ID was used with another account or amount;
 	// ErrLimit: the balance would exceed MaxBalance.
 	Grant(ctx context.Context, g Grant) (Account, error)

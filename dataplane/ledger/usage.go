@@ -68,7 +68,8 @@ func (b *book) rollUp(rows []rolled, spent map[keyWindow]pricing.Nano) []sqldb.S
 		siblings(b.tx, slices.Collect(maps.Keys(add)), spent))
 }
 
-// siblings add to windows what other keys of the same meter have spent in them.
+// siblings add to windows what other keys of the same meter have spent in them. Most keys have none: as one value of each row that is
+// found in two steps by indexes, while whoever plans a join might read all windows there are.
 func siblings(q sqldb.Dialect, windows []keyWindow, spent map[keyWindow]pricing.Nano) (all []sqldb.Statement) {
 	for part := range slices.Chunk(windows, q.Batch()) {
 		rows := make([][]any, len(part))
@@ -76,16 +77,14 @@ func siblings(q sqldb.Dialect, windows []keyWindow, spent map[keyWindow]pricing.
 			rows[i] = []any{w.key, w.Period, w.Start}
 		}
 		source, args := q.Values(rows, 1)
-		sql := "SELECT v.column1, v.column2, v.column3, CAST(SUM(w.spent) AS BIGINT) FROM " + source + " JOIN api_keys k ON k.id = v.column1 " +
-			"JOIN api_keys o ON o.meter = k.meter AND o.id <> k.id JOIN key_windows w ON w.key_id = o.id AND w.period = v.column2 AND w.start = v.column3 " +
-			"GROUP BY v.column1, v.column2, v.column3"
-		others := map[keyWindow]pricing.Nano{}
-		scanned := scanWindows(others)
+		sql := "SELECT v.column1, v.column2, v.column3, (SELECT CAST(COALESCE(SUM(w.spent), 0) AS BIGINT) FROM api_keys k JOIN api_keys o ON o.meter = k.meter AND o.id <> k.id " +
+			"JOIN key_windows w ON w.key_id = o.id AND w.period = v.column2 AND w.start = v.column3 WHERE k.id = v.column1) FROM " + source
 		all = append(all, sqldb.Statement{SQL: sql, Args: args, Row: func(scan func(...any) error) error {
-			clear(others)
-			err := scanned(scan)
-			for w, n := range others {
-				spent[w] += n
+			var w keyWindow
+			var others pricing.Nano
+			err := scan(&w.key, &w.Period, &w.Start, &others)
+			if others != 0 {
+				spent[w] += others
 			}
 			return err
 		}})

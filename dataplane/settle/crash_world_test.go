@@ -58,11 +58,11 @@ func (l link) Confirm(ctx context.Context, cs []admit.Confirmation) error {
 	return err
 }
 
-func (l link) Orphans(ctx context.Context, most int) ([]admit.Orphan, error) {
+func (l link) Orphans(ctx context.Context, p *admit.Pass, most int) ([]admit.Orphan, bool, error) {
 	if l.s.noRedis.Load() {
-		return nil, errCut
+		return nil, false, errCut
 	}
-	return l.Redis.Orphans(ctx, most)
+	return l.Redis.Orphans(ctx, p, most)
 }
 
 // process is one life of a pod.

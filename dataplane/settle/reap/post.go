@@ -2,6 +2,7 @@ package reap
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/layers-dev/layers/dataplane/admit"
@@ -15,11 +16,20 @@ const (
 	maxUntold = 10_000
 )
 
-// post settles and confirms, and answers how many are done with, and whether everything was.
+// post settles and confirms, so many at once, and answers how many are done with, and whether everything was.
 func (r *Reaper) post(ctx context.Context, found []remains) (done int, all bool) {
-	if len(found) == 0 {
-		return 0, true
+	all = true
+	for part := range slices.Chunk(found, batch) {
+		n, ok := r.postBatch(ctx, part)
+		done, all = done+n, all && ok
+		if n == 0 && !ok {
+			break
+		}
 	}
+	return done, all
+}
+
+func (r *Reaper) postBatch(ctx context.Context, found []remains) (done int, all bool) {
 	settled, ok := r.settle(ctx, found)
 	told := make([]admit.Confirmation, len(settled))
 	for i, s := range settled {
@@ -31,6 +41,23 @@ func (r *Reaper) post(ctx context.Context, found []remains) (done int, all bool)
 		r.untold = r.untold[max(0, len(r.untold)-maxUntold):]
 	}
 	return len(settled) - len(left), ok && len(left) == 0
+}
+
+// renew moves the copies of accounts forward to what the ledger has, as far as that has not happened: a process that is gone may
+// have settled requests on them and not have lived to confirm them.
+func (r *Reaper) renew(ctx context.Context, accounts []string) error {
+	rows, err := r.o.Ledger.Accounts(ctx, accounts)
+	if err != nil {
+		return fmt.Errorf("reading accounts of a process that is gone: %w", err)
+	}
+	cs := make([]admit.Confirmation, len(rows))
+	for i, a := range rows {
+		cs[i] = admit.Confirmation{Account: a.ID, Balance: a.Spendable(), Version: a.Version}
+	}
+	if err := r.o.Confirmer.Confirm(ctx, cs); err != nil {
+		return fmt.Errorf("renewing copies of accounts of a process that is gone: %w", err)
+	}
+	return nil
 }
 
 // tellAgain confirms what waits, not more in one call than fits into its time.

@@ -20,13 +20,15 @@ import (
 
 // Owner is what a reaper needs of admit.Owner.
 type Owner interface {
-	Orphans(ctx context.Context, most int) ([]admit.Orphan, error)
+	Orphans(ctx context.Context, p *admit.Pass, most int) (found []admit.Orphan, more bool, err error)
 }
 
 // Ledger is what a reaper needs of ledger.Ledger.
 type Ledger interface {
 	Settle(ctx context.Context, s []ledger.Settlement) ([]ledger.Settled, error)
 	ExpiredReservations(ctx context.Context, limit int) ([]ledger.Reservation, error)
+	// Accounts answers accounts as they are now; those that are not there are left out.
+	Accounts(ctx context.Context, ids []string) ([]ledger.Account, error)
 	// Ready is nil when the store can be written.
 	Ready(ctx context.Context) error
 }
@@ -97,6 +99,7 @@ type Reaper struct {
 
 	turn   sync.Mutex // one round at a time; what follows is its own
 	seen   sightings
+	pass   admit.Pass
 	untold []admit.Confirmation // of reservations, which do not come again
 
 	mu    sync.Mutex
@@ -105,7 +108,9 @@ type Reaper struct {
 
 // New makes a Reaper, which does nothing until Run or Round.
 func New(o Options) *Reaper {
-	return &Reaper{o: o.withDefaults(), seen: sightings{}, stats: newStats()}
+	r := &Reaper{o: o.withDefaults(), seen: sightings{}, stats: newStats()}
+	r.pass.Gone = r.renew
+	return r
 }
 
 // Run makes rounds until ctx ends, the first after a pause: whoever starts with everybody else after an outage gives them
@@ -123,7 +128,7 @@ func (r *Reaper) Run(ctx context.Context) {
 	}
 }
 
-// maxTurns bounds a round.
+// maxTurns bounds a round, of each store.
 const maxTurns = 1000
 
 // Round settles what is there to settle now, and answers how many requests that were. Failures are told in the log and
@@ -136,14 +141,35 @@ func (r *Reaper) Round(ctx context.Context) (settled int) {
 		return 0
 	}
 	r.tellAgain(ctx)
-	for _, from := range []func(context.Context) ([]remains, bool){r.orphans, r.reservations} {
-		for range maxTurns {
-			found, ok := from(ctx)
-			posted, passed := r.post(ctx, found)
-			settled += posted
-			if !ok || !passed || posted == 0 || ctx.Err() != nil {
-				break
-			}
+	return r.reapOrphans(ctx) + r.reapReserved(ctx)
+}
+
+// reapOrphans goes through all owners that are gone, and again as long as that settles something. What fails waits for the next
+// round, which goes on behind it.
+func (r *Reaper) reapOrphans(ctx context.Context) (settled int) {
+	before := 0 // settled before this pass
+	for range maxTurns {
+		found, more, ok := r.orphans(ctx)
+		posted, passed := r.post(ctx, found)
+		settled += posted
+		if !ok || !passed && posted == 0 || ctx.Err() != nil || !more && settled == before {
+			break
+		}
+		if !more {
+			before = settled
+		}
+	}
+	return settled
+}
+
+// reapReserved settles reservations as long as there are any.
+func (r *Reaper) reapReserved(ctx context.Context) (settled int) {
+	for range maxTurns {
+		found, ok := r.reservations(ctx)
+		posted, passed := r.post(ctx, found)
+		settled += posted
+		if !ok || !passed || posted == 0 || ctx.Err() != nil {
+			break
 		}
 	}
 	return settled

@@ -23,6 +23,7 @@ var errDown = errors.New("down")
 type world struct {
 	now       time.Time
 	orphaned  []admit.Orphan
+	at        int // where the pass is
 	reserved  []ledger.Reservation
 	posted    map[string]ledger.Settlement
 	bad       map[string]bool // requests that the ledger refuses
@@ -40,12 +41,21 @@ func newWorld() *world {
 	return &world{now: time.UnixMicro(1_800_000_000_000_000), posted: map[string]ledger.Settlement{}, bad: map[string]bool{}, deaf: map[string]bool{}}
 }
 
-func (w *world) Orphans(_ context.Context, most int) ([]admit.Orphan, error) {
+// Orphans answers all in turn, so many at once, whatever goes between.
+func (w *world) Orphans(_ context.Context, _ *admit.Pass, most int) ([]admit.Orphan, bool, error) {
 	if w.noRedis {
-		return nil, errDown
+		return nil, false, errDown
 	}
-	return slices.Clone(w.orphaned[:min(most, len(w.orphaned))]), nil
+	at := min(w.at, len(w.orphaned))
+	found := slices.Clone(w.orphaned[at:min(at+most, len(w.orphaned))])
+	if w.at = at + len(found); w.at >= len(w.orphaned) {
+		w.at = 0
+		return found, false, nil
+	}
+	return found, true, nil
 }
+
+func (w *world) Accounts(context.Context, []string) ([]ledger.Account, error) { return nil, nil }
 
 func (w *world) Ready(context.Context) error {
 	if w.noLedger {

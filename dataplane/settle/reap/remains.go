@@ -38,15 +38,15 @@ func (m *remains) read(record ledger.Settlement) error {
 	return nil
 }
 
-// orphans asks the admission store; false: it does not answer.
-func (r *Reaper) orphans(ctx context.Context) ([]remains, bool) {
+// orphans asks the admission store, which has more of them; ok false: it does not answer.
+func (r *Reaper) orphans(ctx context.Context) (out []remains, more, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
 	defer cancel()
-	found, err := r.o.Owner.Orphans(ctx, batch)
+	found, more, err := r.o.Owner.Orphans(ctx, &r.pass, batch)
 	if err != nil {
 		r.failed("admission", "Holds of processes that are gone cannot be read", err)
 	}
-	out := make([]remains, 0, len(found))
+	out = make([]remains, 0, len(found))
 	for _, f := range found {
 		m := remains{
 			owner: f.Owner, account: f.Account, requestID: f.RequestID, keyDigest: f.KeyDigest, amount: f.Amount, finished: f.Finished, at: f.At,
@@ -61,7 +61,7 @@ func (r *Reaper) orphans(ctx context.Context) ([]remains, bool) {
 			out = append(out, m)
 		}
 	}
-	return out, err == nil
+	return out, more, err == nil
 }
 
 // reservations asks the ledger; false: it does not answer.
