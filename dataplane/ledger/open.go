@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +22,8 @@ type Options struct {
 	Now func() time.Time
 	// NewID makes a UUIDv7, for the ids of keys' rows; nil: uuid.NewV7.
 	NewID func() (uuid.UUID, error)
+	// Log hears once of a server that is newer than what the ledger is tested on; nil: slog.Default.
+	Log *slog.Logger
 }
 
 // Limits of amounts in nano-USD: Redis' scripts count in doubles, which are exact below 2^53, about 9.007e15.
@@ -44,6 +48,8 @@ type store struct {
 	db    sqldb.DB
 	now   func() time.Time
 	newID func() (uuid.UUID, error)
+	log   *slog.Logger
+	warn  sync.Once
 }
 
 // Open opens the ledger at a postgres://, postgresql://, sqlite:PATH or file:PATH URL; errors never show the URL.
@@ -55,12 +61,15 @@ func Open(ctx context.Context, url string, o Options) (Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{db: db, now: o.Now, newID: o.NewID}
+	s := &store{db: db, now: o.Now, newID: o.NewID, log: o.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.newID == nil {
 		s.newID = uuid.NewV7
+	}
+	if s.log == nil {
+		s.log = slog.Default()
 	}
 	return s, nil
 }
@@ -70,7 +79,7 @@ func (s *store) Close() { s.db.Close() }
 
 // Migrate brings the schema to this build's version.
 func (s *store) Migrate(ctx context.Context) error {
-	if err := s.db.Suits(ctx); err != nil {
+	if err := s.suits(ctx); err != nil {
 		return fmt.Errorf("migrating the ledger: %w", err)
 	}
 	if err := sqldb.Migrate(ctx, s.db, s.now().UnixMicro()); err != nil {
@@ -86,7 +95,7 @@ func (s *store) Migrate(ctx context.Context) error {
 
 // Ready is nil for this build's schema version and for the next one, so that a migration can run before a rollout.
 func (s *store) Ready(ctx context.Context) error {
-	if err := s.db.Suits(ctx); err != nil {
+	if err := s.suits(ctx); err != nil {
 		return err
 	}
 	have, err := sqldb.Version(ctx, s.db)
@@ -97,6 +106,15 @@ func (s *store) Ready(ctx context.Context) error {
 		return fmt.Errorf("%w: it has version %d, this build needs %d", ErrSchema, have, sqldb.Latest)
 	}
 	return nil
+}
+
+// suits is nil unless the server is too old; that it is newer than what is tested goes to the log, once.
+func (s *store) suits(ctx context.Context) error {
+	warning, err := s.db.Suits(ctx)
+	if warning != "" {
+		s.warn.Do(func() { s.log.WarnContext(ctx, "the ledger's database: "+warning) })
+	}
+	return err
 }
 
 // wrap says what was being done, and tells a schema that is too old.

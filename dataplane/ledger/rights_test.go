@@ -28,6 +28,7 @@ func TestWithoutDDL(t *testing.T) {
 			}
 		}
 	})
+	e.exec(t, "REVOKE CREATE ON SCHEMA public FROM PUBLIC") // as it is from PostgreSQL 15 on
 	e.exec(t, "ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "+role)
 	u.User = url.UserPassword(role, "x")
 	l, err := ledger.Open(t.Context(), u.String(), ledger.Options{})

@@ -106,7 +106,9 @@ func NewMigrateCommand() *cobra.Command {
 		Long: "Create the ledger's tables, or bring them up to date. It may run at any time and any number of times, also while\n" +
 			"gateways of the version before serve. On PostgreSQL it needs the right to create tables; gateways do not. Where\n" +
 			"they have a role of their own, the role that migrates says once, before it first does:\n\n" +
-			"  ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO their_role",
+			"  ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO their_role\n\n" +
+			"On PostgreSQL 14 any role may make tables, unless it says this as well:\n\n" +
+			"  REVOKE CREATE ON SCHEMA public FROM PUBLIC",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.with(cmd, func(ctx context.Context, l ledger.Ledger) error {

@@ -50,9 +50,10 @@ type DB interface {
 	SkipLocked() string
 	// Partitions says whether usage_logs has months that must be made ahead.
 	Partitions() bool
-	// Server is the version of the server or the library, for people; Suits is ErrServer where it is too old.
+	// Server is the version of the server or the library, for people; Suits is ErrServer where it is too old, and a warning
+	// where it is newer than what is tested.
 	Server(ctx context.Context) (string, error)
-	Suits(ctx context.Context) error
+	Suits(ctx context.Context) (warning string, err error)
 	Close()
 
 	// migrations is the folder of the dialect's migrations; lockSchema makes other migrators wait for this transaction.

@@ -221,3 +221,11 @@ CREATE INDEX api_keys_meter ON api_keys (meter);
 WITH RECURSIVE chain (id, first) AS (
   SELECT id, digest FROM api_keys WHERE rotated_from IS NULL UNION ALL SELECT k.id, c.first FROM api_keys k JOIN chain c ON k.rotated_from = c.id)
 UPDATE api_keys SET first_digest = (SELECT first FROM chain WHERE chain.id = api_keys.id) WHERE rotated_from IS NOT NULL;
+
+-- Accounts of whose change Redis must hear, by gateway, and their versions then; whoever has told it takes them away.
+CREATE TABLE changed_accounts (
+  gateway_uid TEXT NOT NULL,
+  account     TEXT NOT NULL,
+  version     BIGINT NOT NULL,
+  PRIMARY KEY (gateway_uid, account)
+);
