@@ -67,14 +67,19 @@ func each[T any](rows [][]any, i int, as func(any) T) []T {
 	return out
 }
 
-// texts are texts that may be NULL.
-func texts(rows [][]any, i int) []*string {
-	return each(rows, i, func(v any) *string {
-		if s, ok := v.(string); ok {
-			return &s
+// texts are texts that may be NULL. Where none is they go as they are, which is encoded in half the time.
+func texts(rows [][]any, i int) any {
+	for _, r := range rows {
+		if _, ok := r[i].(string); !ok {
+			return each(rows, i, func(v any) *string {
+				if s, ok := v.(string); ok {
+					return &s
+				}
+				return nil
+			})
 		}
-		return nil
-	})
+	}
+	return each(rows, i, func(v any) string { return v.(string) })
 }
 
 // lists is SQLite's, which has no arrays: a parameter for each value.
