@@ -53,6 +53,43 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// A probe that is answered clears a suspicion, but not for ever, unless calls are well in between; what was well until a moment ago is
+// asked again later each time.
+func TestSuspicionsAreCleared(t *testing.T) {
+	var b breaker
+	suspicion := func() {
+		for i := range inRow {
+			same(t, "to be looked at", b.told(false), i == inRow-1)
+		}
+		same(t, "somebody looks already", []bool{b.told(false), b.suspect()}, []bool{false, false})
+	}
+	for range mostCleared {
+		suspicion()
+		same(t, "opened", b.looked(true), false)
+	}
+	for range recentCalls {
+		b.told(true)
+	}
+	for range mostCleared {
+		suspicion()
+		same(t, "opened, after good calls", b.looked(true), false)
+	}
+	suspicion()
+	same(t, "opened though it answers", b.looked(true), true)
+	same(t, "open", []bool{b.isOpen(), b.suspect(), b.told(false)}, []bool{true, false, false})
+	var pauses []time.Duration
+	next := func(now time.Time) { pauses = append(pauses, b.next(now, 50, 300)) }
+	for range 5 {
+		next(clock)
+	}
+	b.close(clock)
+	next(clock.Add(calm * 300))
+	b.close(clock)
+	next(clock.Add(calm*300 + 1))
+	same(t, "pauses", pauses, []time.Duration{0, 50, 100, 200, 300, 300, 0})
+	same(t, "nothing failed, nothing is cleared", []bool{b.suspect(), b.looked(true), b.cleared == 0}, []bool{true, false, true})
+}
+
 // Three failures, and nobody asks any more: all at once, without waiting.
 func TestOpensForAll(t *testing.T) {
 	p := &primary{err: errDown}
