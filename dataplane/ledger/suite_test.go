@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"net/url"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // raw access to what the ledger wrote
@@ -27,29 +29,65 @@ type env struct {
 // onEach runs a test on SQLite, on PostgreSQL and through PgBouncer, on a fresh migrated ledger each.
 func onEach(t *testing.T, test func(t *testing.T, e env)) {
 	t.Helper()
-	onEachEmpty(t, func(t *testing.T, e env) {
-		if err := e.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		test(t, e)
-	})
+	onEachOf(t, sqliteMigrated, func(t *testing.T) string { return testenv.PostgresFilled(t, "migrated", migrate) }, test)
 }
 
 // onEachEmpty does the same without migrating.
 func onEachEmpty(t *testing.T, test func(t *testing.T, e env)) {
 	t.Helper()
+	onEachOf(t, func(*testing.T, string) {}, func(t *testing.T) string { return testenv.Postgres(t) }, test)
+}
+
+func onEachOf(t *testing.T, file func(*testing.T, string), database func(*testing.T) string, test func(t *testing.T, e env)) {
+	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "led ger?#%.db") // a path with everything that a URL would take for something else
+		file(t, path)
 		test(t, open(t, "sqlite:"+path, "sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)"}).String()))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		at := testenv.Postgres(t)
+		at := database(t)
 		test(t, open(t, at, "pgx", at))
 	})
 	t.Run("pgbouncer", func(t *testing.T) {
-		at := testenv.Postgres(t)
+		at := database(t)
 		test(t, open(t, testenv.PgBouncer(t, at), "pgx", at))
 	})
+}
+
+// migrate makes the tables of a ledger.
+func migrate(at string) error {
+	l, err := ledger.Open(context.Background(), at, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return l.Migrate(context.Background())
+}
+
+// sqliteFile has the bytes of a migrated ledger: a migration takes longer than most tests.
+var sqliteFile = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "layers-ledger-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "ledger.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func sqliteMigrated(t *testing.T, path string) {
+	t.Helper()
+	b, err := sqliteFile()
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t *testing.T, at, driver, dsn string) env {

@@ -31,15 +31,26 @@ var server = sync.OnceValues(func() (string, error) {
 // the database is dropped when the test ends, the server ends with the process.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
-	url := os.Getenv(EnvPostgresURL)
-	if url == "" {
-		var err error
-		if url, err = server(); err != nil {
-			tb.Fatalf("starting PostgreSQL: %v", err)
-		}
+	return database(tb, serverURL(tb), "template1")
+}
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
+	if url := os.Getenv(EnvPostgresURL); url != "" {
+		return url
 	}
+	url, err := server()
+	if err != nil {
+		tb.Fatalf("starting PostgreSQL: %v", err)
+	}
+	return url
+}
+
+// database makes a copy of a database that nobody is connected to; it is dropped when the test ends.
+func database(tb testing.TB, url, of string) string {
+	tb.Helper()
 	name := "layers_" + strings.ToLower(rand.Text())
-	if err := admin(tb.Context(), url, "CREATE DATABASE "+name); err != nil {
+	if err := admin(tb.Context(), url, "CREATE DATABASE "+name+" TEMPLATE "+of); err != nil {
 		tb.Fatalf("creating a database: %v", err)
 	}
 	tb.Cleanup(func() {
@@ -48,6 +59,38 @@ func Postgres(tb testing.TB) string {
 		}
 	})
 	return withDatabase(url, name)
+}
+
+// filled are the databases of this process's own server that tests begin with copies of.
+var filled = struct {
+	sync.Mutex
+	names map[string]bool
+}{names: map[string]bool{}}
+
+// PostgresFilled is Postgres, but the database has what fill wrote. That is done once for each name and then copied, which takes a
+// fraction of the time of a migration; fill leaves no connection behind. On a server that is not ours it is done each time.
+func PostgresFilled(tb testing.TB, name string, fill func(url string) error) string {
+	tb.Helper()
+	url := serverURL(tb)
+	if os.Getenv(EnvPostgresURL) != "" {
+		fresh := Postgres(tb)
+		if err := fill(fresh); err != nil {
+			tb.Fatalf("filling a database: %v", err)
+		}
+		return fresh
+	}
+	filled.Lock()
+	defer filled.Unlock()
+	if !filled.names[name] {
+		if err := admin(tb.Context(), url, "CREATE DATABASE "+name); err != nil {
+			tb.Fatalf("creating the database %s: %v", name, err)
+		}
+		if err := fill(withDatabase(url, name)); err != nil {
+			tb.Fatalf("filling the database %s: %v", name, err)
+		}
+		filled.names[name] = true
+	}
+	return database(tb, url, name)
 }
 
 // admin runs one statement on a connection of its own.

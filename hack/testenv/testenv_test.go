@@ -3,6 +3,7 @@ package testenv_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -206,5 +207,37 @@ func TestServersEndWithTheProcess(t *testing.T) {
 			t.Fatalf("still there: %v", dirs)
 		case <-time.Tick(50 * time.Millisecond):
 		}
+	}
+}
+
+func TestPostgresFilledOnceAndCopied(t *testing.T) {
+	filled := 0
+	fill := func(url string) error {
+		filled++
+		conn, err := pgx.Connect(context.Background(), url)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(context.Background(), "CREATE TABLE things (n INT); INSERT INTO things VALUES (1)")
+		return errors.Join(err, conn.Close(context.Background()))
+	}
+	for range 2 {
+		conn, err := pgx.Connect(t.Context(), testenv.PostgresFilled(t, "things", fill))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := conn.QueryRow(t.Context(), "SELECT sum(n) FROM things").Scan(&n); err != nil || n != 1 {
+			t.Errorf("things: %d, %v", n, err)
+		}
+		if _, err := conn.Exec(t.Context(), "INSERT INTO things VALUES (1)"); err != nil { // the next copy has it not
+			t.Error(err)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if filled != 1 && os.Getenv(testenv.EnvPostgresURL) == "" {
+		t.Errorf("it was filled %d times", filled)
 	}
 }
