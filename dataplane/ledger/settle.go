@@ -101,7 +101,8 @@ func (s *store) settleAll(ctx context.Context, batch []Settlement, accounts []st
 }
 
 // postSettlements inserts the transactions of settlements that are not there yet: their keys tell what is new. They are inserted
-// in one order and before accounts are locked, so that two batches with the same requests never wait for each other.
+// in one order and before accounts are locked, so that two batches with the same requests never wait for each other. A replica of
+// the version before locks accounts first: where both settle a request at the same instant one may be undone, and runs again.
 func (b *book) postSettlements(ctx context.Context, once []Settlement) (map[string]bool, error) {
 	posted := make(map[string]bool, len(once))
 	txs := make([][]any, len(once))

@@ -34,7 +34,7 @@ var (
 	descCommitted = prometheus.NewDesc("layers_settle_committed_total", "Settlements committed.", nil, nil)
 	descFailures  = prometheus.NewDesc("layers_settle_failures_total", "Tries that the ledger refused or did not answer.", nil, nil)
 	descDropped   = prometheus.NewDesc("layers_settle_dropped_total", "Settlements not taken because the queue was full.", nil, nil)
-	descBusy      = prometheus.NewDesc("layers_settle_busy_seconds_total", "Time spent writing to the ledger.", nil, nil)
+	descBusy      = prometheus.NewDesc("layers_settle_busy_seconds_total", "Time spent writing to the ledger; of two batches at once it is the sum.", nil, nil)
 	descLost      = prometheus.NewDesc("layers_settle_unconfirmed_lost_total", "Confirmations given up because too many waited; their holds end with the next comparison, or by time.", nil, nil)
 	descNoLog     = prometheus.NewDesc("layers_settle_not_logged_total", "Settlements that the write-ahead log did not take; they were tried without it.", nil, nil)
 	descReplayed  = prometheus.NewDesc("layers_settle_replayed_total", "Settlements that came from the write-ahead log at the start.", nil, nil)
