@@ -116,7 +116,7 @@ func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
 	case admit.CapReached:
 		return limits.CapReached(d, about, spent)
 	case admit.InsufficientCredits:
-		return limits.Credits(d, about, e.affordable(d.Available()))
+		return limits.Credits(d, about, e.advice(d.Available()))
 	}
 	return nil
 }

@@ -209,10 +209,7 @@ func (e *exchange) tokens() bool {
 	if req.MaxOutputTokens > 0 {
 		out = req.MaxOutputTokens
 	}
-	if e.translates && slices.Contains(req.Needs, "Thinking") {
-		// Where an effort becomes a budget, the adapter makes room for it beside the answer.
-		out = min(limit.MaxOutputTokens, out+effortBudget)
-	}
+	out = min(limit.MaxOutputTokens, out+e.besides())
 	choices := max(req.Choices, 1)
 	if out > math.MaxInt64-req.ExtraOutputTokens || out+req.ExtraOutputTokens > math.MaxInt64/choices {
 		return false
@@ -220,6 +217,14 @@ func (e *exchange) tokens() bool {
 	// A prediction's lost tokens come on top of the model's own limit; so may reasoning, where an upstream counts it apart.
 	e.outBound = (out + req.ExtraOutputTokens) * choices
 	return true
+}
+
+// besides is for how many tokens room is made beside an answer: where an effort becomes a budget, the adapter adds it.
+func (e *exchange) besides() int64 {
+	if e.translates && slices.Contains(e.req.Needs, "Thinking") {
+		return effortBudget
+	}
+	return 0
 }
 
 // untoldSearches is how often an answer is thought to search at most where the provider cannot be told: as often as where

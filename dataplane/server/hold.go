@@ -152,6 +152,18 @@ func (e *exchange) affordable(amount pricing.Nano) int64 {
 	return max(0, e.stake.ask.Affordable(amount)/max(e.req.Choices, 1)-e.req.ExtraOutputTokens)
 }
 
+// sayingSo is how many bytes longer a body may get by a limit that its client had not given: a member, its name, its spaces.
+const sayingSo = 48
+
+// advice is how many tokens a refused client may ask for so that the same request costs no more than amount; 0: none.
+func (e *exchange) advice(amount pricing.Nano) int64 {
+	ask, beside := e.stake.ask, e.req.ExtraOutputTokens+e.besides()
+	if e.req.MaxOutputTokens == 0 {
+		ask.Bound.Input = min(ask.Bound.Input+sayingSo, e.target.Limits.ContextTokens)
+	}
+	return max(0, ask.Affordable(amount)/max(e.req.Choices, 1)-beside)
+}
+
 // request is what upstreams get, and the most that they may be told to write.
 func (e *exchange) request() (*chat.Request, int64) {
 	if e.stake.cut != nil {

@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -102,23 +104,54 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// A 402 says what would have helped.
+// A 402 says what would have helped: whoever asks for as many tokens as it names is let in, though the body is longer by that.
 func TestRefusalSaysWhatIsAffordable(t *testing.T) {
-	w := newWorld(t, long)
-	w.key(goodKey, int64(len(open))*perIn+100*perOut)
-	got := w.chat(open)
-	e := got.failure(t)
-	if got.status != 402 || e["code"] != "insufficient_credits" || e["affordable_max_tokens"] != 100.0 || e["worst_case"].(map[string]any)["usd"] != pricing.FormatUSD(int64(len(open))*perIn+20_000*perOut) {
-		t.Errorf("%d %s", got.status, got.body)
+	think := func(_ *Options, s *snapshot.Snapshot) {
+		s.Models[0].Capabilities = append(s.Models[0].Capabilities, "Thinking")
+		s.Models[0].Limits = snapshot.Limits{ContextTokens: 100_000, MaxOutputTokens: 60_000}
 	}
-	w.serve(answers(20, 10))
-	if got := w.chat(strings.Replace(open, "{", `{"max_tokens":100,`, 1)); got.status != 402 { // the body is longer by its limit
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	if got := w.chat(strings.Replace(open, "{", `{"max_tokens":90,`, 1)); got.status != 200 {
-		t.Errorf("%d %s", got.status, got.body)
+	for name, c := range map[string]struct {
+		change func(*Options, *snapshot.Snapshot)
+		body   string
+		tokens int64 // that the balance pays for, beside the input
+		strict string
+	}{
+		"not said":         {long, open, 100, "false"},
+		"not said, strict": {long, open, 9000, "true"},
+		"said":             {long, strings.Replace(open, "{", `{"max_tokens":20000,`, 1), 100, "false"},
+		"several choices":  {long, strings.Replace(open, "{", `{"n":4,`, 1), 400, "false"},
+		"an effort that is translated": {
+			func(o *Options, s *snapshot.Snapshot) { long(o, s); think(o, s) }, `{"model":"good","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"hi"}]}`, 28_000, "true",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.change)
+			w.fit = map[chat.Protocol]chat.Fit{chat.Messages: chat.Translates}
+			w.key(goodKey, int64(len(c.body))*perIn+c.tokens*perOut)
+			w.serve(answers(20, 10))
+			path := "/v1/chat/completions"
+			if strings.Contains(c.body, "thinking") {
+				path = "/v1/messages"
+			}
+			ask := func(body string) reply { return w.do(http.MethodPost, path, goodKey, body, headerStrict, c.strict) }
+			got := ask(c.body)
+			most, ok := got.failure(t)["affordable_max_tokens"].(float64)
+			if got.status != 402 || !ok || most <= 0 || !strings.Contains(got.body, fmt.Sprintf("Ask for at most %.0f tokens", most)) {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			limited := saidLimit.ReplaceAllString(c.body, fmt.Sprintf(`"max_tokens":%.0f,`, most))
+			if limited == c.body {
+				limited = strings.Replace(c.body, "{", fmt.Sprintf("{\n    \"max_completion_tokens\": %.0f,", most), 1)
+			}
+			if got := ask(limited); got.status != 200 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			w.sound()
+		})
 	}
 }
+
+var saidLimit = regexp.MustCompile(`"max_tokens":[0-9]+,`)
 
 // What an answer took is remembered for the next one's hold, by key and model; what was cut is not.
 func TestEstimatesAreLearned(t *testing.T) {

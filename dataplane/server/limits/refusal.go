@@ -129,7 +129,7 @@ func CapReached(d admit.Decision, s Subject, spent pricing.Nano) *chat.Error {
 const codeReserved = "credits_reserved"
 
 // Credits refuses for the account's balance: 429 where running requests reserve what is missing, else 402. affordable is how
-// many tokens of output what is available pays for.
+// many tokens of output may be asked for so that what is available pays for all.
 func Credits(d admit.Decision, s Subject, affordable int64) *chat.Error {
 	details := map[string]any{
 		"object": "Account " + s.Account, "rule": d.Refusal.Rule, "limit": s.amount(d.Spendable), "used": s.amount(d.Reserved),
@@ -145,9 +145,16 @@ func Credits(d admit.Decision, s Subject, affordable int64) *chat.Error {
 	}
 	return &chat.Error{
 		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "insufficient_credits", Details: details,
-		Message: fmt.Sprintf("Insufficient credits: this request %s and the balance is %s. Ask for fewer tokens (max_tokens) or add credits.",
-			s.needs(), s.credits(d.Spendable)),
+		Message: fmt.Sprintf("Insufficient credits: this request %s and the balance is %s. %s.", s.needs(), s.credits(d.Spendable), helps(affordable)),
 	}
+}
+
+// helps is what makes a request pass that so many tokens of output would be affordable for.
+func helps(affordable int64) string {
+	if affordable <= 0 {
+		return "Add credits"
+	}
+	return fmt.Sprintf("Ask for at most %d tokens (max_tokens) or add credits", affordable)
 }
 
 // needs is what the request asks of a balance, in words.
