@@ -59,6 +59,16 @@ type Dialect interface {
 	Stream(r *Request) StreamWriter
 }
 
+// UsageTeller is a Dialect whose answers may pass through without usage, because their provider tells none. The client reads
+// what the gateway took them for.
+type UsageTeller interface {
+	// WithUsage is WithCost of a body without a usage object, which it adds; every other byte stays. ok is false, and body
+	// returned as it is, where there is one, or body is no JSON object.
+	WithUsage(body []byte, t Total) (out []byte, ok bool)
+	// UsageEvent is the event that tells the usage of a stream, of the same answer as an event with the data like.
+	UsageEvent(like []byte, t Total) []byte
+}
+
 // Total is what an answer came to: the client reads it in its usage.
 type Total struct {
 	Usage pricing.Usage

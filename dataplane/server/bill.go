@@ -27,6 +27,8 @@ type tally struct {
 	// sinceReport is the part of outputBytes that came after the last usage report; whole says that the answer came to its end.
 	sinceReport int64
 	whole       bool
+	// like is the data of a stream's first event, kept where the stream's usage may have to be told by us.
+	like []byte
 	// most, if it is not 0, is how many tokens of output are charged at most: the answer was ended there, whatever its
 	// provider wrote on.
 	most int64

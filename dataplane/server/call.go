@@ -209,7 +209,10 @@ func (e *exchange) body(resp *chat.Response) ([]byte, error) {
 	if resp.Answer != nil {
 		return e.dialect.Answer(e.req, resp.Answer, e.total())
 	}
-	body, _ := e.dialect.WithCost(resp.Body, pricing.FormatUSD(e.rec.Charged)) // without a usage object it goes as it is
+	body, ok := e.dialect.WithCost(resp.Body, pricing.FormatUSD(e.rec.Charged))
+	if teller, tells := e.dialect.(chat.UsageTeller); !ok && tells && resp.Usage == nil {
+		body, _ = teller.WithUsage(resp.Body, e.total()) // what is no JSON object goes as it is
+	}
 	return body, nil
 }
 
@@ -217,6 +220,17 @@ func (e *exchange) body(resp *chat.Response) ([]byte, error) {
 func (e *exchange) total() chat.Total {
 	b := e.bill()
 	return chat.Total{Usage: b.usage, CostUSD: pricing.FormatUSD(b.charged)}
+}
+
+// tellUsage tells what a stream that has ended is charged for, where its client asked for usage and its provider told none.
+func (e *exchange) tellUsage(out *outlet) {
+	teller, ok := e.dialect.(chat.UsageTeller)
+	like := e.tally.like
+	if !ok || e.tally.usage != nil || len(like) == 0 || out.writer != nil {
+		return
+	}
+	e.tally.like = []byte{} // once
+	out.write(teller.UsageEvent(like, e.total()))
 }
 
 // copyHeaders gives the client the provider's headers. Ours win.

@@ -67,7 +67,11 @@ func TestSameClientID(t *testing.T) {
 func TestCharges(t *testing.T) {
 	unary := func(out int64, usage *pricing.Usage) upstream {
 		return func(context.Context, chat.Call) (*chat.Response, error) {
-			return &chat.Response{Body: []byte(`{"choices":[]}`), Usage: usage, OutputBytes: out}, nil
+			body := `{"choices":[]}`
+			if usage != nil {
+				body = `{"choices":[],"usage":{}}`
+			}
+			return &chat.Response{Body: []byte(body), Usage: usage, OutputBytes: out}, nil
 		}
 	}
 	cases := map[string]struct {
@@ -109,6 +113,9 @@ func TestCharges(t *testing.T) {
 			}
 			if c.status == 200 && got.header.Get("X-Layers-Cost") != pricing.FormatCredits(c.charged, 100) {
 				t.Errorf("X-Layers-Cost %q", got.header.Get("X-Layers-Cost"))
+			}
+			if c.status == 200 && !strings.Contains(got.body, `"cost":`+pricing.FormatUSD(c.charged)+"}") { // also where no usage is reported
+				t.Errorf("the answer does not tell its cost: %s", got.body)
 			}
 			if spent := usd - w.balance(); spent != c.charged {
 				t.Errorf("charged %d, want %d", spent, c.charged)

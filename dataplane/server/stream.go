@@ -74,6 +74,7 @@ func (e *exchange) streamFrom(ctx context.Context, out *outlet, b snapshot.Backe
 				if out.writer != nil {
 					out.write(out.writer.End(nil, e.total()))
 				}
+				e.tellUsage(out)
 				return nil
 			}
 			if st.err == nil {
@@ -132,6 +133,9 @@ func (e *exchange) take(out *outlet, st step) error {
 		return nil
 	}
 	out.pass()
+	if ev.Done {
+		e.tellUsage(out)
+	}
 	if raw := e.withCost(ev); !tellsEnd(ev) || !out.holdBack(chat.Event{Raw: raw, Data: raw}) {
 		out.write(raw)
 	}
@@ -193,6 +197,9 @@ func (e *exchange) count(ev chat.Event) {
 		e.tally.sinceReport += ev.OutputBytes
 	}
 	e.tally.outputBytes += ev.OutputBytes
+	if e.req.IncludeUsage && e.tally.like == nil && len(ev.Data) > 0 && !ev.Done {
+		e.tally.like = bytes.Clone(ev.Data)
+	}
 	if ev.Content && !e.tally.content {
 		e.tally.content = true
 		e.lease.Began()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/chat"
+	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
 )
 
@@ -41,8 +42,14 @@ func raws(events ...chat.Event) string {
 	return b.String()
 }
 
+// unasked is helloStream of a client that asks for no usage.
+var unasked = strings.Replace(helloStream, `,"stream_options":{"include_usage":true}`, "", 1)
+
 func TestStream(t *testing.T) {
 	withCost := `data: {"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":10,"cost":0.04}}` + "\n\n"
+	told := fmt.Sprintf(`data: {"id":"","object":"chat.completion.chunk","created":0,"model":"","choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":2,"total_tokens":%d,`+
+		`"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0},"cache_creation_input_tokens":0,"cost":%s}}`+"\n\n",
+		(len(helloStream)+3)/4, (len(helloStream)+3)/4+2, pricing.FormatUSD(estimated(helloStream, 8)))
 	cases := map[string]struct {
 		body    string
 		events  []chat.Event
@@ -50,14 +57,16 @@ func TestStream(t *testing.T) {
 		charged int64
 	}{
 		"with usage":    {helloStream, []chat.Event{role(), content("a"), content("b"), used(20, 10), done()}, raws(role(), content("a"), content("b")) + withCost + raws(done()), 40_000_000},
-		"without usage": {strings.Replace(helloStream, `,"stream_options":{"include_usage":true}`, "", 1), []chat.Event{role(), content("a"), used(20, 10), done()}, raws(role(), content("a"), done()), 40_000_000},
+		"without usage": {unasked, []chat.Event{role(), content("a"), used(20, 10), done()}, raws(role(), content("a"), done()), 40_000_000},
 		"last usage counts": {helloStream, []chat.Event{content("a"), used(1, 1), used(20, 10), done()},
 			raws(content("a")) + `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":0.003}}` + "\n\n" + withCost + raws(done()), 40_000_000},
-		"no usage: estimated": {helloStream, []chat.Event{content("12345678"), done()}, raws(content("12345678"), done()), estimated(helloStream, 8)},
-		"no end marker":       {helloStream, []chat.Event{content("a"), used(20, 10)}, raws(content("a")) + withCost, 40_000_000},
-		"empty answer":        {helloStream, []chat.Event{role(), used(20, 10), done()}, raws(role()) + strings.Replace(withCost, "0.04", "0", 1) + raws(done()), 0},
-		"usage first":         {helloStream, []chat.Event{role(), used(20, 10), content("a"), done()}, raws(role()) + withCost + raws(content("a"), done()), 40_000_000},
-		"nothing at all":      {helloStream, nil, "", 0},
+		"no usage: estimated":         {helloStream, []chat.Event{content("12345678"), done()}, raws(content("12345678")) + told + raws(done()), estimated(helloStream, 8)},
+		"no usage, no end marker":     {helloStream, []chat.Event{content("12345678")}, raws(content("12345678")) + told, estimated(helloStream, 8)},
+		"no usage, and none is asked": {unasked, []chat.Event{content("12345678"), done()}, raws(content("12345678"), done()), estimated(unasked, 8)},
+		"no end marker":               {helloStream, []chat.Event{content("a"), used(20, 10)}, raws(content("a")) + withCost, 40_000_000},
+		"empty answer":                {helloStream, []chat.Event{role(), used(20, 10), done()}, raws(role()) + strings.Replace(withCost, "0.04", "0", 1) + raws(done()), 0},
+		"usage first":                 {helloStream, []chat.Event{role(), used(20, 10), content("a"), done()}, raws(role()) + withCost + raws(content("a"), done()), 40_000_000},
+		"nothing at all":              {helloStream, nil, "", 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +97,7 @@ func TestStreamIsFlushed(t *testing.T) {
 	events := make(chan chat.Event)
 	w.serve(live(events))
 	go func() { events <- role(); events <- content("a") }()
-	resp := w.open(t.Context(), http.MethodPost, "/v1/chat/completions", goodKey, helloStream)
+	resp := w.open(t.Context(), http.MethodPost, "/v1/chat/completions", goodKey, unasked)
 	if resp.Header.Get("X-Upstream") != "a" {
 		t.Error("the provider's headers are lost")
 	}
