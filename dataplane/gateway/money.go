@@ -65,7 +65,11 @@ func newMoney(p Parts) *money {
 	m.book = forecast.New(forecast.Options{
 		Replica: p.Owner, Now: time.Now, Store: forecast.Redis{Client: p.Admission.Client}, History: history{p.Books},
 	})
-	m.beside = append(m.beside, m.forecast, delivery{source: p.Source, books: p.Books, admission: m.admission, log: p.Log, every: deliverEvery}.run)
+	told := m.admission
+	if m.failover != nil {
+		told = failover.Teller{Failover: m.failover}
+	}
+	m.beside = append(m.beside, m.forecast, delivery{source: p.Source, books: p.Books, admission: told, log: p.Log, every: deliverEvery}.run)
 	if p.Owner != "" {
 		m.beside = append(m.beside, m.keep)
 	}

@@ -120,6 +120,21 @@ func TestOpensForAll(t *testing.T) {
 	same(t, "calls", p.called(), []string{})
 }
 
+// A request goes on though Redis does not hear of a key; whoever delivers a revocation does not.
+func TestTellerInsists(t *testing.T) {
+	p := &primary{}
+	f := without(nil, p)
+	for _, state := range []string{admit.KeyActive, admit.KeyDisabled, admit.KeyRevoked} {
+		same(t, state, f.LoadKey(t.Context(), "a", digest, state, 1), nil)
+		same(t, state+", told", Teller{f}.LoadKey(t.Context(), "a", digest, state, 1), ErrAway)
+	}
+	p.set(nil)
+	closed(f)
+	p.called()
+	same(t, "told", Teller{f}.LoadKey(t.Context(), "a", digest, admit.KeyRevoked, 1), nil)
+	same(t, "calls", p.called(), []string{"load key revoked"})
+}
+
 func admitted(d admit.Decision, err error) error {
 	if err == nil && d.Outcome != admit.Admitted {
 		err = fmt.Errorf("not admitted: %+v", d)

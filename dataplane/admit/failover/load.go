@@ -30,6 +30,19 @@ func (f *Failover) LoadKey(ctx context.Context, account, digest, state string, v
 	return err
 }
 
+// Teller is a Failover for whoever has to know that Redis has heard of a key: a replica that alone does not reach it, or not the key's
+// part of it, must not take a revocation for delivered.
+type Teller struct{ *Failover }
+
+// LoadKey answers an error, ErrAway for one, where Redis has not heard.
+func (t Teller) LoadKey(ctx context.Context, account, digest, state string, version int64) error {
+	t.forgetKey(digest)
+	_, err := t.tell(ctx, account, func(ctx context.Context) error {
+		return t.o.Primary.LoadKey(ctx, account, digest, state, version)
+	})
+	return err
+}
+
 func (f *Failover) load(ctx context.Context, account string, call func(context.Context) error) error {
 	away, err := f.tell(ctx, account, call)
 	if away {
