@@ -115,6 +115,18 @@ func (b *books) Accounts(ctx context.Context, ids []string) ([]ledger.Account, e
 	return ask(b, func(s ledger.Ledger) ([]ledger.Account, error) { return s.Accounts(ctx, ids) })
 }
 
+// ChangedAccounts implements upkeep.Ledger.
+func (b *books) ChangedAccounts(ctx context.Context, gatewayUID, after string, limit int) ([]ledger.ChangedAccount, error) {
+	return ask(b, func(s ledger.Ledger) ([]ledger.ChangedAccount, error) {
+		return s.ChangedAccounts(ctx, gatewayUID, after, limit)
+	})
+}
+
+// DoneAccount implements upkeep.Ledger.
+func (b *books) DoneAccount(ctx context.Context, c ledger.ChangedAccount) error {
+	return tell(b, func(s ledger.Ledger) error { return s.DoneAccount(ctx, c) })
+}
+
 // KeySpends implements server.Accounts.
 func (b *books) KeySpends(ctx context.Context, keyID string, windows []ledger.Window) ([]ledger.Spend, error) {
 	return ask(b, func(s ledger.Ledger) ([]ledger.Spend, error) { return s.KeySpends(ctx, keyID, windows) })

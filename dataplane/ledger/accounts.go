@@ -58,7 +58,10 @@ func (s *store) SetOverdraft(ctx context.Context, account string, limit pricing.
 		// The same limit again is no change: its version stays, and nobody need hear of it.
 		sql := "UPDATE accounts SET version = CASE WHEN overdraft = $2 THEN version WHEN version < $3 THEN $3 ELSE version + 1 END, overdraft = $2 " +
 			"WHERE id = $1 RETURNING id, balance, version, overdraft"
-		return tx.Each(ctx, sql, []any{account, limit, s.nextVersion(0)}, scanAccounts(after))
+		if err := tx.Each(ctx, sql, []any{account, limit, s.nextVersion(0)}, scanAccounts(after)); err != nil {
+			return err
+		}
+		return tx.Run(ctx, announcing(tx, []string{account})...)
 	})
 	if err == nil && len(after) == 0 {
 		err = fmt.Errorf("account %s: %w", account, ErrNotFound)

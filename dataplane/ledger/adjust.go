@@ -81,6 +81,7 @@ func (s *store) postAdjustment(ctx context.Context, tx sqldb.Tx, c Adjustment) (
 	} else {
 		b.debit(a, key, kindCorrection, -c.Amount, b.now)
 	}
+	b.announce(a.ID)
 	after, err := b.flush(ctx)
 	return after[a.ID], err
 }

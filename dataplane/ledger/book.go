@@ -23,7 +23,9 @@ type book struct {
 	draws    [][]any // rows of grant_draws
 	made     []*grant
 	taken    map[*grant]bool
-	// carefully says that usage rows may be there whose transactions are not.
+	// announced are accounts of whose change gateways hear.
+	announced []string
+	// carefully says that requests may have been settled before, and that usage rows may be there whose transactions are not.
 	carefully bool
 }
 
@@ -244,7 +246,7 @@ func (b *book) flush(ctx context.Context, more ...sqldb.Statement) (map[string]A
 		insert(b.tx, "credit_grants ("+grantColumns+")", made, "", nil),
 		insert(b.tx, "grant_draws (tx, grant_key, amount)", b.draws, "", nil),
 		insert(b.tx, "ledger_entries (tx, account, amount)", b.entries, "", nil),
-		b.writeGrants(), b.writeAccounts(after), more)
+		b.writeGrants(), b.writeAccounts(after), announcing(b.tx, b.announced), more)
 	if len(all) == 0 {
 		return after, nil
 	}

@@ -69,6 +69,9 @@ func (s *store) postDue(ctx context.Context, tx sqldb.Tx, id string) (Account, i
 		}
 		next = sooner(next, g.next())
 	}
+	if a.changed {
+		b.announce(id)
+	}
 	after, err := b.flush(ctx)
 	if changed, ok := after[id]; ok {
 		return changed, next, err

@@ -140,6 +140,7 @@ func (s *store) postGrant(ctx context.Context, tx sqldb.Tx, g Grant, key string)
 	if row.expired(b.now) { // it came too late: it repays what is owed, and nobody spends it
 		b.expire(a, row)
 	}
+	b.announce(a.ID)
 	after, err := b.flush(ctx)
 	if err != nil || row.pending && !a.changed {
 		return a.Account, err

@@ -298,6 +298,11 @@ type Ledger interface {
 	PendingOutbox(ctx context.Context, gatewayUID string, limit int) ([]OutboxItem, error)
 	DoneOutbox(ctx context.Context, ids []int64) error
 
+	// ChangedAccounts answers what a gateway is to hear of accounts behind one, by their ids. DoneAccount notes that it has: Redis has
+	// the account as it was read after ChangedAccounts.
+	ChangedAccounts(ctx context.Context, gatewayUID, after string, limit int) ([]ChangedAccount, error)
+	DoneAccount(ctx context.Context, c ChangedAccount) error
+
 	// Account finds an account; ErrNotFound.
 	Account(ctx context.Context, id string) (Account, error)
 	// Accounts finds accounts, by their ids; those that are not there are left out.

@@ -324,6 +324,7 @@ func (b *book) deleteHolds(ctx context.Context, ids []string, which string) erro
 				return fmt.Errorf("a reservation of account %s under a request of another: %w", id, ErrConflict)
 			}
 			a.release += amount
+			b.announce(id) // a reservation is not found again by whoever confirms in its settler's place
 			return nil
 		})
 		if err != nil {

@@ -1,11 +1,10 @@
 // Package upkeep does for the ledger what time and new prices ask for, beside requests: grants that begin or expire are
-// posted and told to the admission store, the months of the usage log are made ahead, and what versions of prices consist of
+// posted, accounts that changed by hand or by the clock are told to the admission store, the months of the usage log are made ahead, and what versions of prices consist of
 // is stored. Any number of replicas may do it at once: each of these is done once by the ledger.
 package upkeep
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -22,6 +21,8 @@ type Ledger interface {
 	Current(ctx context.Context, account string) (ledger.Account, int64, error)
 	MakePartitions(ctx context.Context, months int) (int, error)
 	PutPriceVersions(ctx context.Context, versions []ledger.PriceVersion) error
+	ChangedAccounts(ctx context.Context, gatewayUID, after string, limit int) ([]ledger.ChangedAccount, error)
+	DoneAccount(ctx context.Context, c ledger.ChangedAccount) error
 }
 
 // Admission is what upkeep needs of admit.Admitter.
@@ -42,8 +43,8 @@ type Options struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	// Due is how often grants that are due are looked for, Months how often months are made ahead, Look how often the source is
-	// looked at.
-	Due, Months, Look time.Duration
+	// looked at, Tell how often accounts that changed are looked for.
+	Due, Months, Look, Tell time.Duration
 	// Retry is the pause after something failed.
 	Retry time.Duration
 	// Timeout bounds each call of a store.
@@ -57,13 +58,14 @@ const (
 	DefaultDue     = 30 * time.Second
 	DefaultMonths  = 24 * time.Hour
 	DefaultLook    = time.Second
+	DefaultTell    = 2 * time.Second
 	DefaultRetry   = 10 * time.Second
 	DefaultTimeout = 10 * time.Second
 )
 
 func (o Options) withDefaults() Options {
 	for at, or := range map[*time.Duration]time.Duration{
-		&o.Due: DefaultDue, &o.Months: DefaultMonths, &o.Look: DefaultLook, &o.Retry: DefaultRetry, &o.Timeout: DefaultTimeout,
+		&o.Due: DefaultDue, &o.Months: DefaultMonths, &o.Look: DefaultLook, &o.Tell: DefaultTell, &o.Retry: DefaultRetry, &o.Timeout: DefaultTimeout,
 	} {
 		if *at <= 0 {
 			*at = or
@@ -81,8 +83,8 @@ func (o Options) withDefaults() Options {
 // Upkeep is the tasks and what they remember. It is a prometheus.Collector.
 type Upkeep struct {
 	o Options
-	// untold are accounts whose grants were posted and whose copies were not moved.
-	untold map[string]bool
+	// after is the changed account behind which the next is looked for.
+	after string
 	// stored is the snapshot whose prices are stored.
 	stored *snapshot.Index
 
@@ -92,7 +94,7 @@ type Upkeep struct {
 
 // New makes an Upkeep, which does nothing until Run.
 func New(o Options) *Upkeep {
-	return &Upkeep{o: o.withDefaults(), untold: map[string]bool{}, stats: stats{failures: map[string]int{taskDue: 0, taskMonths: 0, taskPrices: 0}}}
+	return &Upkeep{o: o.withDefaults(), stats: stats{failures: map[string]int{taskDue: 0, taskMonths: 0, taskPrices: 0, taskCopies: 0}}}
 }
 
 // The tasks, as metrics name them.
@@ -100,6 +102,7 @@ const (
 	taskDue    = "grants"
 	taskMonths = "partitions"
 	taskPrices = "prices"
+	taskCopies = "copies"
 )
 
 // task is one thing that is done again and again.
@@ -116,6 +119,7 @@ func (u *Upkeep) Run(ctx context.Context) {
 	tasks := []*task{
 		{name: taskMonths, every: u.o.Months, do: u.makeMonths, at: now},
 		{name: taskPrices, every: u.o.Look, do: u.storePrices, at: now},
+		{name: taskCopies, every: u.o.Tell, do: u.tell, at: now.Add(u.o.Jitter(u.o.Tell))},
 		{name: taskDue, every: u.o.Due, do: u.postDue, at: now.Add(u.o.Jitter(u.o.Due))},
 	}
 	for ctx.Err() == nil {
@@ -173,38 +177,16 @@ func (u *Upkeep) makeMonths(ctx context.Context) error {
 // dueAtOnce bounds the accounts of one call.
 const dueAtOnce = 100
 
-// postDue posts the grants that begin or expire, and tells the admission store, without which a copy goes on saying what was
-// until it is loaded again.
+// postDue posts the grants that begin or expire; tell finds the accounts.
 func (u *Upkeep) postDue(ctx context.Context) error {
 	var err error
 	for more := true; more && err == nil; {
 		err = u.call(ctx, func(ctx context.Context) error {
 			changed, err := u.o.Ledger.PostDue(ctx, dueAtOnce)
-			for _, a := range changed {
-				u.untold[a.ID] = true
-			}
 			u.posted(len(changed))
 			more = len(changed) == dueAtOnce
 			return err
 		})
 	}
-	return errors.Join(err, u.tell(ctx))
-}
-
-// tell copies accounts as they are now, and ends with the first that cannot be.
-func (u *Upkeep) tell(ctx context.Context) error {
-	for id := range u.untold {
-		err := u.call(ctx, func(ctx context.Context) error {
-			a, next, err := u.o.Ledger.Current(ctx, id)
-			if err != nil {
-				return err
-			}
-			return u.o.Admission.LoadAccount(ctx, admit.Copy{Account: id, Spendable: a.Spendable(), Version: a.Version, Next: next})
-		})
-		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-			return err
-		}
-		delete(u.untold, id)
-	}
-	return nil
+	return err
 }

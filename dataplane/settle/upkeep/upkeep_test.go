@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,9 +17,7 @@ import (
 
 	"github.com/layers-dev/layers/dataplane/admit"
 	"github.com/layers-dev/layers/dataplane/ledger"
-	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/dataplane/snapshot"
-	"github.com/layers-dev/layers/hack/testenv"
 )
 
 var errDown = errors.New("down")
@@ -33,10 +31,35 @@ type world struct {
 	prices  map[string]string
 	months  []int
 	noCopy  bool
+	deaf    map[string]bool // accounts whose copies cannot be loaded
+	changed []string        // accounts
 	current *snapshot.Index
 }
 
-func newWorld() *world { return &world{copies: map[string]admit.Copy{}, prices: map[string]string{}} }
+func newWorld() *world {
+	return &world{copies: map[string]admit.Copy{}, prices: map[string]string{}, deaf: map[string]bool{}, current: &snapshot.Index{Snapshot: &snapshot.Snapshot{GatewayUID: "g"}}}
+}
+
+func (w *world) ChangedAccounts(_ context.Context, gateway, after string, limit int) (out []ledger.ChangedAccount, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		return nil, errDown
+	}
+	for _, a := range slices.Sorted(slices.Values(w.changed)) {
+		if a > after && len(out) < limit {
+			out = append(out, ledger.ChangedAccount{GatewayUID: gateway, Account: a, Version: 3})
+		}
+	}
+	return out, nil
+}
+
+func (w *world) DoneAccount(_ context.Context, c ledger.ChangedAccount) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed = slices.DeleteFunc(w.changed, func(a string) bool { return a == c.Account })
+	return nil
+}
 
 func (w *world) PostDue(_ context.Context, _ int) ([]ledger.Account, error) {
 	w.mu.Lock()
@@ -86,7 +109,7 @@ func (w *world) PutPriceVersions(_ context.Context, versions []ledger.PriceVersi
 func (w *world) LoadAccount(_ context.Context, c admit.Copy) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.noCopy {
+	if w.noCopy || w.deaf[c.Account] {
 		return errDown
 	}
 	w.copies[c.Account] = c
@@ -113,7 +136,7 @@ func (s served) Current() *snapshot.Index { return s() }
 func (w *world) upkeep(change ...func(*Options)) *Upkeep {
 	o := Options{
 		Ledger: w, Admission: w, Source: served(w.snapshot), Log: slog.New(slog.DiscardHandler),
-		Due: time.Millisecond, Months: time.Millisecond, Look: time.Millisecond, Retry: time.Millisecond,
+		Due: time.Millisecond, Months: time.Millisecond, Look: time.Millisecond, Tell: time.Millisecond, Retry: time.Millisecond,
 	}
 	for _, c := range change {
 		c(&o)
@@ -141,7 +164,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func prices(versions ...string) *snapshot.Index {
-	s := &snapshot.Snapshot{}
+	s := &snapshot.Snapshot{GatewayUID: "g"}
 	for i, v := range versions {
 		s.Models = append(s.Models, snapshot.Model{
 			PublicName: v, Price: &snapshot.Price{Version: v, InputPerMillion: int64(i + 1)},
@@ -160,7 +183,7 @@ func TestTasks(t *testing.T) {
 	failed := func() bool {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		return u.stats.failures[taskDue] > 0 && u.stats.failures[taskMonths] > 0 && u.stats.failures[taskPrices] > 0
+		return u.stats.failures[taskCopies] > 0 && u.stats.failures[taskDue] > 0 && u.stats.failures[taskMonths] > 0 && u.stats.failures[taskPrices] > 0
 	}
 	eventually(t, "all fail", failed)
 	w.set(func() {
@@ -170,6 +193,11 @@ func TestTasks(t *testing.T) {
 			full[i].ID = fmt.Sprint(i)
 		}
 		w.due = [][]ledger.Account{full, {{ID: "last"}, {ID: "gone"}}}
+		for _, batch := range w.due {
+			for _, a := range batch {
+				w.changed = append(w.changed, a.ID)
+			}
+		}
 	})
 	eventually(t, "grants are posted", func() bool {
 		u.mu.Lock()
@@ -180,7 +208,7 @@ func TestTasks(t *testing.T) {
 	eventually(t, "copies are loaded", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return len(w.copies) == dueAtOnce+1 && len(w.months) > 1 && len(w.prices) == 2
+		return len(w.copies) == dueAtOnce+1 && len(w.changed) == 0 && len(w.months) > 1 && len(w.prices) == 2
 	})
 	w.set(func() {
 		if diff := cmp.Diff(admit.Copy{Account: "last", Spendable: 7, Version: 3, Next: 77}, w.copies["last"]); diff != "" {
@@ -222,6 +250,7 @@ layers_grants_due_total 0
 layers_price_version_conflicts_total 1
 # HELP layers_upkeep_failures_total Upkeep of the ledger that failed and was tried again, by task.
 # TYPE layers_upkeep_failures_total counter
+layers_upkeep_failures_total{task="copies"} 0
 layers_upkeep_failures_total{task="grants"} 0
 layers_upkeep_failures_total{task="partitions"} 0
 layers_upkeep_failures_total{task="prices"} 0
@@ -250,65 +279,6 @@ func TestVersions(t *testing.T) {
 	}
 	if diff := cmp.Diff(*price, back); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// On real stores a grant that expires takes what is left of it, and the copy in Redis says so without a request.
-func TestExpiryReachesTheCopy(t *testing.T) {
-	for name, url := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "ledger.db") },
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			now := time.Now()
-			var ahead time.Duration
-			var mu sync.Mutex
-			clock := func() time.Time {
-				mu.Lock()
-				defer mu.Unlock()
-				return now.Add(ahead)
-			}
-			l, err := ledger.Open(t.Context(), url(t), ledger.Options{Now: clock})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(l.Close)
-			must(t, l.Migrate(t.Context()))
-			redis, err := admit.NewRedis(admit.Options{URL: testenv.Redis(t), Timeout: 20 * time.Second})
-			must(t, err)
-			t.Cleanup(redis.Close)
-			a, err := l.Grant(t.Context(), ledger.Grant{ID: "g", Account: "ns/a", Amount: 900, Kind: ledger.GrantPromo, ExpiresAt: now.Add(time.Hour).UnixMicro()})
-			must(t, err)
-			must(t, redis.LoadAccount(t.Context(), admit.Copy{Account: "ns/a", Spendable: a.Spendable(), Version: a.Version}))
-			must(t, redis.LoadKey(t.Context(), "ns/a", "digest", admit.KeyActive, 1))
-			copied := func() (pricing.Nano, admit.Outcome) {
-				d, err := redis.Preview(t.Context(), admit.Request{ID: "preview", Account: "ns/a", KeyDigest: "digest", KeyVersion: 1, HoldFor: time.Minute})
-				must(t, err)
-				return d.Spendable, d.Outcome
-			}
-			if spendable, _ := copied(); spendable != 900 {
-				t.Fatalf("before: %d", spendable)
-			}
-			mu.Lock()
-			ahead = 2 * time.Hour
-			mu.Unlock()
-			w := newWorld()
-			u := w.upkeep(func(o *Options) {
-				o.Ledger, o.Admission, o.Source = l, redis, served(func() *snapshot.Index { return prices("v1") })
-			})
-			run(t, u)
-			eventually(t, "the copy has nothing", func() bool {
-				spendable, _ := copied()
-				return spendable == 0
-			})
-			eventually(t, "prices are stored", func() bool {
-				v, err := l.PriceVersion(t.Context(), "v1")
-				return err == nil && strings.Contains(string(v.Components), `"inputPerMillion":1`)
-			})
-			if bad, err := l.Check(t.Context()); err != nil || len(bad) > 0 {
-				t.Errorf("%v, %v", bad, err)
-			}
-		})
 	}
 }
 
