@@ -105,7 +105,7 @@ func (x *index) hidden() map[string][]step {
 	}
 	for _, e := range x.Expiries {
 		if amount, until := x.ranOver(e); amount > 0 {
-			add(e.Account, e.At, until, amount)
+			add(e.Account, e.Due, until, amount)
 		}
 	}
 	for _, r := range x.Rows {
@@ -120,10 +120,12 @@ func (x *index) hidden() map[string][]step {
 	return steps
 }
 
-// ranOver is how much of an expiry requests that ran then had been admitted on, and until when they were settled.
+// ranOver is how much of an expiry requests that ran then had been admitted on, and until when they were settled. They began
+// before it was posted, and were settled when the grant had ended: a settlement that finds it so posts the expiry with itself,
+// so that the two are of one instant.
 func (x *index) ranOver(e Expiry) (amount pricing.Nano, until time.Time) {
 	for _, r := range x.Rows {
-		if r.Account == e.Account && !r.Started.After(e.At) && r.Settled.After(e.At) {
+		if r.Account == e.Account && !r.Started.After(e.At) && !r.Settled.Before(e.Due) {
 			amount += r.Charged
 			if r.Settled.After(until) {
 				until = r.Settled

@@ -10,7 +10,7 @@ import (
 // The bound is what was hidden, and no more: one nano-USD beyond it is found.
 func TestOverspendBound(t *testing.T) {
 	lost := func(when int, id string, amount pricing.Nano) Loss {
-		return Loss{"flush", at(when), []Hold{{RequestID: id, Account: account, Amount: amount}}}
+		return Loss{What: "flush", At: at(when), Holds: []Hold{{RequestID: id, Account: account, Amount: amount}}}
 	}
 	for name, c := range map[string]struct {
 		set   func(w *World)
@@ -20,7 +20,7 @@ func TestOverspendBound(t *testing.T) {
 		"a lost hold":    {func(w *World) { w.Losses = []Loss{lost(11, "req_1", 7)} }, 7},
 		"lost after it":  {func(w *World) { w.Losses = []Loss{lost(31, "req_9", 7)} }, 0},
 		"of another account": {func(w *World) {
-			w.Losses = []Loss{{"flush", at(11), []Hold{{RequestID: "x", Account: "chaos/hot-00", Amount: 7}}}}
+			w.Losses = []Loss{{What: "flush", At: at(11), Holds: []Hold{{RequestID: "x", Account: "chaos/hot-00", Amount: 7}}}}
 		}, 0},
 		"lost twice":          {func(w *World) { w.Losses = []Loss{lost(10, "req_1", 7), lost(11, "req_1", 9)} }, 9},
 		"two at once":         {func(w *World) { w.Losses = []Loss{lost(10, "req_1", 7), lost(11, "req_9", 5)} }, 12},
@@ -33,9 +33,12 @@ func TestOverspendBound(t *testing.T) {
 		}, 8},
 		"above its hold":       {func(w *World) { w.Rows[0].Held = 19_400 }, 600},
 		"above its hold, lost": {func(w *World) { w.Rows[0].Held = 19_400; w.Losses = []Loss{lost(11, "req_1", 19_400)} }, 20_000},
-		"ran over an expiry":   {func(w *World) { w.Expiries = []Expiry{{"g", account, at(11), 50, 50, 0}} }, 50},
-		"ran over a great one": {func(w *World) { w.Expiries = []Expiry{{"g", account, at(11), 50_000, 50_000, 0}} }, 20_000},
-		"ran before an expiry": {func(w *World) { w.Expiries = []Expiry{{"g", account, at(13), 50, 50, 0}} }, 0},
+		"ran over an expiry":   {func(w *World) { w.Expiries = []Expiry{{"g", account, at(11), at(11), 50, 50, 0}} }, 50},
+		"ran over a great one": {func(w *World) { w.Expiries = []Expiry{{"g", account, at(11), at(11), 50_000, 50_000, 0}} }, 20_000},
+		// Its settlement finds that the grant has ended, and posts that with itself, a moment after its own row.
+		"posted an expiry":     {func(w *World) { w.Expiries = []Expiry{{"g", account, at(11), at(13), 50, 50, 0}} }, 50},
+		"began after one":      {func(w *World) { w.Expiries = []Expiry{{"g", account, at(8), at(9), 50, 50, 0}} }, 0},
+		"ran before an expiry": {func(w *World) { w.Expiries = []Expiry{{"g", account, at(13), at(13), 50, 50, 0}} }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for over, rules := range map[pricing.Nano][]string{0: nil, 1: {"P4"}} {
@@ -56,7 +59,7 @@ func TestOverspendBound(t *testing.T) {
 func TestOverspendLooksAtTheTime(t *testing.T) {
 	w := sound()
 	w.Balances = []Balance{{account, at(5), -3}, {account, at(20), 10}}
-	w.Losses = []Loss{{"flush", at(11), []Hold{{RequestID: "req_1", Account: account, Amount: 7}}}}
+	w.Losses = []Loss{{What: "flush", At: at(11), Holds: []Hold{{RequestID: "req_1", Account: account, Amount: 7}}}}
 	got, _ := w.Overspend()
 	want(t, got, "P4")
 }
@@ -69,23 +72,27 @@ func TestRest(t *testing.T) {
 		rules  []string
 	}{
 		"equal":             {map[string]Copy{"a": {There: true, Spendable: 5, Version: 3}}, books, nil},
-		"no copy":           {map[string]Copy{"a": {}}, books, nil},
+		"no copy":           {map[string]Copy{"a": {}}, books, []string{"P5"}},
 		"drift":             {map[string]Copy{"a": {There: true, Spendable: 6, Version: 3}}, books, []string{"P5"}},
 		"older":             {map[string]Copy{"a": {There: true, Spendable: 5, Version: 2}}, books, []string{"P5"}},
 		"a hold":            {map[string]Copy{"a": {There: true, Spendable: 5, Version: 3, Holds: []Hold{{RequestID: "r"}}}}, books, []string{"P5"}},
 		"a sum alone":       {map[string]Copy{"a": {There: true, Spendable: 5, Version: 3, Sum: 1}}, books, []string{"P5"}},
 		"a slot":            {map[string]Copy{"a": {There: true, Spendable: 5, Version: 3, Running: 1}}, books, []string{"P5"}},
 		"held in the books": {nil, map[string]Book{"a": {Held: 1}}, []string{"P5"}},
+		"a hold of nothing": {nil, map[string]Book{"a": {Holds: 1}}, []string{"P5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want(t, Rest(c.books, c.copies, true), c.rules...)
-			if name != "older" {
+			if name != "older" && name != "no copy" {
 				want(t, Rest(c.books, c.copies, false), c.rules...)
 			}
 		})
 	}
-	if got := Rest(books, map[string]Copy{"a": {There: true, Spendable: 5, Version: 2}}, false); len(got) > 0 {
-		t.Errorf("behind: %v", got)
+	for name, c := range map[string]Copy{"behind": {There: true, Spendable: 5, Version: 2}, "gone": {}} {
+		want(t, Rest(books, map[string]Copy{"a": c}, false))
+		if len(Rest(books, map[string]Copy{"a": c}, true)) != 1 {
+			t.Errorf("%s, though it was asked for: nothing is wrong", name)
+		}
 	}
 }
 

@@ -40,15 +40,25 @@ func (w *World) Settled() (out []Violation, n Counts) {
 		}
 	}
 	for _, c := range w.Calls {
-		if c.Status >= 400 {
-			n.Refused++
-		} else if c.RequestID != "" {
-			n.Admitted++
-		}
+		n.answer(c)
 		out = append(out, x.told(c)...)
 		out = append(out, x.answered(c, &n)...)
 	}
 	return append(out, x.once(&n)...), n
+}
+
+// answer counts what a client heard.
+func (n *Counts) answer(c Call) {
+	switch {
+	case c.Status >= http.StatusInternalServerError:
+		n.Failed++
+	case c.Status >= http.StatusBadRequest:
+		n.Refused++
+	case c.RequestID != "":
+		n.Admitted++
+	default:
+		n.Unanswered++
+	}
 }
 
 // served checks one request that a provider billed.
@@ -103,7 +113,7 @@ func (x *index) evidence(s provider.Served, r Row) string {
 		}
 	case ledger.EvidenceEstimated:
 		switch {
-		case known && c.Whole && !c.Leaves && s.Reported && s.Sent == c.Seen:
+		case known && c.Whole && !c.Leaves && s.Reported && s.Sent == c.Seen && !(c.Stream && r.Charged > r.Held): // cut at its last word
 			return "an estimate, though the usage was reported"
 		case r.Usage.Output < c.Seen || r.Usage.Output > s.Sent:
 			return "estimated output is not between what the client saw and what was sent"
@@ -138,6 +148,9 @@ func (x *index) row(r Row) (out []Violation) {
 	case ledger.EvidenceOrphan:
 		if want := ledger.Floor(r.OrphanCharge, r.Held, r.Cost); r.Charged != want || x.policy(a.Policy) != r.OrphanCharge {
 			bad("an orphan by policy %s, whose floor is %d", a.Policy, want)
+		}
+		if len(x.billed[r.RequestID]) == 0 && !x.mayBeOrphaned(r) {
+			bad("an orphan that no provider billed, though its gateway did not die of it")
 		}
 	default:
 		cost, _, err := pricing.Cost(r.Usage, x.Price(r.Model, a.Tier))
@@ -197,6 +210,9 @@ const MaxOutput = 4096
 // told checks that a client was told what was charged.
 func (x *index) told(c Call) []Violation {
 	if c.Told == nil {
+		if c.Status == http.StatusOK && c.Whole && c.Code == "" && (c.Usage || !c.Stream) {
+			return []Violation{wrong("told", c.Account, c.RequestID, "the client was not told what it cost: call %+v", c)}
+		}
 		return nil
 	}
 	r, settled := x.rows[c.RequestID]
@@ -220,7 +236,7 @@ func (x *index) told(c Call) []Violation {
 func (x *index) apart(billed []provider.Served) bool {
 	c, _ := x.call(billed[1])
 	return c.Degraded == "redis" && slices.ContainsFunc(x.Outages, func(o Span) bool {
-		return o.overlaps(billed[0].At.Add(-written), billed[0].At) && billed[1].At.Before(o.To.Add(drained))
+		return o.overlaps(billed[0].At.Add(-x.written), billed[0].At) && billed[1].At.Before(o.To.Add(x.drained))
 	})
 }
 
@@ -240,7 +256,7 @@ func (x *index) once(n *Counts) (out []Violation) {
 		if len(billed) < 2 {
 			continue
 		}
-		if n.Twice++; !within(x.DataLosses, calls[0].Sent, billed[1].At) && !x.apart(billed) {
+		if n.Twice++; !within(x.dataLosses, calls[0].Sent, billed[1].At) && !x.apart(billed) {
 			out = append(out, wrong("idempotency", calls[0].Account, billed[1].RequestID, "request %d was served twice: %s", nonce, x.story(billed)))
 		}
 	}

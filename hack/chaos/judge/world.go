@@ -63,11 +63,20 @@ type Hold struct {
 	Running                   bool
 }
 
-// Loss is what some admission may not see from an instant on, read just before.
+// Loss is what some admission may not see from an instant on, read just before. Gone says that the admission store loses it, too.
 type Loss struct {
 	What  string
 	At    time.Time
 	Holds []Hold
+	Gone  bool
+}
+
+// Sum is what its holds come to.
+func (l Loss) Sum() (sum pricing.Nano) {
+	for _, h := range l.Holds {
+		sum += h.Amount
+	}
+	return sum
 }
 
 // Fallback is a hold that the ledger gave because the admission store was away.
@@ -80,7 +89,8 @@ type Fallback struct {
 // Expiry is what a grant had left when it expired.
 type Expiry struct {
 	Grant, Account string
-	At             time.Time
+	// Due is when the grant ended, At when that was posted.
+	Due, At time.Time
 	// Amount was taken, of Granted, of which Drawn was drawn before.
 	Amount, Granted, Drawn pricing.Nano
 }
@@ -104,14 +114,12 @@ type World struct {
 	Rows   []Row
 	// Lives are the starts of each gateway.
 	Lives [][]stores.Life
-	// Losses are what faults may have hidden; DataLosses are when the admission store lost data, Outages when the ledger could not
-	// be reached.
-	Losses     []Loss
-	DataLosses []time.Time
-	Outages    []Span
-	Fallbacks  []Fallback
-	Balances   []Balance
-	Expiries   []Expiry
+	// Losses are what faults may have hidden, Outages when the ledger could not be reached.
+	Losses    []Loss
+	Outages   []Span
+	Fallbacks []Fallback
+	Balances  []Balance
+	Expiries  []Expiry
 	// Accounts are those of the plan.
 	Accounts []plan.Account
 	// Price is what a model costs in a tier.
@@ -141,8 +149,9 @@ func (v Violation) String() string {
 
 // Counts are what a run came to.
 type Counts struct {
-	Requests, Admitted, Refused, Served, Settled int
-	Orphans, Adjusted, Fallbacks                 int
+	// Refused are answered 4xx, Failed 5xx, Unanswered not at all: their clients left, or their gateway was killed.
+	Requests, Admitted, Refused, Failed, Unanswered int
+	Served, Settled, Orphans, Adjusted, Fallbacks   int
 	// LostHolds are requests that nobody finished and whose hold is gone, LostSettlements ends of requests that are gone.
 	LostHolds, LostSettlements int
 	// Twice are requests that were served twice under one Idempotency-Key, its claim being lost.
@@ -158,6 +167,10 @@ type index struct {
 	nonces   map[int][]Call
 	accounts map[string]plan.Account
 	fallback map[string]bool
+	// dataLosses are when the admission store lost data. written is how long after the end of an answer a gateway surely has
+	// written it down, drained how long after that, or after the ledger is back, the ledger has it.
+	dataLosses       []time.Time
+	written, drained time.Duration
 }
 
 func (w *World) index() *index {
@@ -185,20 +198,39 @@ func (w *World) index() *index {
 	for _, f := range w.Fallbacks {
 		x.fallback[f.RequestID] = true
 	}
+	for _, l := range w.Losses {
+		if l.Gone {
+			x.dataLosses = append(x.dataLosses, l.At)
+		}
+	}
+	slow := x.slowest()
+	x.written, x.drained = max(written, slow), max(drained, slow)
 	return x
 }
 
-// call finds what a client saw of a request that the provider served: by its id, else, where no header came, by its nonce.
+// call finds what a client saw of a request that the provider served: by its id, else, where no header came, by its nonce. Of two
+// calls of one nonce it is the one that was under way, and if both were, one whose gateway was killed.
 func (x *index) call(s provider.Served) (Call, bool) {
 	if c, ok := x.calls[s.RequestID]; ok {
 		return c, true
 	}
+	best, most := Call{}, 0
 	for _, c := range x.nonces[s.Nonce] {
-		if c.RequestID == "" && !c.Sent.After(s.At) {
-			return c, true
+		if c.RequestID != "" || c.Sent.After(s.At) {
+			continue
+		}
+		fits := 1
+		if !c.Ended.Before(s.At) {
+			fits += 2
+		}
+		if l, ok := x.life(c); ok && l.Killed {
+			fits++
+		}
+		if fits >= most {
+			best, most = c, fits
 		}
 	}
-	return Call{}, false
+	return best, most > 0
 }
 
 // life is the start of the gateway that had a call.

@@ -24,12 +24,14 @@ const (
 	HangPostgres  Kind = "postgres hangs"   // SIGSTOP, then SIGCONT
 	StopBoth      Kind = "both stopped"     // PostgreSQL, and Redis with its data
 	FlushInOutage Kind = "FLUSHALL while postgres is stopped"
-	DropClients   Kind = "connections dropped" // of both stores
+	LoseInOutage  Kind = "node lost while postgres is stopped" // what its log had is in Redis alone
+	DropClients   Kind = "connections dropped"                 // of both stores
 )
 
 // Kinds are all of them, in the order of the table.
 var Kinds = []Kind{
-	KillGateway, LoseNode, StopGateway, KillRedis, EmptyRedis, OlderRedis, FlushRedis, FlushScripts, StopPostgres, HangPostgres, StopBoth, FlushInOutage, DropClients,
+	KillGateway, LoseNode, StopGateway, KillRedis, EmptyRedis, OlderRedis, FlushRedis, FlushScripts, StopPostgres, HangPostgres, StopBoth, FlushInOutage,
+	LoseInOutage, DropClients,
 }
 
 // Fault is one thing that breaks.
@@ -50,7 +52,7 @@ var lasts = map[Kind][2]time.Duration{
 	StopGateway: {5 * time.Second, 9 * time.Second},
 	KillRedis:   {100 * time.Millisecond, 4 * time.Second}, EmptyRedis: {100 * time.Millisecond, 3 * time.Second}, OlderRedis: {100 * time.Millisecond, 3 * time.Second},
 	StopPostgres: {time.Second, 5 * time.Second}, HangPostgres: {time.Second, 5 * time.Second}, StopBoth: {time.Second, 3 * time.Second},
-	FlushInOutage: {2 * time.Second, 4 * time.Second},
+	FlushInOutage: {2 * time.Second, 4 * time.Second}, LoseInOutage: {2 * time.Second, 4 * time.Second},
 }
 
 // drawFaults has every kind come as often as any other, in an order by chance, evenly over the time but for a quiet beginning

@@ -82,14 +82,14 @@ func fallbacks(ctx context.Context, url string) (out []judge.Fallback, err error
 
 // expiries are what expired, and what each grant had left by its draws.
 func expiries(ctx context.Context, url string) (out []judge.Expiry, err error) {
-	const sql = `SELECT g.idem_key, g.account, t.created_at, -e.amount, g.amount, CAST(COALESCE((SELECT SUM(d.amount) FROM grant_draws d
+	const sql = `SELECT g.idem_key, g.account, g.expires_at, t.created_at, -e.amount, g.amount, CAST(COALESCE((SELECT SUM(d.amount) FROM grant_draws d
     WHERE d.grant_key = g.idem_key AND d.tx <> t.idem_key), 0) AS BIGINT)
 FROM ledger_tx t JOIN credit_grants g ON t.idem_key = 'expire:' || g.idem_key JOIN ledger_entries e ON e.tx = t.idem_key AND e.account = g.account WHERE t.kind = 'expire'`
 	err = query(ctx, url, sql, func(r pgx.Rows) error {
 		var x judge.Expiry
-		var at int64
-		err := r.Scan(&x.Grant, &x.Account, &at, &x.Amount, &x.Granted, &x.Drawn)
-		x.At = micro(at)
+		var due, at int64
+		err := r.Scan(&x.Grant, &x.Account, &due, &at, &x.Amount, &x.Granted, &x.Drawn)
+		x.Due, x.At = micro(due), micro(at)
 		out = append(out, x)
 		return err
 	})
@@ -112,14 +112,45 @@ func granted(ctx context.Context, url string) (map[string]pricing.Nano, error) {
 
 func books(ctx context.Context, url string) (map[string]judge.Book, error) {
 	out := map[string]judge.Book{}
-	err := query(ctx, url, "SELECT id, balance + overdraft, held, version FROM accounts", func(r pgx.Rows) error {
+	err := query(ctx, url, "SELECT id, balance + overdraft, held, version, (SELECT COUNT(*) FROM holds h WHERE h.account = a.id) FROM accounts a", func(r pgx.Rows) error {
 		var id string
 		var b judge.Book
-		err := r.Scan(&id, &b.Spendable, &b.Held, &b.Version)
+		err := r.Scan(&id, &b.Spendable, &b.Held, &b.Version, &b.Holds)
 		out[id] = b
 		return err
 	})
 	return out, err
+}
+
+// waiting is how many grants the clock will still change: they begin later, or expire with something left.
+func waiting(ctx context.Context, url string) (n int64, err error) {
+	const sql = "SELECT COUNT(*) FROM credit_grants WHERE pending OR live AND expires_at > 0"
+	err = query(ctx, url, sql, func(r pgx.Rows) error { return r.Scan(&n) })
+	return n, err
+}
+
+// sums are what does not add up, without asking the program's own checks (P1 and P2): the entries of each transaction, those of
+// each account that keeps a balance, and each grant's draws.
+func sums(ctx context.Context, url string) (out []string, err error) {
+	for what, sql := range map[string]string{
+		"the entries of transaction %s come to %d, not to %d": "SELECT tx, CAST(SUM(amount) AS BIGINT), 0 FROM ledger_entries GROUP BY tx HAVING SUM(amount) <> 0",
+		"the entries of account %s come to %d, its balance is %d": `SELECT a.id, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT), a.balance FROM accounts a LEFT JOIN ledger_entries e ON e.account = a.id
+GROUP BY a.id, a.balance HAVING COALESCE(SUM(e.amount), 0) <> a.balance`,
+		"grant %s was drawn to what leaves %d, and has %d": `SELECT g.idem_key, CAST(g.amount - COALESCE(SUM(d.amount), 0) AS BIGINT), g.remaining FROM credit_grants g
+LEFT JOIN grant_draws d ON d.grant_key = g.idem_key WHERE NOT g.pending GROUP BY g.idem_key, g.amount, g.remaining HAVING g.amount - COALESCE(SUM(d.amount), 0) <> g.remaining`,
+	} {
+		err := query(ctx, url, sql, func(r pgx.Rows) error {
+			var id string
+			var is, should int64
+			err := r.Scan(&id, &is, &should)
+			out = append(out, fmt.Sprintf(what, id, is, should))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // digests are checksums of every table that money is in.
@@ -140,12 +171,9 @@ func digests(ctx context.Context, url string) (map[string]string, error) {
 	return out, nil
 }
 
-// receipts reads some settlements as they were posted, for a replay.
-func receipts(ctx context.Context, l ledger.Ledger, all []judge.Row, every int) (out []ledger.Settlement, err error) {
-	for i, r := range all {
-		if i%every != 0 {
-			continue
-		}
+// receipts reads all settlements as they were posted, for a replay.
+func receipts(ctx context.Context, l ledger.Ledger, all []judge.Row) (out []ledger.Settlement, err error) {
+	for _, r := range all {
 		got, err := l.Receipt(ctx, r.Account, r.RequestID)
 		if err != nil {
 			return nil, fmt.Errorf("reading the receipt of %s: %w", r.RequestID, err)

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/layers-dev/layers/dataplane/pricing"
 	"github.com/layers-dev/layers/hack/chaos/judge"
 	"github.com/layers-dev/layers/hack/chaos/plan"
+	"github.com/layers-dev/layers/hack/chaos/stores"
 )
 
 // strike makes a fault, and undoes it when its time is over.
@@ -22,7 +25,7 @@ func (c *chaos) strike(ctx context.Context, f plan.Fault) {
 			return c.locked(func() error { return again(ctx, func() error { return c.watch.scripts(ctx) }) })
 		},
 		plan.StopPostgres: c.stopPostgres, plan.HangPostgres: c.hangPostgres, plan.StopBoth: c.stopBoth, plan.FlushInOutage: c.flushInOutage,
-		plan.DropClients: c.drop,
+		plan.LoseInOutage: c.loseInOutage, plan.DropClients: c.drop,
 	}[f.Kind]
 	err := strike(ctx, f)
 	c.say("at %6.2fs: %s is over", time.Since(c.begun).Seconds(), c.name(f))
@@ -44,17 +47,13 @@ func (c *chaos) locked(f func() error) error {
 	return f()
 }
 
-// hide notes holds that some admission will not see from now on.
-func (c *chaos) hide(what string, holds []judge.Hold) {
+// hide notes holds that some admission will not see from now on; gone: the store loses them.
+func (c *chaos) hide(what string, holds []judge.Hold, gone bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.losses = append(c.losses, judge.Loss{What: what, At: time.Now(), Holds: holds})
-}
-
-func (c *chaos) lostData() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dataLosses = append(c.dataLosses, time.Now())
+	l := judge.Loss{What: what, At: time.Now(), Holds: holds, Gone: gone}
+	c.losses = append(c.losses, l)
+	c.say("at %6.2fs: %s meets %d holds, %s USD", l.At.Sub(c.begun).Seconds(), what, len(holds), pricing.FormatUSD(l.Sum()))
 }
 
 // killGateway kills a replica and starts it again. Its holds stand until they are reaped, and what it charges is no more than
@@ -77,23 +76,31 @@ func (c *chaos) stopGateway(ctx context.Context, f plan.Fault) error {
 	defer c.onGateway[f.Gateway].Unlock()
 	g := c.gateways[f.Gateway]
 	defer g.Stop()()
-	for range 50 { // Redis may be down just now: then it is read when it is back, before the lease ends
-		pause(ctx, 20*time.Millisecond) // what it has sent is done
-		holds, err := c.watch.holds(ctx)
-		if err != nil {
-			continue
-		}
-		var its []judge.Hold
-		for _, h := range holds {
-			if strings.HasPrefix(h.Owner, g.UID+".") {
-				its = append(its, h)
-			}
-		}
-		c.hide(c.name(f), its)
-		break
+	holds, err := c.latest(ctx)
+	if err != nil {
+		return err
 	}
+	holds = slices.DeleteFunc(slices.Clone(holds), func(h judge.Hold) bool { return !strings.HasPrefix(h.Owner, g.UID+".") })
+	c.hide(c.name(f), holds, false)
 	pause(ctx, f.For)
 	return nil
+}
+
+// latest reads the holds. Redis may be down just now: then it is read when it is back, if that is before a lease ends, else they
+// are those of the last sample, since which Redis has admitted nothing.
+func (c *chaos) latest(ctx context.Context) (holds []judge.Hold, err error) {
+	for begun := time.Now(); time.Since(begun) < stores.Lease/2; {
+		pause(ctx, 20*time.Millisecond) // what a stopped gateway has sent is done
+		if holds, err = c.watch.holds(ctx); err == nil {
+			return holds, nil
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.samples); n > 0 {
+		return c.samples[n-1].Holds, nil
+	}
+	return nil, fmt.Errorf("reading the holds before a fault: %w", err)
 }
 
 // killRedis kills it and starts it again, with the data that the fault leaves. While it is away the ledger admits and does not
@@ -108,26 +115,31 @@ func (c *chaos) killRedis(ctx context.Context, f plan.Fault) error {
 	})
 }
 
+// still is for how long Redis writes nothing, so that what is read then is what a fault meets.
+const still = 5 * time.Second
+
 // cutRedis reads the holds while nothing is written, and kills Redis then.
 func (c *chaos) cutRedis(ctx context.Context, f plan.Fault) error {
 	var holds []judge.Hold
 	err := again(ctx, func() (err error) {
-		if err = c.watch.pause(ctx, 2*time.Second); err == nil {
+		begun := time.Now()
+		if err = c.watch.pause(ctx, still); err == nil {
 			holds, err = c.watch.holds(ctx)
+		}
+		if err == nil && time.Since(begun) > still/2 {
+			err = errors.New("reading the holds took too long")
 		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("pausing Redis: %w", err)
 	}
-	c.hide(c.name(f), holds)
+	c.hide(c.name(f), holds, f.Kind == plan.EmptyRedis || f.Kind == plan.OlderRedis)
 	c.redis.Kill()
 	switch f.Kind {
 	case plan.EmptyRedis:
-		c.lostData()
 		return c.redis.Empty()
 	case plan.OlderRedis:
-		c.lostData()
 		return c.redis.SetBack()
 	}
 	return nil
@@ -136,16 +148,22 @@ func (c *chaos) cutRedis(ctx context.Context, f plan.Fault) error {
 func (c *chaos) flush(ctx context.Context, f plan.Fault) error {
 	return c.locked(func() error {
 		var holds []judge.Hold
-		err := again(ctx, func() (err error) {
-			holds, err = c.watch.flush(ctx)
+		err := again(ctx, func() error {
+			before, err := c.watch.holds(ctx)
+			if err != nil {
+				return err
+			}
+			flushed, err := c.watch.flush(ctx)
+			if err != nil { // it may have run, and its answer was lost
+				holds = append(holds, before...)
+			}
+			holds = append(holds, flushed...)
 			return err
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			c.hide(c.name(f), holds, true)
 		}
-		c.hide(c.name(f), holds)
-		c.lostData()
-		return nil
+		return err
 	})
 }
 
@@ -197,6 +215,21 @@ func (c *chaos) flushInOutage(ctx context.Context, f plan.Fault) error {
 	return errors.Join(err, c.postgres.Start(ctx))
 }
 
+// loseInOutage takes a replica with its log while the ledger is away: what it had settled is in the holds that Redis keeps.
+func (c *chaos) loseInOutage(ctx context.Context, f plan.Fault) error {
+	c.onPostgres.Lock()
+	defer c.onPostgres.Unlock()
+	defer c.outage(time.Now())
+	c.onGateway[f.Gateway].Lock()
+	defer c.onGateway[f.Gateway].Unlock()
+	c.postgres.Stop()
+	pause(ctx, f.For/2)
+	g := c.gateways[f.Gateway]
+	err := g.Kill(true)
+	pause(ctx, f.For/2)
+	return errors.Join(err, c.postgres.Start(ctx), g.Start(ctx))
+}
+
 // drop ends the replicas' connections to both stores. Whoever falls back for that does not see the holds of that instant.
 func (c *chaos) drop(ctx context.Context, f plan.Fault) error {
 	err := c.locked(func() error {
@@ -205,7 +238,7 @@ func (c *chaos) drop(ctx context.Context, f plan.Fault) error {
 			if err != nil {
 				return err
 			}
-			c.hide(c.name(f), holds)
+			c.hide(c.name(f), holds, false)
 			return c.watch.drop(ctx)
 		})
 	})

@@ -2,9 +2,12 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -73,10 +76,14 @@ func (c *chaos) open(ctx context.Context, touched bool) (string, error) {
 // settle waits for rest, collects what there is, and judges it.
 func (c *chaos) settle(ctx context.Context) (*Result, error) {
 	quiet := c.rest(ctx, false)
+	c.expire(ctx)
 	c.touch(ctx)
 	quiet += c.rest(ctx, true)
 	w, err := c.collect(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.write(w); err != nil {
 		return nil, err
 	}
 	r := &Result{Plan: c.plan, Faults: c.faults, Quiet: quiet}
@@ -94,6 +101,16 @@ func (c *chaos) settle(ctx context.Context) (*Result, error) {
 	return r, nil
 }
 
+// expire waits until no grant begins or expires any more, which the gateways post by themselves: what the clock changes while a
+// replay is compared is no change of the replay's. A grant that stays is found by checkBooks.
+func (c *chaos) expire(ctx context.Context) {
+	for begun := time.Now(); time.Since(begun) < restWithin && pause(ctx, 250*time.Millisecond); {
+		if n, err := waiting(ctx, c.postgres.URL); err == nil && n == 0 {
+			return
+		}
+	}
+}
+
 // touch asks once more on every account, which brings what was granted since to its copy.
 func (c *chaos) touch(ctx context.Context) {
 	var all sync.WaitGroup
@@ -107,7 +124,7 @@ func (c *chaos) touch(ctx context.Context) {
 // collect reads all that the checks need.
 func (c *chaos) collect(ctx context.Context) (*judge.World, error) {
 	w := &judge.World{
-		Calls: c.calls, Served: c.served.Calls(), Losses: c.losses, DataLosses: c.dataLosses, Outages: c.outages, Accounts: c.plan.Accounts,
+		Calls: c.calls, Served: c.served.Calls(), Losses: c.losses, Outages: c.outages, Accounts: c.plan.Accounts,
 		Price: priceOf, Slice: sliceOf,
 	}
 	for _, g := range c.gateways {
@@ -122,6 +139,21 @@ func (c *chaos) collect(ctx context.Context) (*judge.World, error) {
 		w.Losses = append(w.Losses, c.around(f)...)
 	}
 	return w, errors.Join(errs[:]...)
+}
+
+// write keeps what was judged in the run's folder, for whoever looks for the cause of a violation.
+func (c *chaos) write(w *judge.World) error {
+	b, err := json.MarshalIndent(map[string]any{
+		"Calls": w.Calls, "Served": w.Served, "Rows": w.Rows, "Lives": w.Lives, "Losses": w.Losses, "Outages": w.Outages, "Fallbacks": w.Fallbacks,
+		"Balances": w.Balances, "Expiries": w.Expiries, "Accounts": w.Accounts,
+	}, "", " ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(c.o.Dir, "world.json"), b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("writing what is judged: %w", err)
+	}
+	return nil
 }
 
 // around is what the samples before and after a hold of the ledger's have of its account: whoever fell back did not see it.
@@ -152,9 +184,23 @@ func (c *chaos) checkBooks(ctx context.Context, _ *judge.World) (out []judge.Vio
 	for _, p := range problems {
 		out = append(out, judge.Violation{Rule: "P1-P3", Text: p})
 	}
+	wrong, err := sums(ctx, c.postgres.URL)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range wrong {
+		out = append(out, judge.Violation{Rule: "P1-P2", Text: w})
+	}
 	have, err := granted(ctx, c.postgres.URL)
 	if err != nil {
 		return nil, err
+	}
+	late, err := waiting(ctx, c.postgres.URL)
+	if err != nil {
+		return nil, err
+	}
+	if late > 0 {
+		out = append(out, judge.Violation{Rule: "P7", Text: fmt.Sprintf("%d grants began or expired, and nobody posted it", late)})
 	}
 	return append(out, judge.Granted(maps.Clone(c.granted), have)...), nil
 }

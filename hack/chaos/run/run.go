@@ -63,15 +63,14 @@ type chaos struct {
 	onRedis, onPostgres sync.Mutex
 	onGateway           [plan.Gateways]sync.Mutex
 
-	mu         sync.Mutex
-	calls      []judge.Call
-	losses     []judge.Loss
-	samples    []judge.Loss
-	dataLosses []time.Time
-	outages    []judge.Span
-	faults     map[plan.Kind]int
-	granted    map[string]pricing.Nano
-	errs       []error
+	mu      sync.Mutex
+	calls   []judge.Call
+	losses  []judge.Loss
+	samples []judge.Loss
+	outages []judge.Span
+	faults  map[plan.Kind]int
+	granted map[string]pricing.Nano
+	errs    []error
 }
 
 // Run runs a plan. An error means that the run itself did not work; what it found is in the result.

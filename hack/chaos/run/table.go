@@ -41,7 +41,7 @@ func Table(all []*Result) string {
 	if len(all) > 0 {
 		fmt.Fprintf(&out, "Each run: %v of %d requests a second. Amounts are USD, of all small accounts together, each at its worst.\n\n", all[0].Plan.Duration, all[0].Plan.Rate)
 	}
-	head := []string{"seed", "requests", "admitted", "refused or failed", "served", "by the ledger", "orphans", "adjusted", "lost holds", "lost settlements", "keys served twice", "overspend", "its bound", "at rest after", "violations"}
+	head := []string{"seed", "requests", "admitted", "refused", "failed", "no answer", "served", "by the ledger", "orphans", "adjusted", "lost holds", "lost settlements", "keys served twice", "overspend", "its bound", "at rest after", "violations"}
 	line(&out, head)
 	line(&out, strings.Split(strings.Repeat("---:,", len(head)-1)+"---:", ","))
 	for _, r := range all {
@@ -53,7 +53,8 @@ func Table(all []*Result) string {
 		}
 		n := r.Counts
 		line(&out, []string{
-			fmt.Sprint(r.Plan.Seed), fmt.Sprint(n.Requests), fmt.Sprint(n.Admitted), fmt.Sprint(n.Refused), fmt.Sprint(n.Served), fmt.Sprint(n.Fallbacks), fmt.Sprint(n.Orphans),
+			fmt.Sprint(r.Plan.Seed), fmt.Sprint(n.Requests), fmt.Sprint(n.Admitted), fmt.Sprint(n.Refused), fmt.Sprint(n.Failed), fmt.Sprint(n.Unanswered),
+			fmt.Sprint(n.Served), fmt.Sprint(n.Fallbacks), fmt.Sprint(n.Orphans),
 			fmt.Sprint(n.Adjusted), fmt.Sprint(n.LostHolds), fmt.Sprint(n.LostSettlements), fmt.Sprint(n.Twice), pricing.FormatUSD(by), pricing.FormatUSD(bound),
 			fmt.Sprintf("%.1f s", r.Quiet.Seconds()), fmt.Sprint(len(r.Violations)),
 		})
@@ -78,6 +79,8 @@ func Table(all []*Result) string {
 
 // legend says what the columns count that are not plain.
 const legend = `
+Refused: answered 4xx, most of them small accounts that ran short. Failed: answered 5xx, because neither store could answer for them in
+time. No answer: the client left, or its gateway was killed.
 By the ledger: holds that the ledger gave because a replica could not reach Redis. Orphans: requests that nobody finished, because
 their gateway was killed, charged what their policy says. Adjusted: orphans that were settled after all. Lost holds: requests that nobody finished and
 whose hold went with Redis' data before somebody reaped it; nothing is charged. Lost settlements: ends that went with a gateway's log and with
