@@ -235,13 +235,16 @@ func TestRequestCheck(t *testing.T) {
 }
 
 func TestParseDecision(t *testing.T) {
-	const good = "admitted 0 5 0 0 0 - 0 0 0 7 9"
-	d, err := parseDecision(good + " RequestsPerMinute 60 60 1 1000000 0")
+	const good = "admitted,0,5,8,2,0,-,0,0,0,7,9"
+	d, err := parseDecision(good + ",RequestsPerMinute,60,60,1,1000000,0")
 	must(t, err)
-	same(t, "decision", d, Decision{Now: time.UnixMicro(5).UTC(), Held: 7, Fits: 9, Requests: Limit{Limit: 60, Remaining: 59, Reset: time.Second}})
+	same(t, "decision", d, Decision{Now: time.UnixMicro(5).UTC(), Spendable: 8, Reserved: 2, Held: 7, Fits: 9, Requests: Limit{Limit: 60, Remaining: 59, Reset: time.Second}})
+	d, err = parseDecision(strings.TrimSuffix(good, "9") + "-")
+	must(t, err)
+	same(t, "what is neither spent nor reserved", d.Fits, int64(6))
 	for _, bad := range []string{
-		"", "admitted", strings.Replace(good, "admitted", "maybe", 1), strings.TrimSuffix(good, " 9"), good + " 0",
-		strings.Replace(good, "5", "1e3", 1), good + " RequestsPerMinute 60 60 1 1e6 0", good + " RequestsPerMinute 0 60 1 0 x",
+		"", "admitted", strings.Replace(good, "admitted", "maybe", 1), strings.TrimSuffix(good, ",9"), good + ",0",
+		strings.Replace(good, "5", "1e3", 1), strings.TrimSuffix(good, "9") + "x", good + ",RequestsPerMinute,60,60,1,1e6,0", good + ",RequestsPerMinute,0,60,1,0,x",
 	} {
 		if d, err := parseDecision(bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, d)

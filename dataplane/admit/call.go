@@ -30,7 +30,7 @@ func (r *Redis) Prepare(ctx context.Context, q Request) (call Call, err error) {
 				return err
 			}
 		}
-		call = Call{Script: admitScript, Keys: admitKeys(q), Args: r.arguments(q, m, epoch, false)}
+		call = Call{Script: r.admitScript, Keys: admitKeys(q), Args: r.arguments(q, m, epoch, false)}
 		return nil
 	})
 	return call, err

@@ -45,9 +45,7 @@ func (r *Redis) Finish(ctx context.Context, f Finish) error {
 		return fmt.Errorf("finishing: actual %d, tokens %d and %d; request id, account and key must be there: %w",
 			f.Actual, f.InputTokens, f.OutputTokens, ErrRange)
 	}
-	keys := []string{
-		requestKey(f.Account, f.RequestID), arriveKey(f.Account, f.KeyDigest), holdsKey(f.Account), runningKey(f.Account),
-	}
+	keys := []string{arriveKey(f.Account, f.KeyDigest), holdsKey(f.Account), runningKey(f.Account)}
 	args := []string{f.RequestID, decimal(f.Actual), decimal(f.InputTokens), decimal(f.OutputTokens), string(f.Record), f.KeyDigest}
 	if r.owner != nil { // known here before it is told: Sync tells it where this call does not
 		r.owner.finished(f)
@@ -199,10 +197,11 @@ func (r *Redis) exec(a accountCall) rueidis.LuaExec {
 	for _, s := range a.spends {
 		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
 	}
-	return rueidis.LuaExec{
-		Keys: []string{accountKey(a.account), holdsKey(a.account), expiryKey(a.account), runningKey(a.account), spentKey(a.account, a.digest)},
-		Args: append(args, a.ids...),
+	keys := []string{accountKey(a.account), holdsKey(a.account), expiryKey(a.account), runningKey(a.account), spentKey(a.account, a.digest)}
+	for _, id := range a.ids {
+		keys = append(keys, requestKey(a.account, id))
 	}
+	return rueidis.LuaExec{Keys: keys, Args: append(args, a.ids...)}
 }
 
 func checkAccount(account string, version int64) error {

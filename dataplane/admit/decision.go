@@ -22,7 +22,7 @@ const replyWords = 12
 
 // parseDecision reads admit.lua's reply, or extend.lua's.
 func parseDecision(text string) (Decision, error) {
-	words := strings.Split(text, " ")
+	words := strings.Split(text, ",")
 	name, would := strings.CutPrefix(words[0], "would-")
 	outcome, ok := outcomes[name]
 	if !ok || len(words) < replyWords || (len(words)-replyWords)%6 != 0 {
@@ -31,7 +31,10 @@ func parseDecision(text string) (Decision, error) {
 	p := parser{words: words}
 	d := Decision{
 		Outcome: outcome, RetryAfter: p.micros(1), Now: time.UnixMicro(p.int(2)).UTC(),
-		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5), Held: p.int(10), Fits: p.int(11),
+		Spendable: p.int(3), Reserved: p.int(4), Window: p.int(5), Held: p.int(10),
+	}
+	if d.Fits = max(0, d.Available()); words[11] != "-" {
+		d.Fits = p.int(11)
 	}
 	if would {
 		d.Outcome, d.Would = Admitted, outcome

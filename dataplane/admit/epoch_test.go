@@ -11,6 +11,7 @@ import (
 func aging(t *testing.T) *store {
 	s := newMini(t)
 	s.opts.KeyAge = DefaultKeyAge
+	s.admitScript = admitScript(s.opts)
 	s.load(1000)
 	return s
 }

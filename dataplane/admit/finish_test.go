@@ -151,13 +151,16 @@ func TestFinishLater(t *testing.T) {
 	same(t, "what a smaller bucket says is used", s.admit(shallow).Refusal.Used, int64(3600))
 }
 
-func TestFinishWithoutItsRecord(t *testing.T) {
+// Past the time of its decision a hold becomes its cost as ever, and tokens are not corrected any more.
+func TestFinishPastItsDecision(t *testing.T) {
 	s := newMini(t)
 	s.load(100)
-	q := request(50, tokens(snapshot.OutputTokensPerMinute, 600, 600, 100), func(q *Request) { q.MaxConcurrent = 1 })
+	q := request(50, tokens(snapshot.OutputTokensPerMinute, 600, 600, 600), func(q *Request) { q.MaxConcurrent, q.HoldFor = 1, 10*time.Second })
 	s.want(q, Admitted)
-	must(t, s.raw("DEL", requestKey(q.Account, q.ID)).Error())
+	s.pass(q.HoldFor)
+	before := s.preview(request(0, tokens(snapshot.OutputTokensPerMinute, 600, 600, 0))).Tokens
 	s.used(q, 20, 0, 0)
+	same(t, "tokens", s.preview(request(0, tokens(snapshot.OutputTokensPerMinute, 600, 600, 0))).Tokens, before)
 	said, _ := s.sum("ns/acme")
 	same(t, "the hold is its cost", said, "20")
 	same(t, "slots", s.count("EXISTS", runningKey(q.Account)), int64(0))

@@ -187,8 +187,6 @@ func TestDeadHoldOfTheSameID(t *testing.T) {
 	s.load(100)
 	q := request(30)
 	s.want(q, Admitted)
-	must(t, s.raw("DEL", requestKey(q.Account, q.ID)).Error())
-	s.want(q, Admitted)
 	s.pass(time.Minute)
 	s.want(q, Admitted)
 	said, counted := s.sum("ns/acme")

@@ -17,10 +17,14 @@ func TestLife(t *testing.T) {
 		q := request(1, limited(2, 2), func(q *Request) { q.HoldFor = 48 * time.Hour })
 		s.want(q, Admitted)
 		s.want(request(1), Admitted) // its shorter life does not cut the longer one
+		ended := request(1, func(q *Request) { q.HoldFor = 48 * time.Hour })
+		s.want(ended, Admitted)
+		same(t, "beside its hold a decision takes no key", s.count("EXISTS", requestKey("ns/acme", ended.ID)), int64(0))
+		must(t, s.Release(ctx, "ns/acme", ended.ID))
 		day := DefaultIdle.Milliseconds()
 		for key, want := range map[string]int64{
 			accountKey("ns/acme"): day, stateKey("ns/acme", "digest"): day, arriveKey("ns/acme", "digest"): 30_000,
-			holdsKey("ns/acme"): 2 * day, expiryKey("ns/acme"): 2 * day, runningKey("ns/acme"): 2 * day, requestKey("ns/acme", q.ID): 2 * day,
+			holdsKey("ns/acme"): 2 * day, expiryKey("ns/acme"): 2 * day, runningKey("ns/acme"): 2 * day, requestKey("ns/acme", ended.ID): 2 * day,
 		} {
 			if ms := s.count("PTTL", key); ms > want || ms < want-20_000 {
 				t.Errorf("%s lives %d ms, want %d", key, ms, want)

@@ -49,7 +49,7 @@ func lint(script string) (found []string) {
 
 func TestScriptsKeepDigits(t *testing.T) {
 	for name, script := range map[string]string{
-		"hold.lua": holdLua, "holds.lua": holdsLua, "rates.lua": ratesLua, "claim.lua": claimLua, "giveup.lua": giveUpLua, "span.lua": spanLua, "calendar.lua": calendarLua, "admit.lua": admitLua, "finish.lua": finishLua,
+		"hold.lua": holdLua, "rare.lua": rareLua, "holds.lua": holdsLua, "rates.lua": ratesLua, "claim.lua": claimLua, "giveup.lua": giveUpLua, "span.lua": spanLua, "calendar.lua": calendarLua, "admit.lua": admitLua, "finish.lua": finishLua,
 		"account.lua": accountLua, "key.lua": keyLua, "epoch.lua": epochLua, "extend.lua": extendLua, "sync.lua": syncLua,
 		"lease.lua": leaseLua, "dead.lua": deadLua, "live.lua": liveLua, "list.lua": listLua, "leave.lua": leaveLua,
 	} {

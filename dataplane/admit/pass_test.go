@@ -22,7 +22,7 @@ func (s *store) dies(owner string, accounts ...string) {
 func (s *store) holds(owner, id string) {
 	s.tb.Helper()
 	s.dies(owner, "ns/acme")
-	must(s.tb, s.raw("HSET", holdsKey("ns/acme"), id, "1 9000000000000000 0 digest "+owner+" 1 ").Error())
+	must(s.tb, s.raw("HSET", holdsKey("ns/acme"), id, "1 9000000000000000 0 digest "+owner+" 1  ").Error())
 }
 
 // sweep goes through all that the dead left, and answers the requests and in how many calls.

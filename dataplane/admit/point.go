@@ -24,7 +24,7 @@ func NewLate(o Options) (*Redis, error) {
 	if strings.Contains(o.Owner, " ") {
 		return nil, fmt.Errorf("owner %q has a space: %w", o.Owner, ErrRange)
 	}
-	r := &Redis{opts: o, epoch: newEpoch()}
+	r := &Redis{opts: o, epoch: newEpoch(), admitScript: admitScript(o)}
 	if o.Owner != "" {
 		r.owner = newOwner(o.Owner)
 	}

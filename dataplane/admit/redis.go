@@ -114,6 +114,8 @@ type Redis struct {
 	epoch   epoch
 	owner   *owner // nil without Options.Owner
 
+	admitScript *rueidis.Lua
+
 	mu      sync.RWMutex
 	client  rueidis.Client
 	closed  bool

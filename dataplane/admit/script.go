@@ -25,12 +25,22 @@ var (
 	ratesLua string
 	//go:embed lua/calendar.lua
 	calendarLua string
+	//go:embed lua/rare.lua
+	rareLua string
 	//go:embed lua/admit.lua
 	admitLua string
 )
 
-// The scripts are safe to repeat, so the driver may try again on a new connection until the deadline.
-var admitScript = rueidis.NewLuaScriptRetryable(holdLua + inSpans + inCalendar + within("rates_of(first, now, second)", ratesLua) + admitLua)
+// admitScript is admit.lua as it decides with these options. What it needs seldom is in functions that make others: each costs it
+// time. The scripts are safe to repeat, so the driver may try again on a new connection until the deadline.
+func admitScript(o Options) *rueidis.Lua {
+	// An account that is not told of for as long as one is admitted on without the ledger is read again. (Where an older row may
+	// not win yet, reading it again would never end.)
+	constants := fmt.Sprintf("local KEY_AGE, COPY_AGE, AWAY_AGE, AWAY_MOST, IDLE = %d, %d, %d, %d, %d\n", o.KeyAge.Microseconds(),
+		max(AwayAge, o.KeyAge).Microseconds(), AwayAge.Microseconds(), AwayMost, o.Idle.Milliseconds())
+	rates := within("rates_of(first, now, second)", inSpans+ratesLua)
+	return rueidis.NewLuaScriptRetryable(constants + within("rare()", holdLua+rareLua) + inCalendar + rates + admitLua)
+}
 
 // What is in a function is made only by a script that needs it.
 var (
@@ -116,15 +126,13 @@ func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool
 					return err
 				}
 			}
-			reply, err := admitScript.Exec(ctx, c, keys, r.arguments(q, m, epoch, preview)).AsStrSlice()
+			reply, err := r.admitScript.Exec(ctx, c, keys, r.arguments(q, m, epoch, preview)).ToString()
 			if err != nil {
 				return err
 			}
-			if len(reply) != 2 {
-				return fmt.Errorf("admit.lua answered %q", reply)
-			}
-			if d, err = parseDecision(reply[0]); err != nil || d.Outcome != join {
-				stands = reply[1] == "1"
+			text, elsewhere := strings.CutPrefix(reply, "-")
+			if d, err = parseDecision(text); err != nil || d.Outcome != join {
+				stands = !elsewhere
 				return err
 			}
 			if err := r.join(ctx, c, q.Account); err != nil {
@@ -134,54 +142,6 @@ func (r *Redis) decide(ctx context.Context, what string, q Request, preview bool
 		return errLease
 	})
 	return d, stands, err
-}
-
-// admitKeys are those of admit.lua.
-func admitKeys(q Request) []string {
-	return []string{
-		requestKey(q.Account, q.ID), stateKey(q.Account, q.KeyDigest), accountKey(q.Account), holdsKey(q.Account),
-		runningKey(q.Account), expiryKey(q.Account), arriveKey(q.Account, q.Counted()), spentKey(q.Account, q.Counted()),
-	}
-}
-
-// arguments are those of admit.lua.
-func (r *Redis) arguments(q Request, m membership, epoch int64, preview bool) []string {
-	// An account that is not told of for as long as one is admitted on without the ledger is read again. (Where an older row may
-	// not win yet, reading it again would never end.)
-	age, copyAge, record := r.opts.KeyAge, max(AwayAge, r.opts.KeyAge), ""
-	if q.LedgerAway {
-		age, copyAge = copyAge, AwayAge
-	}
-	if m.owner != "" {
-		record = string(q.Record)
-	}
-	flags := [6]byte{'0', '0', '0', '0', '0', '0'}
-	for i, set := range [6]bool{q.Unmetered, preview, m.joined, q.Shadow, q.Cap != nil, q.LedgerAway} {
-		if set {
-			flags[i] = '1'
-		}
-	}
-	args := []string{
-		q.ID, q.Counted(), decimal(q.KeyVersion), decimal(epoch), decimal(age.Microseconds()), string(flags[:]), m.owner, record,
-		decimal(q.HoldFor.Microseconds()), decimal(r.opts.Idle.Milliseconds()), decimal(q.Hold), decimal(q.Floor),
-		decimal(q.Expected), decimal(q.Healthy), decimal(q.Overdraft), decimal(q.MaxConcurrent),
-		decimal(copyAge.Microseconds()),
-	}
-	if q.Cap != nil {
-		args = append(args, decimal(q.Cap.Amount), q.Cap.Period)
-	}
-	if q.LedgerAway {
-		args = append(args, decimal(AwayMost))
-	}
-	for _, rate := range q.Rates {
-		// A request larger than the whole room takes all of it, or it could never pass.
-		burst, most := rate.Burst, rate.Burst
-		if rate.Unit == snapshot.RequestsPerDay {
-			burst, most = 0, rate.Value
-		}
-		args = append(args, string(rate.Unit), decimal(rate.Value), decimal(burst), decimal(min(rate.Cost, most)))
-	}
-	return args
 }
 
 func (q Request) check() error {

@@ -155,14 +155,14 @@ func (h storedHold) state() string {
 
 // parseHold reads a hold; false for one without an owner.
 func parseHold(value string) (storedHold, bool) {
-	words := strings.SplitN(value, " ", 7)
-	if len(words) < 7 {
+	words := strings.SplitN(value, " ", 8)
+	if len(words) < 8 || words[4] == "" {
 		return storedHold{}, false
 	}
 	amount, err := strconv.ParseInt(words[0], 10, 64)
 	at, err2 := strconv.ParseInt(words[5], 10, 64)
 	return storedHold{
-		amount: amount, running: words[2] == "1", digest: words[3], owner: words[4], at: time.UnixMicro(at).UTC(), record: words[6],
+		amount: amount, running: words[2] == "1", digest: words[3], owner: words[4], at: time.UnixMicro(at).UTC(), record: words[7],
 	}, err == nil && err2 == nil
 }
 
@@ -217,8 +217,11 @@ func (o *owner) compare(account string, stored map[string]storedHold) (name stri
 func (r *Redis) write(ctx context.Context, c rueidis.Client, account, name string, put, end [][]string) (changed bool, err error) {
 	keys := []string{holdsKey(account), expiryKey(account), runningKey(account), accountKey(account)}
 	call := func(put, end [][]string) error {
-		args := []string{name, decimal(len(put))}
+		args, keys := []string{name, decimal(len(put))}, slices.Clone(keys)
 		args = append(append(args, slices.Concat(put...)...), slices.Concat(end...)...)
+		for _, of := range end {
+			keys = append(keys, requestKey(account, of[0]))
+		}
 		n, err := syncScript.Exec(ctx, c, keys, args).AsInt64()
 		changed = changed || n > 0
 		return err

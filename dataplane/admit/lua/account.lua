@@ -2,7 +2,7 @@
 -- part may be empty; the same call again changes nothing. Back they go in one case: what was read just now is older than a
 -- copy that nobody has renewed for long, so the ledger was set back, or is another one.
 --
--- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us, n: when it changes by the clock, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent
+-- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us, n: when it changes by the clock, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent   6... records of the request ids
 -- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 epoch in which they were
 --       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 age of a copy, us, from which
 --       on it may go back   6 when the account changes by the clock, us (0: never; '' is not known)   7 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
@@ -61,4 +61,4 @@ if #ARGV == last then return 0 end
 
 local ids = {}
 for i = last + 1, #ARGV do ids[#ids + 1] = ARGV[i] end
-return end_holds(KEYS[2], KEYS[3], KEYS[4], ids)
+return end_holds(KEYS[2], KEYS[3], KEYS[4], ids, {unpack(KEYS, 6)}, now)

@@ -1,112 +1,97 @@
--- Decides one request: every check before any write; a refusal changes no key. What it does for most requests comes in few
--- commands and makes few functions: see hack/bench/admission.
+-- Decides one request: every check before any write; a refusal changes no key. What most requests need is here, in few commands,
+-- functions and numbers made text, each of which costs 0.1 to 2 us (hack/adr/0007); the rest is in rare.lua.
 --
 -- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 copy of the account (hash b, v, e, at, n)   4 holds (hash)
---       5 running requests (zset)   6 holds by expiry (zset)   7 rates of this key (hash)
---       8 what this key has spent (hash 'Period start' -> nano-USD and epoch)
--- ARGV  1 request id   2 key digest   3 key version   4 epoch   5 how old a key state may be, us   6 flags, each 0 or 1:
---       unmetered, decide only, the owner's list has this account, count and refuse nothing, there is a cap, the ledger is away
---       7 owner of the hold, or '': it ends by time   8 what to store in an owner's hold, any bytes   9 life of the hold, us
---       10 least life of the holds' keys, ms   11 hold, nano-USD   12 least amount that is worth admitting (0: all or nothing)
---       13 amount to hold   14 where this much is free (0: never)   15 overdraft   16 running requests of the key at most (0: no limit)
---       17 how old the copy of the account may be, us; with a cap, its amount and period; with the ledger away, how much may be
---       held; then for each rate its unit, value, burst (0: a day) and cost
+--       5 running requests (zset)   6 holds by expiry (zset); with rates, those of this key (hash); with a cap, what this key has
+--       spent (hash 'Period start' -> nano-USD and epoch)
+-- ARGV  1 request id   2 what it is counted under   3 key version   4 epoch   5 flags, each 0 or 1: unmetered, decide only, the owner's list
+--       has this account, count and refuse nothing, there is a cap, the ledger is away, an overdraft, a limit of running requests, a record
+--       6 owner of the hold, or '': it ends by time   7 life of the hold, us   8 hold, nano-USD   9 least amount that is worth
+--       admitting (0: all or nothing)   10 amount to hold   11 where this much is free (0: never); then, if its flag is set, the
+--       overdraft, how many may run, what to store in an owner's hold (any bytes), the cap's amount and period; then for each rate
+--       its unit, value, burst (0: a day) and cost
 --
--- The answer is a reply, and '1' if the owner's hold stands. A reply, which is also the record of an admission, is words
--- with one space between: outcome ('would-' and the refusal where only counting admitted it), retry after us, now us,
--- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us, held, what fits; then for each rate its
--- unit, value, burst, cost and, after the decision, its debt in us and ps, or the day's count and reset us.
-local SET, BATCH = 49, 500 -- the character 1
-
-local id, digest, owner = ARGV[1], ARGV[2], ARGV[7]
-local known, of_key = redis.call('GET', KEYS[1]), key_field(digest)
-local holds = redis.call('HMGET', KEYS[4], id, SUM, of_key, LASTING)
-local standing = holds[1] and read_hold(holds[1])
-local mine = standing and standing.owner ~= '' and standing.owner == owner and '1' or '0'
-if known then return {known, mine} end
-
+-- Constants stand before: KEY_AGE and COPY_AGE, how old copies of a key and of an account may be, us, and COPY_AGE and AWAY_AGE while the
+-- ledger is away; AWAY_MOST, how much may be held then; IDLE, the least life of keys of holds, ms.
+--
+-- The answer is the decision, after a '-' where an id came again whose hold is not this owner's, or stands no more. The decision, which is
+-- also stored, is words with commas between: outcome ('would-' and the refusal where only counting admitted it), retry after us, now us,
+-- spendable, reserved, start of the cap's window, refusing rule or -, its limit, used, reset us, held, what fits (-: what is neither
+-- spent nor reserved); then for each rate its unit, value, burst, cost and, after the decision, its debt in us and ps, or the day's
+-- count and reset us.
+local SET = 49 -- the character 1
+local format = string.format
+local id, digest, owner = ARGV[1], ARGV[2], ARGV[6]
+local of_key = format('key %s', digest)
+local holds = redis.call('HMGET', KEYS[4], id, '', of_key, ' ') -- its own, the sums, and whether the key has no end
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
-local now, epoch = second * 1000000 + tonumber(clock[2]), tonumber(ARGV[4])
-local now_text = int(now)
-local unmetered, preview, joined, shadow, capped, away = string.byte(ARGV[6], 1, 6)
-local metered = unmetered ~= SET
-shadow = shadow == SET
-local next_arg, cap, period, away_most = 18, nil, nil, nil
-if capped == SET then cap, period, next_arg = tonumber(ARGV[18]), ARGV[19], 20 end
-if away == SET then away_most, next_arg = tonumber(ARGV[next_arg]), next_arg + 1 end
+local now = second * 1000000 + tonumber(clock[2])
 
-local spendable, reserved, retry, amount, fits = 0, 0, 0, 0, 0
-local window, window_ends = 0, 0
-if cap then window, window_ends = calendar()(period, second) end
-local measured, would -- the rates, once they are checked; the first refusal that only counts
-
-local function reply(outcome, rule, limit, used, reset)
-  local text
-  if rule or window > 0 then
-    text = string.format('%s %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %.0f %.0f',
-      outcome, retry, now, spendable, reserved, window, rule or '-', limit or 0, used or 0, reset or 0, amount, fits)
-  else -- to write a number takes longer than a command
-    text = string.format('%s %s %s %.0f %.0f 0 - 0 0 0 %.0f %.0f',
-      outcome, retry == 0 and '0' or int(retry), now_text, spendable, reserved, amount, fits)
-  end
-  if not measured then return text end
-  local words = {text}
-  for i, r in ipairs(measured) do
-    words[i + 1] = string.format('%s %.0f %.0f', r.text, r.us, r.ps)
-  end
-  return table.concat(words, ' ')
+local tools, standing
+if holds[1] then
+  tools = rare()
+  standing = tools.read_hold(holds[1])
+  local known = tools.again(standing, owner, now)
+  if known then return known end
+else
+  local known = redis.call('GET', KEYS[1])
+  if known then return format('-%s', known) end
 end
 
--- A refusal; nil where it is only counted, the first one.
-local function refuse(outcome, wait, rule, limit, used, reset)
-  if not shadow then
-    retry = wait
-    return {reply(outcome, rule, limit, used, reset), '0'}
-  end
-  would = would or {string.format('would-%s', outcome), rule, limit, used, reset, wait}
-  return nil
-end
-
--- Its record has aged, its hold stands: it was admitted.
-if standing and standing.owner ~= '' then
-  amount = standing.amount
-  return {reply('admitted'), mine}
+local unmetered, preview, joined, shadow, capped, away, overdrawn, limited, recorded = string.byte(ARGV[5], 1, 9)
+local next_arg, overdraft, most, record, cap, period, window, window_ends = 12, nil, nil, nil, nil, nil, 0, 0
+if overdrawn == SET then overdraft, next_arg = tonumber(ARGV[next_arg]), next_arg + 1 end
+if limited == SET then most, next_arg = tonumber(ARGV[next_arg]), next_arg + 1 end
+if recorded == SET then record, next_arg = ARGV[next_arg], next_arg + 1 end
+if capped == SET then
+  cap, period, next_arg = tonumber(ARGV[next_arg]), ARGV[next_arg + 1], next_arg + 2
+  window, window_ends = calendar()(period, second)
 end
 
 -- The key. A tombstone always wins; a disabled row wins over a caller who knows an older one. A state from before the
 -- store was set back or lost data, or too old a one, is read again.
 local key = redis.call('HMGET', KEYS[2], 's', 'v', 'at', 'e')
-if not key[1] then return {reply('reload-key'), '0'} end
-local version, asked, age = tonumber(key[2]), tonumber(ARGV[3]), now - tonumber(key[3] or 0)
-if key[1] == 'revoked' or (key[1] ~= 'active' and version >= asked) then return {reply('key-refused'), '0'} end
-if version ~= asked or age < 0 or age > tonumber(ARGV[5]) or tonumber(key[4] or 0) < epoch then return {reply('reload-key'), '0'} end
+local state, age = key[1], now - (key[3] or 0)
+if state ~= 'active' or key[2] ~= ARGV[3] or age < 0 or age > (away == SET and COPY_AGE or KEY_AGE) or
+  key[4] ~= ARGV[4] and tonumber(key[4] or 0) < tonumber(ARGV[4]) then
+  local refused = state == 'revoked' or state and state ~= 'active' and tonumber(key[2]) >= tonumber(ARGV[3])
+  return rare().reply(refused and 'key-refused' or 'reload-key', {now = now, window = window})
+end
+
+-- What the answer says. A refusal that is only counted is the first one: its outcome and numbers.
+local spendable, reserved, fits = 0, 0, 0
+local measured, would, would_be
+
+local function refuse(outcome, n)
+  if shadow == SET then
+    if not would then would, would_be = outcome, n end
+    return nil
+  end
+  n.now, n.spendable, n.reserved, n.window, n.fits = now, spendable, reserved, window, fits
+  tools = tools or rare()
+  return tools.reply(outcome, n, measured)
+end
 
 -- Rates. The one that takes longest says when the request passes.
-local rates, write_rates
+local rates
 if next_arg <= #ARGV then
-  rates, write_rates = rates_of(next_arg, now, second)
-  local worst
-  for _, r in ipairs(rates) do
-    if r.wait > 0 and (not worst or r.wait > worst.wait) then worst = r end
-  end
-  measured = rates
-  if worst then
-    local refusal = refuse('rate-limited', worst.wait, worst.unit)
+  rates = rates_of(next_arg, now, second)
+  measured = rates.before
+  if rates.worst then
+    local refusal = refuse('rate-limited', {retry = rates.worst.wait, rule = rates.worst.unit})
     if refusal then return refusal end
   end
 end
 
 -- Concurrency: the requests of the key that run and are not past their time.
-local most = tonumber(ARGV[16])
-if most > 0 then
-  local first, last = string.format('[%s %.0f', digest, now + 1), string.format('(%s :', digest)
+if most then
+  local first, last = format('[%s %.0f', digest, now + 1), format('(%s :', digest)
   local running = redis.call('ZLEXCOUNT', KEYS[5], first, last)
   if running >= most then
-    local function left(member) return tonumber(string.match(string.sub(member, #digest + 2), '^[0-9]+')) - now end
-    local wait = left(redis.call('ZRANGEBYLEX', KEYS[5], first, last, 'LIMIT', int(running - most), 1)[1])
-    local longest = redis.call('ZREVRANGEBYLEX', KEYS[5], last, first, 'LIMIT', 0, 1)[1]
-    local refusal = refuse('too-many-concurrent', wait, 'MaxConcurrentRequests', most, running, left(longest))
+    tools = tools or rare()
+    local wait, longest = tools.crowded(digest, first, last, most, running, now)
+    local refusal = refuse('too-many-concurrent', {retry = wait, rule = 'MaxConcurrentRequests', limit = most, used = running, reset = longest})
     if refusal then return refusal end
   end
 end
@@ -114,173 +99,134 @@ end
 -- The account: its copy is of this epoch, nothing has changed by the clock since, and somebody has renewed it of late: what was
 -- settled or granted and never told of here is heard of then.
 local account = redis.call('HMGET', KEYS[3], 'b', 'e', 'n', 'at')
-local changes = tonumber(account[3] or 0)
-if not account[1] or tonumber(account[2] or 0) < epoch or (changes > 0 and now >= changes) then return {reply('reload-account'), '0'} end
-local fresh = young(account[4], now, ARGV[17])
-if metered and not fresh and not away_most then return {reply('reload-account'), '0'} end
-spendable = tonumber(account[1]) + tonumber(ARGV[15])
+local balance, changes = account[1], account[3]
+age = now - (account[4] or 0)
+local fresh = age >= 0 and age <= (away == SET and AWAY_AGE or COPY_AGE)
+if not balance or account[2] ~= ARGV[4] and tonumber(account[2] or 0) < tonumber(ARGV[4]) or
+  changes and tonumber(changes) > 0 and now >= tonumber(changes) or unmetered ~= SET and not fresh and away ~= SET then
+  return rare().reply('reload-account', {now = now, window = window}, measured)
+end
+spendable = tonumber(balance)
+if overdraft then spendable = spendable + overdraft end
 
 -- Holds past their time count no more; an admission takes away those that it saw. Owners' holds have no time, so that it looks
 -- for others only where they are in the way.
-local sum, key_sum = tonumber(holds[2] or 0), tonumber(holds[3] or 0)
-local dead, freed, freed_of, more = {}, 0, {[digest] = 0}, true
-
-local function look()
-  local ids = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', int(now), 'LIMIT', #dead, BATCH)
-  more = #ids == BATCH
-  if #ids == 0 then return end
-  local values = redis.call('HMGET', KEYS[4], unpack(ids))
-  for i, one in ipairs(ids) do
-    local h = read_hold(values[i] or '')
-    h.id = one
-    dead[#dead + 1] = h
-    freed = freed + h.amount
-    freed_of[h.digest] = (freed_of[h.digest] or 0) + h.amount
-  end
+local sum, key_sum, gone = tonumber(holds[2] or 0), tonumber(holds[3] or 0), nil
+local hold, amount, held = tonumber(ARGV[8]), 0, '0'
+if owner == '' then
+  tools = tools or rare()
+  gone = {dead = {}, freed = 0, of = {[digest] = 0}, more = true}
+  tools.look(gone, now)
+  sum, key_sum = sum - gone.freed, key_sum - gone.of[digest]
 end
-
-if owner == '' then look() end
+reserved = sum
 
 -- The cap and the credits: the hold is what is expected where much is free, else the worst case, else what fits.
-local hold = tonumber(ARGV[11])
-if metered then
-  local floor, expected, healthy = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-  local spent, lent = 0, nil
+if unmetered ~= SET then
+  local healthy, spent, lent = tonumber(ARGV[11]), 0, nil
   if cap then
-    local copy, of = redis.call('HGET', KEYS[8], string.format('%s %.0f', period, window)), nil
-    spent, of = read_spent(copy)
-    if not copy or of < epoch then return {reply('reload-cap'), '0'} end
+    local copy, of = redis.call('HGET', KEYS[rates and 8 or 7], format('%s %.0f', period, window)), nil
+    tools = tools or rare()
+    spent, of = tools.read_spent(copy)
+    if not copy or of < tonumber(ARGV[4]) then
+      return tools.reply('reload-cap', {now = now, spendable = spendable, window = window}, measured)
+    end
   end
   -- While the ledger is away all that is held was spent since, and may be so much at most; nothing on a copy that is too old.
-  if away_most then
-    lent = fresh and math.min(math.floor(spendable / 2), away_most) or -9000000000000000
+  if away == SET then lent = fresh and math.min(math.floor(spendable / 2), AWAY_MOST) or -9000000000000000 end
+  local free
+  while true do
+    free = spendable - sum
+    if lent and lent - sum < free then free = lent - sum end
+    if cap and cap - spent - key_sum < free then free = cap - spent - key_sum end
+    if free >= hold and free >= healthy or gone and not gone.more then break end
+    tools = tools or rare()
+    gone = gone or {dead = {}, freed = 0, of = {[digest] = 0}, more = true}
+    sum, key_sum = sum + gone.freed, key_sum + gone.of[digest]
+    tools.look(gone, now)
+    sum, key_sum = sum - gone.freed, key_sum - gone.of[digest]
   end
-  local function room()
-    local free = spendable - (sum - freed)
-    if lent then free = math.min(free, lent - (sum - freed)) end
-    if cap then free = math.min(free, cap - (spent + key_sum - freed_of[digest])) end
-    return free
-  end
-  while more and room() < math.max(hold, healthy) do look() end
-  reserved = sum - freed
-  local free = room()
-  fits = math.max(0, free)
+  reserved = sum
+  if free > 0 then fits = free end
   if healthy > 0 and free >= healthy then
-    amount = expected
+    amount, held = tonumber(ARGV[10]), ARGV[10]
   elseif free >= hold then
-    amount = hold
-  elseif floor > 0 and free >= floor then
-    amount = free
+    amount, held = hold, ARGV[8]
   else
-    local least, used, refusal = floor > 0 and floor or hold, spent + key_sum - freed_of[digest], nil
-    if cap and used + least > cap then
-      local left = window_ends * 1000000 - now
-      refusal = refuse('cap-reached', left, 'SpendCap', cap, used, left)
-    elseif spendable - reserved < least then
-      refusal = refuse('insufficient-credits', 0, 'Credits', spendable, reserved)
+    local floor = tonumber(ARGV[9])
+    if floor > 0 and free >= floor then
+      amount, held = free, format('%.0f', free)
     else
-      refusal = refuse('ledger-away', 0)
+      local least, used, refusal = floor > 0 and floor or hold, spent + key_sum, nil
+      if cap and used + least > cap then
+        local left = window_ends * 1000000 - now
+        refusal = refuse('cap-reached', {retry = left, rule = 'SpendCap', limit = cap, used = used, reset = left})
+      elseif spendable - reserved < least then
+        refusal = refuse('insufficient-credits', {rule = 'Credits', limit = spendable, used = reserved})
+      else
+        refusal = refuse('ledger-away', {})
+      end
+      if refusal then return refusal end
+      amount = math.max(0, math.min(hold, 9000000000000000 - reserved)) -- sums stay exact
+      held = format('%.0f', amount)
     end
-    if refusal then return refusal end
-    amount = math.max(0, math.min(hold, 9000000000000000 - reserved)) -- sums stay exact
   end
-else
-  reserved = sum - freed
 end
 
+-- To write a number takes as long as a short command: what is text already is not written again.
+local now_text = format('%.0f', now)
 local decision
 if would then
-  retry = would[6]
-  decision = reply(would[1], would[2], would[3], would[4], would[5])
+  would_be.now, would_be.spendable, would_be.reserved, would_be.window, would_be.amount, would_be.fits = now, spendable, reserved, window, amount, fits
+  decision = (tools or rare()).reply(format('would-%s', would), would_be, measured)
 else
-  if rates then
-    for _, r in ipairs(rates) do r.us, r.ps = r.next_us, r.next_ps end
-  end
-  decision = reply('admitted')
+  decision = format('admitted,0,%s,%s,%s,%s,-,0,0,0,%s,%s', now_text,
+    overdraft and format('%.0f', spendable) or balance,
+    gone and format('%.0f', reserved) or holds[2] or '0',
+    cap and format('%.0f', window) or '0',
+    held, unmetered == SET and '0' or (cap or away == SET) and format('%.0f', fits) or '-')
+  if rates then decision = rates.after(decision) end
 end
-if preview == SET then return {decision, '0'} end
-if owner ~= '' and joined ~= SET then return {reply('join'), '0'} end
+if preview == SET then return decision end
+if owner ~= '' and joined ~= SET then return rare().reply('join', {now = now}) end
 
 -- All passed: from here on only writes.
-if rates and not would then write_rates() end
-
-if #dead > 0 then
-  for first = 1, #dead, BATCH do
-    local ids, slots = {}, {}
-    for i = first, math.min(first + BATCH - 1, #dead) do
-      ids[#ids + 1] = dead[i].id
-      slots[#slots + 1] = slot(dead[i].digest, dead[i].ends, dead[i].id)
-    end
-    redis.call('HDEL', KEYS[4], unpack(ids))
-    redis.call('ZREM', KEYS[6], unpack(ids))
-    redis.call('ZREM', KEYS[5], unpack(slots))
-  end
-  for of, less in pairs(freed_of) do
-    if less > 0 and of ~= digest then
-      local left = tonumber(redis.call('HGET', KEYS[4], key_field(of)) or 0) - less
-      if left > 0 then
-        redis.call('HSET', KEYS[4], key_field(of), int(left))
-      else
-        redis.call('HDEL', KEYS[4], key_field(of))
-      end
-    end
-  end
-  sum, key_sum = sum - freed, key_sum - freed_of[digest]
-  if standing then standing = redis.call('HEXISTS', KEYS[4], id) == 1 and standing end
+if rates and not would then rates.write() end
+if gone and #gone.dead > 0 then
+  tools.bury(gone, digest)
+  if standing and redis.call('HEXISTS', KEYS[4], id) == 0 then standing = nil end
 end
-
 -- A record may age a moment before its hold is seen as dead: the same id again takes the old hold's place.
 if standing then
-  redis.call('ZREM', KEYS[5], slot(standing.digest, standing.ends, id))
-  redis.call('ZREM', KEYS[6], id)
-  sum = sum - standing.amount
-  if standing.digest == digest then
-    key_sum = key_sum - standing.amount
-  elseif standing.amount > 0 then
-    local left = tonumber(redis.call('HGET', KEYS[4], key_field(standing.digest)) or 0) - standing.amount
-    if left > 0 then
-      redis.call('HSET', KEYS[4], key_field(standing.digest), int(left))
-    else
-      redis.call('HDEL', KEYS[4], key_field(standing.digest))
-    end
-  end
+  local less, less_of_key = tools.replace(id, standing, digest)
+  sum, key_sum = sum - less, key_sum - less_of_key
 end
 
--- Holds of owners have no end: neither has the key that has some, nor that of their slots, which go with them.
-local life, ends = tonumber(ARGV[9]), int(now + tonumber(ARGV[9]))
-local ms = math.ceil(life / 1000)
+local ends = format('%.0f', now + tonumber(ARGV[7]))
+local value = format('%s %s 1 %s %s %s %s ', held, ends, digest, owner, now_text, decision)
+if record and owner ~= '' then value = table.concat({value, record}) end -- string.format stops at a zero
 local lasting = holds[4] or owner ~= '' or redis.call('PTTL', KEYS[4]) == -1
-local value
-if owner == '' then
-  value = string.format('%.0f %s 1 %s', amount, ends, digest)
+local all, all_of_key = sum + amount, key_sum + amount
+if all_of_key > 0 then
+  redis.call('HSET', KEYS[4], id, value, '', all, of_key, all_of_key)
 else
-  value = string.format('%.0f %s 1 %s %s %s ', amount, ends, digest, owner, now_text)
-  if ARGV[8] ~= '' then value = table.concat({value, ARGV[8]}) end
-end
-key_sum = key_sum + amount
-if key_sum > 0 then
-  redis.call('HSET', KEYS[4], id, value, SUM, int(sum + amount), of_key, int(key_sum))
-else
-  redis.call('HSET', KEYS[4], id, value, SUM, int(sum + amount))
+  redis.call('HSET', KEYS[4], id, value, '', all)
   if holds[3] then redis.call('HDEL', KEYS[4], of_key) end
 end
-redis.call('ZADD', KEYS[5], 0, slot(digest, ends, id))
-if lasting then
-  if not holds[4] then
-    redis.call('HSET', KEYS[4], LASTING, '1')
+redis.call('ZADD', KEYS[5], '0', format('%s %s %s', digest, ends, id))
+
+-- Holds of owners have no end: neither has the key that has some, nor that of their slots, which go with them.
+if not holds[4] then
+  if lasting then
+    redis.call('HSET', KEYS[4], ' ', '1')
     redis.call('PERSIST', KEYS[4])
     redis.call('PERSIST', KEYS[5])
-  end
-else
-  local least = math.max(tonumber(ARGV[10]), ms)
-  for i = 4, 5 do
-    if redis.call('PTTL', KEYS[i]) < least then redis.call('PEXPIRE', KEYS[i], int(least)) end
+  else
+    tools.live(math.max(IDLE, math.ceil(tonumber(ARGV[7]) / 1000)), {KEYS[4], KEYS[5]})
   end
 end
 if owner == '' then
   redis.call('ZADD', KEYS[6], ends, id)
-  local least = math.max(tonumber(ARGV[10]), ms)
-  if redis.call('PTTL', KEYS[6]) < least then redis.call('PEXPIRE', KEYS[6], int(least)) end
+  tools.live(math.max(IDLE, math.ceil(tonumber(ARGV[7]) / 1000)), {KEYS[6]})
 end
-redis.call('SET', KEYS[1], decision, 'PX', int(ms))
-return {decision, owner ~= '' and '1' or '0'}
+return decision

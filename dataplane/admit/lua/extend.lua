@@ -15,7 +15,7 @@ local spendable, reserved, window, window_ends, retry, held, fits = 0, 0, 0, 0, 
 if ARGV[4] ~= '' then window, window_ends = calendar()(ARGV[5], second) end
 
 local function reply(outcome, rule, limit, used, reset)
-  return string.format('%s %.0f %.0f %.0f %.0f %.0f %s %.0f %.0f %.0f %.0f %.0f',
+  return string.format('%s,%.0f,%.0f,%.0f,%.0f,%.0f,%s,%.0f,%.0f,%.0f,%.0f,%.0f',
     outcome, retry, now, spendable, reserved, window, rule or '-', limit or 0, used or 0, reset or 0, held, fits)
 end
 

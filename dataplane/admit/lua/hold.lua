@@ -1,11 +1,12 @@
--- What all scripts share that read holds; it stands before each of them. It is short: what it makes, an admission pays for.
+-- What all scripts share that read holds. It stands before each of them, but for admit.lua, where only what is rare needs it.
 --
--- Numbers are doubles: exact below 9e15. Their text is not, unless %.0f writes it, so they become text in no other way.
+-- Numbers are doubles: exact below 9e15. Their text is not, unless %.0f writes it, or redis.call, which has 17 digits.
 local function int(n) return string.format('%.0f', n) end
 
--- A hold: 'amount until running digest'; running is 1 until Finish. One that belongs to an owner goes on ' owner at record':
--- when it was made, us, and what Finish stored, any bytes; it does not end by time. The sum of all of them stands beside
--- them under the empty id, and those of each key under 'key digest', so that they are lost together or not at all.
+-- A hold: 'amount until running digest owner at decision record'. Running is 1 until Finish. One that belongs to an owner does
+-- not end by time; others have no owner and no record. At is when it was made, us; the decision, which has no space, is the answer to
+-- the same id again, and empty where Sync wrote the hold; the record is what Finish stored, any bytes. The sum of all of them
+-- stands beside them under the empty id, and those of each key under 'key digest', so that they are lost together or not at all.
 local SUM = ''
 
 -- The field that says that the key has no end, because an owner has written to it: holds of owners have none.
@@ -14,11 +15,11 @@ local LASTING = ' '
 local function key_field(digest) return string.format('key %s', digest) end
 
 local function read_hold(value)
-  local amount, ends, running, digest, owner, at, record =
-    string.match(value, '^([0-9]+) ([0-9]+) ([01]) ([^ ]+) ?([^ ]*) ?([0-9]*) ?(.*)$')
+  local amount, ends, running, digest, owner, at, decision, record =
+    string.match(value, '^([0-9]+) ([0-9]+) ([01]) ([^ ]+) ([^ ]*) ([0-9]+) ([^ ]*) (.*)$')
   return {
     amount = tonumber(amount or 0), ends = ends or '', running = running or '0', digest = digest or '',
-    owner = owner or '', at = at or '0', record = record or '',
+    owner = owner or '', at = at or '0', decision = decision or '', record = record or '',
   }
 end
 

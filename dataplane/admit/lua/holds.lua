@@ -8,11 +8,7 @@ local function set_key_sum(holds, digest, amount)
 end
 
 local function write_hold(h)
-  local words = {int(h.amount), h.ends, h.running, h.digest}
-  if h.owner ~= '' then
-    for _, word in ipairs({h.owner, h.at, h.record}) do words[#words + 1] = word end
-  end
-  return table.concat(words, ' ')
+  return table.concat({int(h.amount), h.ends, h.running, h.digest, h.owner, h.at, h.decision, h.owner ~= '' and h.record or ''}, ' ')
 end
 
 -- What tells one state of a hold from another: it only moves by Extend, Finish and Sync.
@@ -20,8 +16,9 @@ local function state_of(h) return string.format('%s %s %s', int(h.amount), h.run
 
 local function write_spent(spent, epoch, at) return string.format('%.0f %.0f %.0f', spent, epoch, at) end
 
--- Takes holds away, and their sums; whether(id, hold), where it is there, says which. The keys go with the last one.
-local function end_holds(holds, expiry, running, ids, whether)
+-- Takes holds away, and their sums; whether(id, hold), where it is there, says which. The keys go with the last one. What was
+-- decided stays under the record of the id, one for each, as long as the request was to live.
+local function end_holds(holds, expiry, running, ids, records, now, whether)
   local values, seen = redis.call('HMGET', holds, SUM, LASTING, unpack(ids)), {}
   local gone, slots, timed, freed, freed_of = {}, {}, {}, 0, {}
   for i, id in ipairs(ids) do
@@ -31,6 +28,8 @@ local function end_holds(holds, expiry, running, ids, whether)
       gone[#gone + 1], freed, freed_of[h.digest] = id, freed + h.amount, (freed_of[h.digest] or 0) + h.amount
       if h.running == '1' then slots[#slots + 1] = slot(h.digest, h.ends, id) end
       if h.owner == '' then timed[#timed + 1] = id end
+      local left = tonumber(h.ends) - now
+      if left > 0 and h.decision ~= '' then redis.call('SET', records[i], h.decision, 'PX', int(math.ceil(left / 1000))) end
     end
   end
   local ended = #gone

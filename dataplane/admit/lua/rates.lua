@@ -1,17 +1,19 @@
 -- The rates of a request: what each has, what it would have after it, and how long that is too early. It stands in a function of
 -- its own before admit.lua: see span.lua.
 --
--- rates_of(first argument of a rate, now us, second) answers them, and a function that writes them.
-local DAY, rate = 86400, spans()
+-- rates_of(first argument of a rate, now us, second) answers the one that takes longest, if one refuses, and functions that add to
+-- a reply what they were before the request and are after it, and that write the latter.
+local DAY = 86400
+local _, interval, times, longer, debt, stored_rate = spans()
 
 local function bucket(r, at, more, now)
-  r.us, r.ps = rate.debt(at, more, now)
-  local one_us, one_ps = rate.interval(r.value)
-  local full_us, full_ps = rate.times(r.burst, one_us, one_ps)
-  local cost_us, cost_ps = rate.times(r.cost, one_us, one_ps)
+  r.us, r.ps = debt(at, more, now)
+  local one_us, one_ps = interval(r.value)
+  local full_us, full_ps = times(r.burst, one_us, one_ps)
+  local cost_us, cost_ps = times(r.cost, one_us, one_ps)
   r.next_us, r.next_ps = r.us + cost_us, r.ps + cost_ps
   if r.next_ps >= 1000000 then r.next_us, r.next_ps = r.next_us + 1, r.next_ps - 1000000 end
-  if rate.longer(r.next_us, r.next_ps, full_us, full_ps) then
+  if longer(r.next_us, r.next_ps, full_us, full_ps) then
     r.wait = r.next_us - full_us
     if r.next_ps > full_ps then r.wait = r.wait + 1 end
   end
@@ -28,35 +30,48 @@ local function daily(r, at, more, now, today)
   r.at, r.more, r.life = today, r.next_us, tomorrow
 end
 
-local rates, fields = {}, {}
+local rates, units, all = {}, {}, {}
 for i = first, #ARGV, 4 do
-  local unit = ARGV[i]
+  local unit, value, burst, cost = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   rates[#rates + 1] = {
-    unit = unit, value = tonumber(ARGV[i + 1]), burst = tonumber(ARGV[i + 2]), cost = tonumber(ARGV[i + 3]),
-    us = 0, ps = 0, wait = 0, at_field = rate.at_field(unit), more_field = rate.more_field(unit),
-    text = string.format('%s %s %s %s', unit, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]),
+    unit = unit, value = tonumber(value), burst = tonumber(burst), cost = tonumber(cost), us = 0, ps = 0, wait = 0,
+    text = string.format('%s,%s,%s,%s', unit, value, burst, cost), next_us = 0, next_ps = 0, at = 0, more = 0, life = 0,
   }
-  fields[#fields + 1], fields[#fields + 2] = rates[#rates].at_field, rates[#rates].more_field
+  units[#units + 1] = unit
 end
-local stored = redis.call('HMGET', KEYS[7], unpack(fields))
+local stored = redis.call('HMGET', KEYS[7], unpack(units))
 for i, r in ipairs(rates) do
+  local at, more = stored_rate(stored[i])
   if r.burst == 0 then
-    daily(r, stored[2 * i - 1], stored[2 * i], now, math.floor(second / DAY) * DAY)
+    daily(r, at, more, now, math.floor(second / DAY) * DAY)
   else
-    bucket(r, stored[2 * i - 1], stored[2 * i], now)
+    bucket(r, at, more, now)
   end
+  if r.wait > 0 and (not all.worst or r.wait > all.worst.wait) then all.worst = r end
 end
 
-return rates, function()
+function all.before(text)
+  local words = {text}
+  for i, r in ipairs(rates) do words[i + 1] = string.format('%s,%.0f,%.0f', r.text, r.us, r.ps) end
+  return table.concat(words, ',')
+end
+
+function all.after(text)
+  local words = {text}
+  for i, r in ipairs(rates) do words[i + 1] = string.format('%s,%.0f,%.0f', r.text, r.next_us, r.next_ps) end
+  return table.concat(words, ',')
+end
+
+function all.write()
   local values, life = {}, 0
   for _, r in ipairs(rates) do
     if r.cost > 0 then
-      values[#values + 1], values[#values + 2] = r.at_field, int(r.at)
-      values[#values + 1], values[#values + 2] = r.more_field, int(r.more)
+      values[#values + 1], values[#values + 2] = r.unit, string.format('%.0f %.0f', r.at, r.more)
       life = math.max(life, math.ceil(r.life / 1000))
     end
   end
   if #values == 0 then return end
   redis.call('HSET', KEYS[7], unpack(values))
-  if redis.call('PTTL', KEYS[7]) < life then redis.call('PEXPIRE', KEYS[7], int(life)) end
+  if redis.call('PTTL', KEYS[7]) < life then redis.call('PEXPIRE', KEYS[7], string.format('%.0f', life)) end
 end
+return all

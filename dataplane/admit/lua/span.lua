@@ -30,11 +30,8 @@ local function debt(at, more, now)
   return span(at - now, more)
 end
 
--- The two fields of a rule in the hash of a key's rates: of a bucket, when it will be full, in us and ps; of a day, its
--- start in seconds and its count.
-local function at_field(unit) return string.format('%s.at', unit) end
-local function more_field(unit) return string.format('%s.more', unit) end
+-- A rate in the hash of a key's rates, under its unit: of a bucket, when it will be full, in us and ps; of a day, its start in
+-- seconds and its count.
+local function stored_rate(value) return string.match(value or '', '^([0-9]+) ([0-9]+)$') end
 
-return {
-  interval = interval, times = times, longer = longer, debt = debt, span = span, at_field = at_field, more_field = more_field,
-}
+return span, interval, times, longer, debt, stored_rate
