@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		trivialLine, bareLine, scriptLine, admitLine, tripleLine, rulesLine, hotBareLine, hotLine, hotTriple,
-		"d/c ", "d/b ", "d/a ", "e1/e ", "an idle account takes ", "a hold and its decision takes ", "a claim takes ",
+		"one by one, us", "CPU of the server", "d/c ", "d/b ", "d/a ", "e1/e ", "an idle account takes ", "a hold and its decision takes ", "a claim takes ",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not print %q:\n%s", want, out.String())
@@ -36,7 +36,7 @@ func TestOneLineAlone(t *testing.T) {
 	}
 	defer w.close()
 	got, err := w.measure(t.Context())
-	if err != nil || len(got) != 1 || got[0].name != admitLine || len(got[0].rates) != 1 || got[0].rates[0] <= 0 || got[0].server[0] <= 0 {
+	if err != nil || len(got) != 1 || got[0].name != admitLine || len(got[0].rates) != 1 || got[0].rates[0] <= 0 || got[0].server[0] <= 0 || got[0].alone[0] <= 0 || len(got[0].cpu) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	keys, err := w.raw.Do(t.Context(), w.raw.B().Hlen().Key("lyr:{"+account(0)+"}:holds").Build()).AsInt64()
@@ -46,7 +46,7 @@ func TestOneLineAlone(t *testing.T) {
 }
 
 func TestRatio(t *testing.T) {
-	a, b := result{rates: []float64{10, 50, 30, 1}}, result{rates: []float64{10, 100, 100, 100}}
+	a, b := []float64{10, 50, 30, 1}, []float64{10, 100, 100, 100}
 	if got := ratio(a, b); got != 0.4 { // of 0.01, 0.3, 0.5 and 1
 		t.Errorf("got %v", got)
 	}

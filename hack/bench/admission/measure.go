@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
@@ -29,7 +28,12 @@ type result struct {
 	name   string
 	rates  []float64 // calls a second
 	server []float64 // what the server says that a script took, us
+	cpu    []float64 // of the server, us a call
+	alone  []float64 // half of the calls that one client made one after another took less, us
 }
+
+// lone is how many calls one client makes one after another.
+const lone = 200
 
 // measure lets each line have its turn in each round, the first of which does not count.
 func (w *world) measure(ctx context.Context) ([]result, error) {
@@ -42,25 +46,74 @@ func (w *world) measure(ctx context.Context) ([]result, error) {
 			if err := w.raw.Do(ctx, w.raw.B().ConfigResetstat().Build()).Error(); err != nil {
 				return nil, err
 			}
+			before, err := w.cpuTime(ctx)
+			if err != nil {
+				return nil, err
+			}
 			made, took, err := w.turnOf(ctx, l, first)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", l.name, err)
 			}
 			n += made
+			after, err := w.cpuTime(ctx)
+			if err != nil {
+				return nil, err
+			}
 			server, err := w.scriptTime(ctx)
 			if err != nil {
 				return nil, err
 			}
+			alone, err := w.oneByOne(ctx, l, n)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.name, err)
+			}
+			n += lone
 			if err := w.clean(ctx, l, first, n); err != nil {
 				return nil, err
 			}
 			if round > 0 {
-				got[i].rates, got[i].server = append(got[i].rates, float64(made)/took.Seconds()), append(got[i].server, server)
+				got[i].add(float64(made)/took.Seconds(), server, (after-before)/float64(made), alone)
 			}
 			got[i].name = l.name
 		}
 	}
 	return got, nil
+}
+
+func (r *result) add(rate, server, cpu, alone float64) {
+	r.rates, r.server, r.cpu, r.alone = append(r.rates, rate), append(r.server, server), append(r.cpu, cpu), append(r.alone, alone)
+}
+
+// oneByOne lets one client make calls one after another, which is what a request feels, and answers what half of them took less than, us.
+func (w *world) oneByOne(ctx context.Context, l line, first int) (us float64, err error) {
+	took := make([]float64, lone)
+	for i := range took {
+		start := time.Now()
+		if err := l.call(ctx, first+i); err != nil {
+			return 0, err
+		}
+		took[i] = float64(time.Since(start).Nanoseconds()) / 1000
+	}
+	return median(took), nil
+}
+
+// cpuTime is how much of a processor the server has used, us.
+func (w *world) cpuTime(ctx context.Context) (us float64, err error) {
+	info, err := w.raw.Do(ctx, w.raw.B().Info().Section("cpu").Build()).ToString()
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.Lines(info) {
+		name, seconds, _ := strings.Cut(strings.TrimSpace(l), ":")
+		if name == "used_cpu_sys" || name == "used_cpu_user" {
+			used, err := strconv.ParseFloat(seconds, 64)
+			if err != nil {
+				return 0, fmt.Errorf("reading %q: %w", l, err)
+			}
+			us += 1e6 * used
+		}
+	}
+	return us, nil
 }
 
 // turnOf lets all clients make calls for one turn.
@@ -127,42 +180,4 @@ func (w *world) clean(ctx context.Context, l line, first, last int) error {
 func median(of []float64) float64 {
 	of = slices.Sorted(slices.Values(of))
 	return (of[(len(of)-1)/2] + of[len(of)/2]) / 2
-}
-
-// ratio is the median of one line's rates as parts of another's of the same round.
-func ratio(a, b result) float64 {
-	parts := make([]float64, len(a.rates))
-	for i := range parts {
-		parts[i] = a.rates[i] / b.rates[i]
-	}
-	return median(parts)
-}
-
-// report prints rates and ratios.
-func report(out io.Writer, got []result) {
-	by := map[string]result{}
-	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "line\tcalls a second\tus in the script")
-	for _, r := range got {
-		by[r.name] = r
-		_, _ = fmt.Fprintf(t, "%s\t%.0f\t%.1f\n", r.name, median(r.rates), median(r.server))
-	}
-	_, _ = fmt.Fprintln(t)
-	for _, p := range []struct{ what, a, b string }{
-		{"d/c  what the client adds to the script", admitLine, scriptLine},
-		{"d/b  an admission beside a bare script call", admitLine, bareLine},
-		{"d/a  an admission beside an empty script", admitLine, trivialLine},
-		{"b/a  a bare script call beside an empty script", bareLine, trivialLine},
-		{"d'/b an admission under every rule beside a bare script call", rulesLine, bareLine},
-		{"b1/b one hot account beside many, bare", hotBareLine, bareLine},
-		{"d1/d one hot account beside many, Admit", hotLine, admitLine},
-		{"e1/e one hot account beside many, all three", hotTriple, tripleLine},
-	} {
-		a, ok := by[p.a]
-		b, ok2 := by[p.b]
-		if ok && ok2 {
-			_, _ = fmt.Fprintf(t, "%s\t%.2f\n", p.what, ratio(a, b))
-		}
-	}
-	_ = t.Flush()
 }
