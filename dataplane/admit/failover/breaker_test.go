@@ -290,7 +290,7 @@ func TestMetrics(t *testing.T) {
 	_, err := f.Admit(t.Context(), request(1))
 	same(t, "error", err != nil, true)
 	want := `
-# HELP layers_admission_fallback 1 while Redis is away and admission goes on without it, else 0.
+# HELP layers_admission_fallback 1 while Redis, or a part of it, is away and admission goes on without it, else 0.
 # TYPE layers_admission_fallback gauge
 layers_admission_fallback 1
 # HELP layers_admission_fallback_total Admissions that Redis did not decide, by what they came to.

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	descAway     = prometheus.NewDesc("layers_admission_fallback", "1 while Redis is away and admission goes on without it, else 0.", nil, nil)
+	descAway     = prometheus.NewDesc("layers_admission_fallback", "1 while Redis, or a part of it, is away and admission goes on without it, else 0.", nil, nil)
 	descDecided  = prometheus.NewDesc("layers_admission_fallback_total", "Admissions that Redis did not decide, by what they came to.", []string{"outcome"}, nil)
 	descOpenings = prometheus.NewDesc("layers_redis_breaker_opened_total", "How often Redis was taken for away.", nil, nil)
 	descTimeouts = prometheus.NewDesc("layers_redis_timeouts_total", "Calls to Redis that were given up at their deadline.", nil, nil)
