@@ -25,7 +25,7 @@ CHAOS_RESULTS ?= hack/chaos/RESULTS.md
 
 .PHONY: help
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## serve on this machine with nothing configured: the demo model, embedded stores
@@ -45,6 +45,10 @@ image: ## build the container image IMAGE with docker
 test: ## run all tests with the race detector; gets Redis, PostgreSQL, etcd and kube-apiserver first if need be
 	go run ./hack/testenv/ensure
 	export KUBEBUILDER_ASSETS=$$(go run ./hack/envtest/ensure) && CGO_ENABLED=1 go test -race $(TEST)
+
+.PHONY: test-versions
+test-versions: ## run the stores' tests on the oldest and newest Redis, Valkey and PostgreSQL; VERSIONS=all on all, or some: VERSIONS="6.2 14"
+	go run ./hack/versions $(VERSIONS)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target of what reads foreign bytes for FUZZTIME (60s)
