@@ -43,6 +43,12 @@ type account struct {
 // balance is what the account has after what was done so far.
 func (a *account) balance() pricing.Nano { return a.Balance + a.add }
 
+// change gives amount to the account, which has entries elsewhere.
+func (a *account) change(amount pricing.Nano) {
+	a.add += amount
+	a.changed = true
+}
+
 // grant is a row of credit_grants.
 type grant struct {
 	key, account, kind, reason, source string
@@ -178,8 +184,7 @@ func (b *book) move(a *account, tx, other string, amount pricing.Nano) {
 	if amount == 0 {
 		return
 	}
-	a.add += amount
-	a.changed = true
+	a.change(amount)
 	b.enter(tx, a.ID, systemPrefix+other, amount)
 }
 
@@ -192,6 +197,12 @@ func (b *book) enter(tx, to, from string, amount pricing.Nano) {
 // not have makes the balance negative, after the other grants, whose time is over, were taken away. An instant after now is a
 // clock that is ahead: it ends no grant before its time.
 func (b *book) debit(a *account, tx, other string, amount pricing.Nano, at int64) {
+	b.draw(a, tx, amount, at)
+	b.enter(tx, a.ID, systemPrefix+other, -amount)
+}
+
+// draw is debit without the entries.
+func (b *book) draw(a *account, tx string, amount pricing.Nano, at int64) {
 	at = min(at, b.now)
 	left := amount
 	for _, g := range a.grants {
@@ -204,7 +215,7 @@ func (b *book) debit(a *account, tx, other string, amount pricing.Nano, at int64
 			b.expire(a, g)
 		}
 	}
-	b.move(a, tx, other, -amount)
+	a.change(-amount)
 }
 
 func (g *grant) expired(at int64) bool { return g.expiresAt != 0 && g.expiresAt <= at }
