@@ -284,6 +284,37 @@ func TestAnOrphanOfALostLog(t *testing.T) {
 	}
 }
 
+// A key may be served twice where the ledger had given it to a replica that could not reach the admission store, and was away then.
+func TestAKeyThatTheLedgerGave(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(w *World)
+		rules []string
+	}{
+		"so":                              {func(*World) {}, nil},
+		"the ledger had not given it":     {func(w *World) { w.Claimed = nil }, []string{"idempotency"}},
+		"the ledger was there":            {func(w *World) { w.Outages = nil }, []string{"idempotency"}},
+		"both were":                       {func(w *World) { w.Calls[1].Degraded = "" }, []string{"idempotency"}},
+		"the admission store was there":   {func(w *World) { w.Calls[2].Degraded = "" }, []string{"idempotency"}},
+		"to another replica it was not":   {func(w *World) { w.Calls[2].Gateway = 1 }, []string{"idempotency"}},
+		"it was away, but long before it": {func(w *World) { w.Calls[2].Sent, w.Calls[2].Ended = at(1), at(2) }, []string{"idempotency"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := sound()
+			w.Lives = append(w.Lives, w.Lives[0])
+			w.Calls[0].Key, w.Outages, w.Claimed = true, []Span{{at(13), at(15)}}, map[string]bool{"req_1": true}
+			again := w.Calls[0]
+			again.RequestID, again.Told, again.Usage, again.Attempt, again.Degraded, again.Sent, again.Ended = "req_2", nil, false, 1, "ledger", at(13), at(14)
+			beside := Call{Nonce: 2, Account: account, Sent: at(9), Ended: at(10), Status: 402, Degraded: "redis"}
+			served, row := w.Served[0], w.Rows[0]
+			served.RequestID, served.At, served.End, row.RequestID = "req_2", at(13), at(14), "req_2"
+			w.Calls, w.Served, w.Rows = append(w.Calls, again, beside), append(w.Served, served), append(w.Rows, row)
+			c.spoil(w)
+			got, _ := w.Settled()
+			want(t, got, c.rules...)
+		})
+	}
+}
+
 // A key may be served twice where each replica could ask one store alone, and the other one had not heard of it.
 func TestAKeyBetweenTwoStores(t *testing.T) {
 	for name, c := range map[string]struct {

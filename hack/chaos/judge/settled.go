@@ -231,13 +231,26 @@ func (x *index) told(c Call) []Violation {
 	return []Violation{wrong("told", c.Account, c.RequestID, "the client was told %d and is charged %d: row %+v, call %+v", *c.Told, r.Charged, r, c)}
 }
 
-// apart says that the first claim was made while the ledger was away, in the admission store alone, and that the second came
-// before the ledger had heard of it, from a replica that had the ledger alone.
+// apart says that the first claim was where the second one could not ask. Either it was made while the ledger was away, in the
+// admission store alone, and the second came before the ledger had heard of it, from a replica that had the ledger alone. Or it is
+// in the ledger, given to a replica that could not reach the admission store just then, and the second came while the ledger
+// was away.
 func (x *index) apart(billed []provider.Served) bool {
-	c, _ := x.call(billed[1])
-	return c.Degraded == "redis" && slices.ContainsFunc(x.Outages, func(o Span) bool {
-		return o.overlaps(billed[0].At.Add(-x.written), billed[0].At) && billed[1].At.Before(o.To.Add(x.drained))
-	})
+	first, _ := x.call(billed[0])
+	second, _ := x.call(billed[1])
+	switch second.Degraded {
+	case "redis":
+		return slices.ContainsFunc(x.Outages, func(o Span) bool {
+			return o.overlaps(billed[0].At.Add(-x.written), billed[0].At) && billed[1].At.Before(o.To.Add(x.drained))
+		})
+	case "ledger":
+		return x.Claimed[billed[0].RequestID] && slices.ContainsFunc(x.Outages, func(o Span) bool { return o.overlaps(second.Sent, billed[1].At) }) &&
+			slices.ContainsFunc(x.Calls, func(c Call) bool {
+				apart := c.Degraded == "redis" || c.Status == http.StatusServiceUnavailable
+				return c.Gateway == first.Gateway && apart && (Span{c.Sent, c.Ended}).overlaps(billed[0].At.Add(-x.written), billed[0].At)
+			})
+	}
+	return false
 }
 
 // once checks that no Idempotency-Key was served twice, unless the claim was lost with the admission store's data, or was where

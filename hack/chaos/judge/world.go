@@ -120,6 +120,8 @@ type World struct {
 	Fallbacks []Fallback
 	Balances  []Balance
 	Expiries  []Expiry
+	// Claimed are the requests whose Idempotency-Key the ledger has.
+	Claimed map[string]bool
 	// Accounts are those of the plan.
 	Accounts []plan.Account
 	// Price is what a model costs in a tier.

@@ -96,6 +96,18 @@ FROM ledger_tx t JOIN credit_grants g ON t.idem_key = 'expire:' || g.idem_key JO
 	return out, err
 }
 
+// claimed are the requests that have a name in the ledger.
+func claimed(ctx context.Context, url string) (map[string]bool, error) {
+	out := map[string]bool{}
+	err := query(ctx, url, "SELECT request_id FROM claims", func(r pgx.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		out[id] = true
+		return err
+	})
+	return out, err
+}
+
 // granted is what the books say was granted; that entries are what they say is Check's.
 func granted(ctx context.Context, url string) (map[string]pricing.Nano, error) {
 	const sql = "SELECT idem_key, amount FROM credit_grants WHERE kind <> 'adjustment'"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -69,6 +70,9 @@ func (c *chaos) refuse(ctx context.Context, _ *judge.World) (out []judge.Violati
 	for i := range 2 * plan.Gateways {
 		q.Stream = i%2 == 0
 		call := c.client.Do(ctx, q, i, i%plan.Gateways)
+		for n := 0; n < touches && call.Status >= http.StatusInternalServerError && pause(ctx, time.Second); n++ { // too busy to say
+			call = c.client.Do(ctx, q, i, i%plan.Gateways)
+		}
 		if call.Status != http.StatusPaymentRequired {
 			out = append(out, judge.Violation{Rule: "P9", Account: account.ID, RequestID: call.RequestID, Text: fmt.Sprintf("an account without money was answered %+v", call)})
 		}
@@ -93,11 +97,12 @@ func (c *chaos) raise(ctx context.Context, _ *judge.World) (out []judge.Violatio
 		q["messages"] = []any{map[string]any{"role": "user", "content": "How much would you cost?"}}
 		var admitted []bool
 		for step, amount := 0, plan.USD/1000; amount < 32*plan.USD; step, amount = step+1, amount*3/2 {
-			err := c.grant(ctx, ledger.Grant{ID: fmt.Sprintf("raise-%d-%d", n, step), Account: account.ID, Amount: amount / 3, Kind: ledger.GrantManual, Reason: "chaos"})
-			if err != nil {
-				return nil, err
-			}
-			yes, err := c.estimate(ctx, account.Keys[0], q)
+			more := ledger.Grant{ID: fmt.Sprintf("raise-%d-%d", n, step), Account: account.ID, Amount: amount / 3, Kind: ledger.GrantManual, Reason: "chaos"}
+			var yes bool
+			err := errors.Join(again(ctx, func() error { return c.grant(ctx, more) }), again(ctx, func() (err error) {
+				yes, err = c.estimate(ctx, account.Keys[0], q)
+				return err
+			}))
 			if err != nil {
 				return nil, err
 			}
@@ -130,7 +135,7 @@ func (c *chaos) estimate(ctx context.Context, key string, q map[string]any) (boo
 		Admitted *bool `json:"admitted"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Admitted == nil {
-		return false, fmt.Errorf("reading an estimate of status %d: %w", resp.StatusCode, err)
+		return false, errors.Join(fmt.Errorf("an estimate of status %d says nothing", resp.StatusCode), err)
 	}
 	return *got.Admitted, nil
 }

@@ -63,12 +63,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // request sends a request as often as the plan says; the second time goes to the next replica.
 func (c *chaos) request(ctx context.Context, q plan.Request) {
-	send := func(attempt int) {
-		call := c.client.Do(ctx, q, attempt, (q.Gateway+attempt)%plan.Gateways)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.calls = append(c.calls, call)
-	}
+	send := func(attempt int) { c.send(ctx, q, attempt, (q.Gateway+attempt)%plan.Gateways) }
 	switch q.Again {
 	case plan.Together:
 		var both sync.WaitGroup
@@ -83,6 +78,15 @@ func (c *chaos) request(ctx context.Context, q plan.Request) {
 	default:
 		send(0)
 	}
+}
+
+// send sends a request to a replica, and notes what came of it.
+func (c *chaos) send(ctx context.Context, q plan.Request, attempt, gateway int) judge.Call {
+	call := c.client.Do(ctx, q, attempt, gateway)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, call)
+	return call
 }
 
 // grants posts the plan's grants, each as often as it says, late ones after those behind them.
