@@ -211,11 +211,11 @@ type AIGatewaySpec struct {
 	// +default={}
 	Deployment GatewayDeployment `json:"deployment,omitempty,omitzero"`
 
-	// redis holds rate limits and credit holds: Redis 6.2 or later.
+	// redis holds rate limits and credit holds: Redis 6.2 to 8.2 or Valkey 9.1.
 	// +optional
 	Redis *GatewayRedis `json:"redis,omitempty"`
 
-	// ledger is the PostgreSQL database that holds keys, accounts and every charge.
+	// ledger is the database that holds keys, accounts and every charge: PostgreSQL 14 to 18.
 	// +optional
 	Ledger *GatewayLedger `json:"ledger,omitempty"`
 

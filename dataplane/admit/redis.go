@@ -26,7 +26,7 @@ const (
 	DefaultSync    = 30 * time.Second
 )
 
-// Options says which Redis (6.2 or newer, alone or a cluster, `noeviction`) and how patient to be with it.
+// Options says which store (Redis 6.2 to 8.2 or Valkey 9.1, alone or a cluster, `noeviction`) and how patient to be with it.
 type Options struct {
 	// URL is redis://[user:password@]host:port[/db] or rediss:// for TLS; more nodes of a cluster as ?addr=host:port.
 	URL string

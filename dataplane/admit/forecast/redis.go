@@ -8,7 +8,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Redis is a Store: a hash for each series, a field for each replica (6.2 or newer, alone or a cluster). Losing it costs
+// Redis is a Store: a hash for each series, a field for each replica (of a version that admit takes, alone or a cluster). Losing it costs
 // nothing but estimates.
 type Redis struct {
 	// Client answers the driver's client, made when it is first needed. It may be shared with others.
