@@ -74,7 +74,7 @@ func parseHolds(account string, fields map[string]string) (out []judge.Hold) {
 		if id == "" || strings.Contains(id, " ") {
 			continue
 		}
-		words := strings.SplitN(value, " ", 7) // amount until running digest owner at record
+		words := strings.SplitN(value, " ", 6) // amount until running digest owner, and more
 		h := judge.Hold{RequestID: id, Account: account}
 		h.Amount, _ = strconv.ParseInt(words[0], 10, 64) // the scripts write integers
 		h.Running = len(words) > 2 && words[2] == "1"
