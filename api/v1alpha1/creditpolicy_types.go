@@ -74,6 +74,7 @@ type CreditHold struct {
 }
 
 // CreditPolicySpec says how accounts pay.
+// +kubebuilder:validation:XValidation:rule="self.mode == 'Prepaid' || !has(self.topUpURL)",message="topUpURL needs mode Prepaid"
 // +kubebuilder:validation:XValidation:rule="self.mode == 'Prepaid' || !has(self.grant)",message="grant needs mode Prepaid"
 // +kubebuilder:validation:XValidation:rule="self.mode == 'Prepaid' || !has(self.hold)",message="hold needs mode Prepaid"
 // +kubebuilder:validation:XValidation:rule="self.mode == 'Prepaid' || !has(self.overdraft)",message="overdraft needs mode Prepaid"
@@ -102,6 +103,13 @@ type CreditPolicySpec struct {
 	// is none.
 	// +optional
 	Overdraft *Decimal `json:"overdraft,omitempty"`
+
+	// topUpURL is where a caller whose credits are short can get more; a 402 names it.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^ ]+$')",message="topUpURL must be an absolute http or https URL"
+	TopUpURL string `json:"topUpURL,omitempty"`
 
 	// enforcement says whether limits and credits refuse requests (Enforce), or are only counted and reported (Shadow).
 	// Requests are charged either way.

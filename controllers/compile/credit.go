@@ -51,6 +51,7 @@ func creditPolicy(p *v1alpha1.CreditPolicy, perDollar int64) (snapshot.CreditPol
 		Unmetered:    p.Spec.Mode == v1alpha1.CreditUnmetered,
 		OrphanCharge: string(cmp.Or(p.Spec.OrphanCharge, v1alpha1.OrphanInput)),
 		Shadow:       p.Spec.Enforcement == v1alpha1.CreditShadow,
+		TopUpURL:     p.Spec.TopUpURL,
 	}
 	if h := p.Spec.Hold; h != nil {
 		out.MinOutputTokens, out.DefaultOutputTokens = orDefault(h.MinOutputTokens, 0), orDefault(h.DefaultOutputTokens, 0)

@@ -75,6 +75,17 @@ func TestOverdraft(t *testing.T) {
 	}
 }
 
+// TestTopUpURL: a 402 names where to get more credits.
+func TestTopUpURL(t *testing.T) {
+	for spec, want := range map[string]string{`topUpURL: "https://example.com/credits"`: `"top_up_url":"https://example.com/credits"`, "mode: Prepaid": ""} {
+		p, _ := withPolicy(t, spec)
+		status, _, body := p.post(t, plainKey, question)
+		if status != http.StatusPaymentRequired || !strings.Contains(body, want) || strings.Contains(body, "top_up_url") != (want != "") {
+			t.Errorf("%s: %d %s", spec, status, body)
+		}
+	}
+}
+
 func read(t *testing.T, path string, now func() time.Time) ledger.Ledger {
 	t.Helper()
 	l, err := ledger.Open(t.Context(), "sqlite:"+path, ledger.Options{Now: now})

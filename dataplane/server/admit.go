@@ -108,6 +108,9 @@ func (e *exchange) tell(d admit.Decision) {
 // refusal is a decision as the client hears it; nil: admitted.
 func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
 	about := limits.Subject{Tier: e.tier, Key: e.key.Name, Account: e.key.Account, Hold: e.holds(), Least: e.least(), CreditsPerDollar: e.x.CreditsPerDollar}
+	if e.policy != nil {
+		about.TopUpURL = e.policy.TopUpURL
+	}
 	switch d.Outcome {
 	case admit.RateLimited:
 		return limits.RateLimited(d, about)

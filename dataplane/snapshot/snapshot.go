@@ -249,6 +249,8 @@ type CreditPolicy struct {
 	OrphanCharge string `json:"orphanCharge,omitempty"`
 	// Overdraft in nano-USD is how far below zero admission may let an account go, beside what the account itself may.
 	Overdraft int64 `json:"overdraft,omitempty"`
+	// TopUpURL is told with a 402 of the credits; may be empty.
+	TopUpURL string `json:"topUpURL,omitempty"`
 	// Shadow counts and reports refusals of limits and credits, and refuses nothing for them.
 	Shadow bool `json:"shadow,omitempty"`
 }

@@ -34,6 +34,8 @@ type Subject struct {
 	// cut to the least that is of use. CreditsPerDollar says what a credit is.
 	Hold, Least      pricing.Nano
 	CreditsPerDollar int64
+	// TopUpURL is where to get more credits; may be empty.
+	TopUpURL string
 }
 
 // phrases are the rules in words, behind "the tier X allows N".
@@ -143,10 +145,21 @@ func Credits(d admit.Decision, s Subject, affordable int64) *chat.Error {
 				s.needs(), s.credits(d.Reserved), s.credits(d.Spendable)),
 		}
 	}
+	if s.TopUpURL != "" {
+		details["top_up_url"] = s.TopUpURL
+	}
 	return &chat.Error{
 		Status: http.StatusPaymentRequired, Type: typeQuota, Code: "insufficient_credits", Details: details,
-		Message: fmt.Sprintf("Insufficient credits: this request %s and the balance is %s. %s.", s.needs(), s.credits(d.Spendable), helps(affordable)),
+		Message: fmt.Sprintf("Insufficient credits: this request %s and the balance is %s. %s.%s", s.needs(), s.credits(d.Spendable), helps(affordable), s.topUp()),
 	}
+}
+
+// topUp is where to get more credits, as a sentence.
+func (s Subject) topUp() string {
+	if s.TopUpURL == "" {
+		return ""
+	}
+	return " More are at " + s.TopUpURL + " ."
 }
 
 // helps is what makes a request pass that so many tokens of output would be affordable for.
