@@ -146,3 +146,25 @@ func TestChangedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A key that moves to another gateway is told to both: the one that had it must not take it any more.
+func TestKeyMovesToAnotherGateway(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		has := e.upserted(t, upsert("k1"))
+		e.outbox(t)
+		moved := upsert("k1")
+		moved.GatewayUID = "g2"
+		now := e.upserted(t, moved)
+		if now.Version <= has.Version || now.GatewayUID != "g2" {
+			t.Errorf("%+v after %+v", now, has)
+		}
+		if diff := cmp.Diff([]string{item("k1", "default/acme", "g1"), item("k1", "default/acme", "g2")}, e.outbox(t)); diff != "" {
+			t.Errorf("the outbox (-want +got):\n%s", diff)
+		}
+		moved.GatewayUID, moved.Account = "g3", "default/other"
+		e.upserted(t, moved)
+		if diff := cmp.Diff([]string{item("k1", "default/acme", "g2"), item("k1", "default/other", "g3")}, e.outbox(t)); diff != "" {
+			t.Errorf("with its account (-want +got):\n%s", diff)
+		}
+	})
+}

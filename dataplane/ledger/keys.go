@@ -193,8 +193,8 @@ func (s *store) changeKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key,
 	return s.updateKey(ctx, tx, has, want)
 }
 
-// updateKey writes a locked row; where admission is concerned, the version moves on and the outbox says so, in the account
-// that the key had, too.
+// updateKey writes a locked row; where admission is concerned, the version moves on and the outbox says so, for the account
+// and the gateway that the key had, too.
 func (s *store) updateKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key, error) {
 	matters := !equal(admitted(want), admitted(has))
 	want.Version = has.Version
@@ -212,18 +212,19 @@ func (s *store) updateKey(ctx context.Context, tx sqldb.Tx, has, want Key) (Key,
 	if _, err := tx.Exec(ctx, "UPDATE api_keys SET "+set.String()[2:]+" WHERE id = $1 AND digest = $2", row...); err != nil || !matters {
 		return want, err
 	}
-	if want.Account != has.Account {
-		if err := s.tell(ctx, tx, want, has.Account); err != nil {
+	if want.Account != has.Account || want.GatewayUID != has.GatewayUID {
+		if err := s.tell(ctx, tx, has); err != nil {
 			return Key{}, err
 		}
 	}
-	return want, s.tell(ctx, tx, want, want.Account)
+	return want, s.tell(ctx, tx, want)
 }
 
-// admitted is what of a key matters to admission.
+// admitted is what of a key matters to admission. Another gateway takes no key that is not its own, so that one that moves to
+// another is to be refused where it was.
 func admitted(k Key) Key {
 	return Key{
-		Account: k.Account, Tier: k.Tier, Policy: k.Policy, State: k.State, Scopes: k.Scopes, Models: k.Models,
+		GatewayUID: k.GatewayUID, Account: k.Account, Tier: k.Tier, Policy: k.Policy, State: k.State, Scopes: k.Scopes, Models: k.Models,
 		CapAmount: k.CapAmount, CapPeriod: k.CapPeriod, ExpiresAt: k.ExpiresAt,
 	}
 }

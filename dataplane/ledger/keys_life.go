@@ -142,14 +142,14 @@ func (s *store) rotate(ctx context.Context, tx sqldb.Tx, has Key, newDigest, new
 // says nothing new; those of a gateway that is gone would wait for ever.
 const outboxKeep = 24 * time.Hour
 
-// tell puts into the outbox that Redis must hear of a key, under this account, and clears what nobody came for.
-func (s *store) tell(ctx context.Context, tx sqldb.Tx, k Key, account string) error {
+// tell puts into the outbox that Redis of the key's gateway must hear of it, under its account, and clears what nobody came for.
+func (s *store) tell(ctx context.Context, tx sqldb.Tx, k Key) error {
 	now := s.now()
 	if _, err := tx.Exec(ctx, "DELETE FROM outbox WHERE created_at < $1", now.Add(-outboxKeep).UnixMicro()); err != nil {
 		return err
 	}
 	const sql = "INSERT INTO outbox (digest, account, gateway_uid, created_at) VALUES ($1, $2, $3, $4)"
-	_, err := tx.Exec(ctx, sql, k.Digest, account, k.GatewayUID, now.UnixMicro())
+	_, err := tx.Exec(ctx, sql, k.Digest, k.Account, k.GatewayUID, now.UnixMicro())
 	return err
 }
 

@@ -100,7 +100,7 @@ func TestUpsertKeyMovesVersion(t *testing.T) {
 		}{
 			{"name", func(u *ledger.KeyUpsert) { u.Name = "default/other" }, false},
 			{"prefix", func(u *ledger.KeyUpsert) { u.Prefix = "" }, false},
-			{"gateway", func(u *ledger.KeyUpsert) { u.GatewayUID = "g2" }, false},
+			{"gateway", func(u *ledger.KeyUpsert) { u.GatewayUID = "g2" }, true}, // where it was it is to be refused
 			{"object made again", func(u *ledger.KeyUpsert) { u.ObjectUID = "o2" }, false},
 			{"object renamed", func(u *ledger.KeyUpsert) { u.ObjectName = "default/renamed" }, false},
 			{"tier", func(u *ledger.KeyUpsert) { u.Tier = "default/pro" }, true},

@@ -255,7 +255,7 @@ type Spend struct {
 type OutboxItem struct {
 	ID     int64
 	Digest string
-	// Account is under which Redis holds the copy to be replaced; a key that moved has an item for each of its two accounts.
+	// Account is under which Redis holds the copy to be replaced; a key that moved has an item for where it was, too.
 	Account string
 	// GatewayUID is whose Redis it is.
 	GatewayUID string

@@ -30,7 +30,7 @@ func newCheckCommand() *cobra.Command {
 			"With a window, only what was posted and finished in it, and the bill of each request is computed again from its usage\n" +
 			"and the version of the prices that it was settled by; a window reads less, and is what a nightly job wants.\n\n" +
 			"What does not agree is printed, a line each and at most a hundred of each rule, then how much that is of each kind. The exit\n" +
-			"code is 0 only for a ledger that is sound; it is 1 where it is not, and where that could not be found out.",
+			"code is 0 only for a ledger that is sound; it is 2 where it is not, and 1 where that could not be found out.",
 		Example: "  layers ledger check --ledger sqlite:layers.db\n  layers ledger check --window yesterday\n" +
 			"  layers ledger check --from 2030-01-01 --to 2030-02-01",
 		Args: cobra.NoArgs,
@@ -56,7 +56,7 @@ func (f *checkFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.Ledge
 		fmt.Fprintln(cmd.OutOrStdout(), p)
 	}
 	printDrift(cmd.OutOrStdout(), ledger.Drift(problems))
-	return fmt.Errorf("the ledger is not sound: %d problems", len(problems))
+	return driftError{fmt.Errorf("the ledger is not sound: %d problems", len(problems))}
 }
 
 func (f *checkFlags) problems(ctx context.Context, l ledger.Ledger) ([]string, error) {

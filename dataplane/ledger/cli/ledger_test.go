@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -188,12 +189,12 @@ func TestCheckAWindow(t *testing.T) {
 	said(t, "ledger", "check", "--ledger", url, "--window", "2023-11-13")
 	for _, window := range [][]string{{"--from", "2023-11-14", "--to", "2023-11-15"}, {"--window", "2023-11-14"}} {
 		out, err := layers(t, append([]string{"ledger", "check", "--ledger", url}, window...)...)
-		if err == nil || !strings.Contains(out, "request req_1: its row says that it costs 5, its usage 6\ndrift of kind request: 1\n") {
+		if exit(err) != 2 || !strings.Contains(out, "request req_1: its row says that it costs 5, its usage 6\ndrift of kind request: 1\n") {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
 	for _, bad := range [][]string{{"--window", "soon"}, {"--window", "yesterday", "--to", "2023-11-15"}, {"--window", "1969-01-01"}} {
-		if out, err := layers(t, append([]string{"ledger", "check", "--ledger", url}, bad...)...); err == nil {
+		if out, err := layers(t, append([]string{"ledger", "check", "--ledger", url}, bad...)...); exit(err) != 1 {
 			t.Errorf("%v: %s", bad, out)
 		}
 	}
@@ -223,6 +224,19 @@ func settled(id string, cost pricing.Nano) ledger.Settlement {
 	}
 }
 
+// exit is the exit code of a command.
+func exit(err error) int {
+	var coded interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.ExitCode()
+	default:
+		return 1
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	url, l := fresh(t)
 	a, b, c := settled("req_1", 1_500_000_000), settled("req_2", 1_000_000_000), settled("req_3", 7)
@@ -241,20 +255,28 @@ func TestReconcile(t *testing.T) {
 		"above":    {"u.csv", "date,cost_usd\n2023-11-14,2.01\n", []string{"--threshold", "0.1"}, true, "drift 0.010000000 USD (0.498 %)"},
 		"by model": {"u.json", `[{"date":"2023-11-14","model":"m","cost_usd":1.5},{"date":"2023-11-14","model":"n","cost_usd":"0.5"}]`, []string{"--by", "model"}, true,
 			"2023-11-14 n: the ledger has 1 USD, the provider 0.5 USD, difference 0.5 USD\nledger 2.000000000 USD, provider 2.000000000 USD, drift 1.000000000 USD (50.000 %) in 2 groups"},
-		"by request":  {"u.json", `[{"request_id":"up_req_1","cost_usd":1e0},{"request_id":"up_req_9","cost_usd":0.000000001}]`, []string{"--by", "request"}, true, "up_req_2: the ledger has 1 USD, the provider 0 USD"},
-		"not asked":   {"u.csv", "date,cost_usd\n2023-11-14,0\n", nil, true, "(unbounded)"},
-		"window":      {"u.csv", "date,cost_usd\n2023-11-14,2\n2023-11-15,5\n", []string{"--from", "2023-11-14", "--to", "2023-11-15"}, false, "drift 0.000000000 USD"},
-		"nothing":     {"u.csv", "date,cost_usd\n", []string{"--from", "2001-01-01", "--to", "2001-01-02"}, true, ""},
-		"no column":   {"u.csv", "date,cost\n2023-11-14,2\n", nil, true, ""},
-		"no date":     {"u.csv", "cost_usd\n2\n", nil, true, ""},
-		"no model":    {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "model"}, true, ""},
-		"no request":  {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "request"}, true, ""},
-		"no number":   {"u.csv", "date,cost_usd\n2023-11-14,2 USD\n", nil, true, ""},
-		"huge number": {"u.csv", "date,cost_usd\n2023-11-14,2e999999999\n", nil, true, ""},
-		"ending":      {"u.txt", "date,cost_usd\n2023-11-14,2\n", nil, true, ""},
-		"no JSON":     {"u.json", "date,cost_usd\n2023-11-14,2\n", nil, true, ""},
-		"threshold":   {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--threshold", "-1"}, true, ""},
-		"by":          {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "week"}, true, ""},
+		"by request": {"u.json", `[{"request_id":"up_req_1","cost_usd":1e0},{"request_id":"up_req_9","cost_usd":0.000000001}]`, []string{"--by", "request"}, true, "up_req_2: the ledger has 1 USD, the provider 0 USD"},
+		"not asked":  {"u.csv", "date,cost_usd\n2023-11-14,0\n", nil, true, "(unbounded)"},
+		"window":     {"u.csv", "date,cost_usd\n2023-11-14,2\n2023-11-15,5\n", []string{"--from", "2023-11-14", "--to", "2023-11-15"}, false, "drift 0.000000000 USD"},
+		"nothing":    {"u.csv", "date,cost_usd\n", []string{"--from", "2001-01-01", "--to", "2001-01-02"}, true, ""},
+		"no column":  {"u.csv", "date,cost\n2023-11-14,2\n", nil, true, ""},
+		"no date":    {"u.csv", "cost_usd\n2\n", nil, true, ""},
+		"no model": {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "model", "--threshold", "0"}, false,
+			"2023-11-14 without a model: the ledger has 0 USD, the provider 2 USD, difference -2 USD\n2023-11-14 m: the ledger has 1 USD"},
+		"some without a model": {"u.json", `[{"date":"2023-11-14","model":"m","cost_usd":1},{"date":"2023-11-14","model":"n","cost_usd":0.75},{"date":"2023-11-14","model":null,"cost_usd":"0.25"}]`,
+			[]string{"--by", "model", "--threshold", "0"}, false, "drift 0.000000000 USD (0.000 %) in 3 groups"},
+		"too much without a model": {"u.json", `[{"date":"2023-11-14","model":"m","cost_usd":1},{"date":"2023-11-14","model":"n","cost_usd":0.75},{"date":"2023-11-14","cost_usd":0.5}]`,
+			[]string{"--by", "model"}, true, "provider 2.250000000 USD, drift 0.250000000 USD"},
+		"of another day":           {"u.csv", "date,model,cost_usd\n2023-11-14,m,1\n2023-11-15,,1\n", []string{"--by", "model"}, true, "drift 2.000000000 USD"},
+		"a credit without a model": {"u.csv", "date,model,cost_usd\n2023-11-14,m,1\n2023-11-14,n,1.5\n2023-11-14,,-0.5\n", []string{"--by", "model", "--threshold", "0"}, false, "drift 0.000000000 USD"},
+		"no day for it":            {"u.csv", "model,cost_usd\nm,1\n", []string{"--by", "model"}, true, ""},
+		"no request":               {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "request"}, true, ""},
+		"no number":                {"u.csv", "date,cost_usd\n2023-11-14,2 USD\n", nil, true, ""},
+		"huge number":              {"u.csv", "date,cost_usd\n2023-11-14,2e999999999\n", nil, true, ""},
+		"ending":                   {"u.txt", "date,cost_usd\n2023-11-14,2\n", nil, true, ""},
+		"no JSON":                  {"u.json", "date,cost_usd\n2023-11-14,2\n", nil, true, ""},
+		"threshold":                {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--threshold", "-1"}, true, ""},
+		"by":                       {"u.csv", "date,cost_usd\n2023-11-14,2\n", []string{"--by", "week"}, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), x.file)
@@ -262,8 +284,12 @@ func TestReconcile(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := layers(t, append([]string{"ledger", "reconcile", "--ledger", url, "--provider", "default/p", "--import", file}, x.flags...)...)
-			if (err != nil) != x.fails || !strings.Contains(out, x.says) {
-				t.Errorf("%v\n%s", err, out)
+			code := map[bool]int{false: 1, true: 2}[strings.Contains(out, " USD, drift ")]
+			if !x.fails {
+				code = 0
+			}
+			if exit(err) != code || !strings.Contains(out, x.says) {
+				t.Errorf("exit code %d, %v\n%s", exit(err), err, out)
 			}
 		})
 	}

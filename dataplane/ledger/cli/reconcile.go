@@ -3,13 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"math/big"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +65,7 @@ array of objects, with these columns in any order (others are ignored):
 
   date        the day, 2030-01-31, an instant, RFC 3339, or Unix seconds (required for --by day and model)
   cost_usd    what the provider asks, a decimal number of USD (required; or cost_cents, in cents)
-  model       the model, under the name that the gateway has for it (required for --by model)
+  model       the model, under the name that the gateway has for it (for --by model; a row may have none)
   request_id  the provider's id of the answer (required for --by request)
 
 --columns says what an export calls them. Of JSON, a page of an interface is taken, too, with its objects below "data"; what is in an
@@ -83,14 +78,23 @@ object of an object has both names with a dot between them, and each of its "res
 
 Rows of one group are added up. The window is that of the export's days unless flags say otherwise, and all of the ledger where it
 has none. Every group that differs is printed; the drift is the sum of the differences, whatever their sign, in percent of what
-the provider asks. The exit code is 1 where that is above the threshold, and where it could not be found out.`
+the provider asks. With --by model, what an export has without a model, such as a search or a line item, is a line of its own for each
+day, and is set against the models of that day for which the ledger has more than the provider names.
 
-// group is what is compared: a day, a model of a day, or a request.
-type group struct{ day, model, request string }
+The exit code is 0 where the drift is not above the threshold, 2 where it is, and 1 where it could not be found out.`
+
+// group is what is compared: a day, a model of a day, or a request; unnamed: what a provider has on a day without a model.
+type group struct {
+	day, model, request string
+	unnamed             bool
+}
 
 func (g group) String() string {
 	if g.request != "" {
 		return g.request
+	}
+	if g.unnamed {
+		return g.day + " without a model"
 	}
 	if g.model != "" {
 		return g.day + " " + g.model
@@ -183,45 +187,8 @@ func (f *reconcileFlags) group(at time.Time, model, request string) group {
 	case byRequest:
 		return group{request: request}
 	case byModel:
-		return group{day: day, model: model}
+		return group{day: day, model: model, unnamed: model == ""}
 	default:
 		return group{day: day}
 	}
-}
-
-// report prints what differs and the drift, and fails where that is above the threshold.
-func report(out io.Writer, pairs map[group]pair, threshold *big.Rat) error {
-	if len(pairs) == 0 {
-		return errors.New("there is nothing to compare: neither the ledger nor the export has usage in the window")
-	}
-	ours, theirs, drift := new(big.Int), new(big.Int), new(big.Int)
-	order := slices.SortedFunc(maps.Keys(pairs), func(a, b group) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.model, b.model), cmp.Compare(a.request, b.request))
-	})
-	for _, g := range order {
-		p := pairs[g]
-		ours.Add(ours, big.NewInt(p.ours))
-		theirs.Add(theirs, big.NewInt(p.theirs))
-		if d := p.ours - p.theirs; d != 0 {
-			drift.Add(drift, new(big.Int).Abs(big.NewInt(d)))
-			fmt.Fprintf(out, "%s: the ledger has %s USD, the provider %s USD, difference %s USD\n", g, pricing.FormatUSD(p.ours), pricing.FormatUSD(p.theirs), pricing.FormatUSD(d))
-		}
-	}
-	percent := "unbounded"
-	above := drift.Sign() > 0
-	if theirs.Sign() > 0 {
-		share := new(big.Rat).SetFrac(new(big.Int).Mul(drift, big.NewInt(100)), theirs)
-		percent, above = share.FloatString(3)+" %", share.Cmp(threshold) > 0
-	}
-	fmt.Fprintf(out, "ledger %s USD, provider %s USD, drift %s USD (%s) in %d groups\n",
-		usd(ours), usd(theirs), usd(drift), percent, len(pairs))
-	if above {
-		return fmt.Errorf("the drift is above the threshold of %s %%", threshold.RatString())
-	}
-	return nil
-}
-
-// usd writes a sum of nano-USD.
-func usd(nano *big.Int) string {
-	return new(big.Rat).SetFrac(nano, big.NewInt(1_000_000_000)).FloatString(9)
 }

@@ -131,8 +131,6 @@ func usageOf(row map[string]string, by string, names columns) (line usageLine, e
 		return line, errors.New("no request_id, which --by request needs")
 	case by != byRequest && line.at.IsZero():
 		return line, fmt.Errorf("no date, which --by %s needs", by)
-	case by == byModel && line.model == "" && line.cost != 0:
-		return line, errors.New("no model, which --by model needs")
 	}
 	return line, nil
 }
