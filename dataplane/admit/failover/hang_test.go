@@ -23,6 +23,15 @@ const (
 	hangDial = 10 * time.Second
 )
 
+// What is no address and not this machine is asked of a name server that does not answer.
+var _ = func() bool {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	return true
+}()
+
 // hangs are ways for Redis not to answer, without an error, and what ends them.
 var hangs = map[string]func(t *testing.T, h *hung) (back func()){
 	"stopped": func(t *testing.T, h *hung) func() {
@@ -67,15 +76,9 @@ var hangs = map[string]func(t *testing.T, h *hung) (back func()){
 		}
 	},
 	"nameless": func(t *testing.T, h *hung) func() { // its name is not resolved
-		old := net.DefaultResolver
-		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}}
 		must(t, h.redis.Point("redis://redis.invalid.example.:6379"))
 		return func() {
 			must(t, h.redis.Point(h.wire.url()))
-			net.DefaultResolver = old
 		}
 	},
 }
