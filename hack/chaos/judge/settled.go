@@ -238,19 +238,16 @@ func (x *index) told(c Call) []Violation {
 func (x *index) apart(billed []provider.Served) bool {
 	first, _ := x.call(billed[0])
 	second, _ := x.call(billed[1])
-	switch second.Degraded {
-	case "redis":
+	if second.Degraded == "redis" {
 		return slices.ContainsFunc(x.Outages, func(o Span) bool {
 			return o.overlaps(billed[0].At.Add(-x.written), billed[0].At) && billed[1].At.Before(o.To.Add(x.drained))
 		})
-	case "ledger":
-		return x.Claimed[billed[0].RequestID] && slices.ContainsFunc(x.Outages, func(o Span) bool { return o.overlaps(second.Sent, billed[1].At) }) &&
-			slices.ContainsFunc(x.Calls, func(c Call) bool {
-				apart := c.Degraded == "redis" || c.Status == http.StatusServiceUnavailable
-				return c.Gateway == first.Gateway && apart && (Span{c.Sent, c.Ended}).overlaps(billed[0].At.Add(-x.written), billed[0].At)
-			})
 	}
-	return false
+	away := slices.ContainsFunc(x.Outages, func(o Span) bool { return o.overlaps(second.Sent, billed[1].At) })
+	return away && x.Claimed[billed[0].RequestID] && slices.ContainsFunc(x.Calls, func(c Call) bool {
+		apart := c.Degraded == "redis" || c.Status == http.StatusServiceUnavailable
+		return c.Gateway == first.Gateway && apart && (Span{c.Sent, c.Ended}).overlaps(billed[0].At.Add(-x.written), billed[0].At)
+	})
 }
 
 // once checks that no Idempotency-Key was served twice, unless the claim was lost with the admission store's data, or was where
