@@ -176,7 +176,7 @@ type Extension struct {
 }
 
 // Counted is under what the request is counted: Meter, or the digest of a key that is counted alone.
-func (r Request) Counted() string { return cmp.Or(r.Meter, r.KeyDigest) }
+func (q Request) Counted() string { return cmp.Or(q.Meter, q.KeyDigest) }
 
 // Counted is as that of Request.
 func (e Extension) Counted() string { return cmp.Or(e.Meter, e.KeyDigest) }
