@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"os"
 	"slices"
 
 	"github.com/layers-dev/layers/dataplane/pricing"
@@ -57,10 +58,13 @@ func (d *dayDrift) add(g group, p pair) {
 	}
 }
 
+// totals are in nano-USD.
+type totals struct{ ours, theirs, drift *big.Int }
+
 // report prints what differs and the drift; a driftError where that is above the threshold.
-func report(out io.Writer, pairs map[group]pair, threshold *big.Rat) error {
+func report(out io.Writer, pairs map[group]pair, threshold *big.Rat) (totals, error) {
 	if len(pairs) == 0 {
-		return errors.New("there is nothing to compare: neither the ledger nor the export has usage in the window")
+		return totals{}, errors.New("there is nothing to compare: neither the ledger nor the export has usage in the window")
 	}
 	ours, theirs, drift, days := new(big.Int), new(big.Int), new(big.Int), map[string]*dayDrift{}
 	order := slices.SortedFunc(maps.Keys(pairs), func(a, b group) int {
@@ -90,7 +94,28 @@ func report(out io.Writer, pairs map[group]pair, threshold *big.Rat) error {
 	fmt.Fprintf(out, "ledger %s USD, provider %s USD, drift %s USD (%s) in %d groups\n",
 		usd(ours), usd(theirs), usd(drift), percent, len(pairs))
 	if above {
-		return driftError{fmt.Errorf("the drift is above the threshold of %s %%", threshold.RatString())}
+		return totals{ours, theirs, drift}, driftError{fmt.Errorf("the drift is above the threshold of %s %%", threshold.RatString())}
+	}
+	return totals{ours, theirs, drift}, nil
+}
+
+// writeMetrics replaces a file by the totals as Prometheus reads them, in one step: whoever collects such files finds all or nothing new.
+func writeMetrics(path, provider string, t totals) error {
+	text := fmt.Sprintf(`# HELP layers_reconciled_usd What the ledger and the provider say that the provider asks, in the window that was compared last.
+# TYPE layers_reconciled_usd gauge
+layers_reconciled_usd{provider=%[1]q,by="ledger"} %[2]s
+layers_reconciled_usd{provider=%[1]q,by="provider"} %[3]s
+# HELP layers_reconciled_drift_usd The sum of the differences between them, whatever their sign.
+# TYPE layers_reconciled_drift_usd gauge
+layers_reconciled_drift_usd{provider=%[1]q} %[4]s
+`, provider, usd(t.ours), usd(t.theirs), usd(t.drift))
+	next := path + ".tmp"
+	err := os.WriteFile(next, []byte(text), 0o644) //nolint:gosec // others read it
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the metrics: %w", err)
 	}
 	return nil
 }

@@ -311,3 +311,27 @@ func TestReconcileRounds(t *testing.T) {
 	}
 	said(t, "ledger", "reconcile", "--ledger", url, "--provider", "default/p", "--by", "request", "--threshold", "0", "--import", file)
 }
+
+// TestReconcileMetrics: the drift is there for a collector of files, whether it is above the threshold or not, and no failure is one.
+func TestReconcileMetrics(t *testing.T) {
+	url, l := fresh(t)
+	if _, err := l.Settle(t.Context(), []ledger.Settlement{settled("req_1", 1_500_000_000)}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	export, metrics := filepath.Join(dir, "u.csv"), filepath.Join(dir, "drift.prom")
+	for _, x := range []struct {
+		cost, drift string
+		code        int
+	}{{"1.25", "0.250000000", 2}, {"1.5", "0.000000000", 0}, {"no number", "0.000000000", 1}} {
+		if err := os.WriteFile(export, []byte("date,cost_usd\n2023-11-14,"+x.cost+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := layers(t, "ledger", "reconcile", "--ledger", url, "--provider", "default/p", "--import", export, "--metrics", metrics)
+		text, readErr := os.ReadFile(metrics)
+		if exit(err) != x.code || readErr != nil || !strings.Contains(string(text), `layers_reconciled_drift_usd{provider="default/p"} `+x.drift+"\n") ||
+			!strings.Contains(string(text), `layers_reconciled_usd{provider="default/p",by="ledger"} 1.500000000`) {
+			t.Errorf("%s: exit code %d, %v, %v\n%s", x.cost, exit(err), err, readErr, text)
+		}
+	}
+}

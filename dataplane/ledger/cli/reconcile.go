@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -25,8 +26,8 @@ type reconcileFlags struct {
 	target
 	spanFlags
 
-	file, provider, by, threshold string
-	columns, models               map[string]string
+	file, provider, by, threshold, metrics string
+	columns, models                        map[string]string
 }
 
 // newReconcileCommand is `layers ledger reconcile`: it compares the ledger with what a provider says that it was used.
@@ -54,6 +55,7 @@ func newReconcileCommand() *cobra.Command {
 	cmd.Flags().StringToStringVar(&f.columns, "columns", nil, "what the export calls its columns, such as date=start_time_iso,cost_usd=amount_value")
 	cmd.Flags().StringToStringVar(&f.models, "models", nil, "models that the export calls otherwise than the gateway, as THEIRS=OURS")
 	cmd.Flags().StringVar(&f.threshold, "threshold", "1", "the drift in percent above which the command fails")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "file to write the sums and the drift to, as Prometheus' textfile collector reads them")
 	_ = cmd.MarkFlagRequired("import") // these fail only for a flag that is not there
 	_ = cmd.MarkFlagRequired("provider")
 	return cmd
@@ -131,7 +133,11 @@ func (f *reconcileFlags) run(ctx context.Context, cmd *cobra.Command, l ledger.L
 	if err != nil {
 		return err
 	}
-	return report(cmd.OutOrStdout(), pairs, threshold)
+	found, err := report(cmd.OutOrStdout(), pairs, threshold)
+	if f.metrics != "" && found.drift != nil {
+		err = errors.Join(err, writeMetrics(f.metrics, f.provider, found))
+	}
+	return err
 }
 
 // window is what the flags say, or the days of the export.
