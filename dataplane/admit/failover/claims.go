@@ -32,10 +32,11 @@ type claims struct {
 	known   *lru[claimName, claim]
 	givenUp map[given]struct{}  // which Redis has to hear of
 	owed    map[claimName]claim // which the ledger has to hear of: Redis alone gave them
+	unsaid  map[given]time.Time // which Redis has to hear of, and their ends: the ledger alone gave them
 }
 
 func newClaims() claims {
-	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[given]struct{}{}, owed: map[claimName]claim{}}
+	return claims{known: newLRU[claimName, claim](knownClaims), givenUp: map[given]struct{}{}, owed: map[claimName]claim{}, unsaid: map[given]time.Time{}}
 }
 
 // owe has the ledger hear of a claim that Redis gave while the ledger did not answer; too many are in Redis alone.
@@ -60,6 +61,31 @@ func (c *claims) paid(n claimName, holder string) {
 	if c.owed[n].holder == holder {
 		delete(c.owed, n)
 	}
+}
+
+// say has Redis hear of a claim that the ledger gave while Redis did not answer, or whoever has Redis alone later could give it
+// again; too many are in the ledger alone.
+func (c *claims) say(n claimName, holder string, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.unsaid) < knownClaims {
+		c.unsaid[given{n, holder}] = until
+	}
+}
+
+func (c *claims) toSay() map[given]time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.unsaid)
+}
+
+// said notes that Redis need not hear of a claim any more; was: it still stood.
+func (c *claims) said(g given) (was bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, was = c.unsaid[g]
+	delete(c.unsaid, g)
+	return was
 }
 
 // giveUp has Redis hear of a claim that was given up while it was away; one of too many ends by itself.
@@ -159,6 +185,8 @@ func (f *Failover) Claim(ctx context.Context, account, name, requestID string, k
 		}
 	case holder != requestID:
 		f.unheard(n, requestID, unheard)
+	case away:
+		f.claims.say(n, holder, now.Add(keep))
 	}
 	f.claims.put(n, holder, now.Add(keep))
 	return holder, nil
@@ -184,6 +212,7 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 		f.claims.remove(n)
 	}
 	f.claims.paid(n, requestID)
+	f.claims.said(given{n, requestID})
 	away, err := f.tell(ctx, account, f.givingUp(account, name, requestID))
 	if away {
 		f.claims.giveUp(n, requestID)
@@ -193,6 +222,18 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 		return err
 	}
 	return errors.Join(err, f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.GiveUp(ctx, account, name, requestID) }))
+}
+
+// saying is the call that tells Redis of a claim that the ledger gave; whoever has it there already keeps it.
+func (f *Failover) saying(g given, until time.Time) func(context.Context) error {
+	return func(ctx context.Context) error {
+		keep := until.Sub(f.o.Now())
+		if keep <= 0 {
+			return nil
+		}
+		_, err := f.o.Primary.Claim(ctx, g.account, g.name, g.holder, keep)
+		return err
+	}
 }
 
 // pay tells the ledger of the claims that Redis gave while it did not answer, so that they outlive what Redis may lose.

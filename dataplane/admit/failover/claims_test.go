@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 )
@@ -66,7 +67,30 @@ func TestClaimsThatWereNotHeard(t *testing.T) {
 		p.called()
 		closed(f)
 		f.tidy(t.Context())
-		same(t, "Redis hears of one", p.called(), []string{"give up n"})
+		same(t, "Redis hears of both", p.called(), []string{"give up n", "claim n"})
 		same(t, "none is left", len(f.claims.toGiveUp()), 0)
+	})
+}
+
+// What the ledger gave while Redis was away is Redis' too when that is back: the ledger may be away for the next one.
+func TestClaimsWhileRedisIsAway(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		p := &primary{}
+		f := without(b, p)
+		for name, id := range map[string]string{"kept": "r1", "given up": "r2"} {
+			holder, err := f.Claim(t.Context(), "ns/acme", name, id, time.Hour)
+			must(t, err)
+			same(t, "by the ledger alone", holder, id)
+		}
+		must(t, f.GiveUp(t.Context(), "ns/acme", "given up", "r2"))
+		p.set(nil)
+		p.called()
+		closed(f)
+		f.tidy(t.Context())
+		said := p.called()
+		slices.Sort(said)
+		same(t, "Redis hears of both", said, []string{"claim kept", "give up given up"})
+		f.tidy(t.Context())
+		same(t, "once", p.called(), []string(nil))
 	})
 }

@@ -80,7 +80,7 @@ func (f *Failover) release(ctx context.Context, account, id string) error {
 	return f.inLedger(ctx, func(ctx context.Context) error { return f.o.Ledger.ReleaseReservation(ctx, account, id) })
 }
 
-// endHeld releases what waits in the parts of Redis that are asked, and gives up claims, by call. A part that fails is not asked again.
+// endHeld releases what waits in the parts of Redis that are asked, gives up claims and tells of those that the ledger gave, by call. A part that fails is not asked again.
 func (f *Failover) endHeld(
 	ctx context.Context, asked func(part int) bool, call func(ctx context.Context, account string, do func(context.Context) error) (bool, error),
 ) (err error) {
@@ -104,6 +104,11 @@ func (f *Failover) endHeld(
 	for g := range f.claims.toGiveUp() {
 		if one(g.account, func(ctx context.Context) error { return f.o.Primary.GiveUp(ctx, g.account, g.name, g.holder) }) {
 			f.claims.told(g)
+		}
+	}
+	for g, until := range f.claims.toSay() {
+		if one(g.account, f.saying(g, until)) && !f.claims.said(g) { // it was given up meanwhile
+			f.claims.giveUp(g.claimName, g.holder)
 		}
 	}
 	return err
