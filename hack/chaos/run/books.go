@@ -96,10 +96,10 @@ FROM ledger_tx t JOIN credit_grants g ON t.idem_key = 'expire:' || g.idem_key JO
 	return out, err
 }
 
-// claimed are the requests that have a name in the ledger.
+// claimed are the requests that have a name in the ledger, where a hash of the body stands behind the id.
 func claimed(ctx context.Context, url string) (map[string]bool, error) {
 	out := map[string]bool{}
-	err := query(ctx, url, "SELECT request_id FROM claims", func(r pgx.Rows) error {
+	err := query(ctx, url, "SELECT split_part(request_id, ' ', 1) FROM claims", func(r pgx.Rows) error {
 		var id string
 		err := r.Scan(&id)
 		out[id] = true
