@@ -44,7 +44,7 @@ image: ## build the container image IMAGE with docker
 .PHONY: test
 test: ## run all tests with the race detector; gets Redis, PostgreSQL, etcd and kube-apiserver first if need be
 	go run ./hack/testenv/ensure
-	export KUBEBUILDER_ASSETS=$$(go run ./hack/envtest/ensure) && CGO_ENABLED=1 go test -race $(TEST)
+	export KUBEBUILDER_ASSETS=$$(go run ./hack/envtest/ensure) && CGO_ENABLED=1 go test -race -timeout 30m $(TEST)
 
 .PHONY: test-versions
 test-versions: ## run the stores' tests on the oldest and newest Redis, Valkey and PostgreSQL; VERSIONS=all on all, or some: VERSIONS="6.2 14"

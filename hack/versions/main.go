@@ -112,7 +112,7 @@ func (s suite) on(ctx context.Context, r testenv.Release, out, log io.Writer) er
 		{"-run", s.proof, "./hack/testenv"},
 		append([]string{"-skip", s.skip}, s.packages...),
 	} {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1"}, args...)...)
+		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1", "-timeout=20m"}, args...)...)
 		cmd.Env = append(os.Environ(), r.Env+"="+r.Name, testenv.EnvRedisURL+"=", testenv.EnvPostgresURL+"=")
 		cmd.Stdout, cmd.Stderr = out, log
 		if err := cmd.Run(); err != nil {
