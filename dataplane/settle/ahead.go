@@ -12,6 +12,7 @@ const maxFlying = 2
 // flight is a batch on its way, and what became of it.
 type flight struct {
 	batch   []*item
+	behind  bool // it was sent ahead of the answer to another one, and may have waited for that one most of its time
 	answers []ledger.Settled
 	err     error
 }
@@ -19,7 +20,7 @@ type flight struct {
 // send sends what waits to the ledger. While the store is not well nothing is sent ahead.
 func (s *Settler) send() {
 	for s.ctx.Err() == nil && s.flying < s.mayFly() {
-		f := &flight{batch: s.head()}
+		f := &flight{batch: s.head(), behind: s.flying > 0}
 		if len(f.batch) == 0 {
 			return
 		}

@@ -153,6 +153,29 @@ func TestRefusedWhileAnotherIsOnItsWay(t *testing.T) {
 	}
 }
 
+// A batch whose time went by behind another one is tried once more as it is, with all of the time for itself: its rows go alone only
+// if it is late then, too.
+func TestLateBehindAnother(t *testing.T) {
+	l, s := startTurns(t, 2)
+	submit(t, s, "a")
+	first := l.next(t, "a")
+	submit(t, s, "b")
+	submit(t, s, "c")
+	second := l.next(t, "b", "c")
+	second.reply <- context.DeadlineExceeded
+	first.reply <- nil
+	again := l.next(t, "b", "c")
+	again.reply <- context.DeadlineExceeded
+	l.next(t, "b").reply <- nil
+	l.next(t, "c").reply <- nil
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, l.books.rows); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
 // What is on its way at the end is waited for, and what cannot be is told.
 func TestCloseWhileTwoAreOnTheirWay(t *testing.T) {
 	t.Run("in time", func(t *testing.T) {

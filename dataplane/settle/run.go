@@ -65,7 +65,8 @@ type committed struct {
 }
 
 // outcome is what came of a batch that was tried in one transaction. If that failed while the store is well, one of the rows is
-// the reason: then each goes alone, so that a bad one never holds up the rest. false: the store is not well.
+// the reason, unless it had no time of its own: then each goes alone, so that a bad one never holds up the rest. false: it is wise
+// to pause, and nothing is sent ahead of the next.
 func (s *Settler) outcome(f *flight) (written []committed, ok bool) {
 	if f == nil {
 		return nil, true
@@ -75,13 +76,14 @@ func (s *Settler) outcome(f *flight) (written []committed, ok bool) {
 		return pairs(f), true
 	}
 	s.o.Log.Error("Settlements are not committed, trying again", "rows", len(f.batch), "error", f.err)
-	if errors.Is(f.err, context.DeadlineExceeded) { // asking whether it is well may take as long again
+	late := errors.Is(f.err, context.DeadlineExceeded)
+	if late { // asking whether it is well may take as long again
 		s.setAway(true)
 	}
 	for _, it := range f.batch {
 		it.failed()
 	}
-	if !s.well() {
+	if !s.well() || late && f.behind { // with all of the time for itself the batch may pass
 		return nil, false
 	}
 	if len(f.batch) == 1 {
