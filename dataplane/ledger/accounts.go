@@ -57,7 +57,7 @@ func (s *store) SetOverdraft(ctx context.Context, account string, limit pricing.
 	err := s.db.Write(ctx, func(tx sqldb.Tx) error {
 		// The same limit again is no change: its version stays, and nobody need hear of it.
 		sql := "UPDATE accounts SET version = CASE WHEN overdraft = $2 THEN version WHEN version < $3 THEN $3 ELSE version + 1 END, overdraft = $2 " +
-			"WHERE id = $1 RETURNING id, balance, version, overdraft"
+			"WHERE id = $1 RETURNING " + accountColumns
 		if err := tx.Each(ctx, sql, []any{account, limit, s.nextVersion(0)}, scanAccounts(after)); err != nil {
 			return err
 		}
@@ -79,14 +79,25 @@ type each interface {
 func readAccounts(ctx context.Context, q each, ids []string) (map[string]Account, error) {
 	found := make(map[string]Account, len(ids))
 	among, args := q.Among(ids, 1)
-	err := q.Each(ctx, "SELECT id, balance, version, overdraft FROM accounts WHERE id "+among, args, scanAccounts(found))
+	err := q.Each(ctx, "SELECT "+accountColumns+" FROM accounts WHERE id "+among, args, scanAccounts(found))
 	return found, err
+}
+
+// accountColumns are those of an Account, in the order of its scan.
+const accountColumns = "id, balance, version, overdraft, status"
+
+// scan reads accountColumns, and what comes after them.
+func (a *Account) scan(scan func(...any) error, more ...any) error {
+	var status AccountStatus
+	err := scan(append([]any{&a.ID, &a.Balance, &a.Version, &a.Overdraft, &status}, more...)...)
+	a.Suspended = status == AccountSuspended
+	return err
 }
 
 func scanAccounts(into map[string]Account) func(func(...any) error) error {
 	return func(scan func(...any) error) error {
 		var a Account
-		if err := scan(&a.ID, &a.Balance, &a.Version, &a.Overdraft); err != nil {
+		if err := a.scan(scan); err != nil {
 			return err
 		}
 		into[a.ID] = a

@@ -83,10 +83,10 @@ func (s *store) newBook(tx sqldb.Tx) *book {
 // lock locks accounts in the order of their ids, so that two transactions never wait for each other.
 func (b *book) lock(ids []string) sqldb.Statement {
 	among, args := b.tx.Among(ids, 1)
-	sql := "SELECT id, balance, version, overdraft, held, drawn_to FROM accounts WHERE id " + among + " ORDER BY id" + b.s.db.ForUpdate()
+	sql := "SELECT " + accountColumns + ", held, drawn_to FROM accounts WHERE id " + among + " ORDER BY id" + b.s.db.ForUpdate()
 	return sqldb.Statement{SQL: sql, Args: args, Row: func(scan func(...any) error) error {
 		a := new(account)
-		err := scan(&a.ID, &a.Balance, &a.Version, &a.Overdraft, &a.held, &a.drawnTo)
+		err := a.scan(scan, &a.held, &a.drawnTo)
 		b.accounts[a.ID] = a
 		return err
 	}}
@@ -304,7 +304,7 @@ func (b *book) writeAccounts(after map[string]Account) (all []sqldb.Statement) {
 	for part := range slices.Chunk(rows, b.tx.Batch()) {
 		source, args := b.tx.Values(part, 2)
 		sql := "UPDATE accounts SET balance = balance + v.column2, held = held - v.column3, drawn_to = v.column4, " +
-			"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM " + source + " WHERE id = v.column1 RETURNING id, balance, version, overdraft"
+			"version = CASE WHEN version < CAST($1 AS BIGINT) THEN CAST($1 AS BIGINT) ELSE version + 1 END FROM " + source + " WHERE id = v.column1 RETURNING " + accountColumns
 		all = append(all, sqldb.Statement{SQL: sql, Args: append([]any{b.s.nextVersion(0)}, args...), Row: scanAccounts(after)})
 	}
 	return all

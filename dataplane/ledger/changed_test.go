@@ -54,6 +54,14 @@ func TestChangedAccounts(t *testing.T) {
 			_, err := e.SetOverdraft(t.Context(), account, 7)
 			return err
 		}},
+		"a suspension": {change: func(e env, t *testing.T) error {
+			_, err := e.SetAccountStatus(t.Context(), account, ledger.AccountSuspended, "r")
+			return err
+		}},
+		"a status that it has": {silent: true, change: func(e env, t *testing.T) error {
+			_, err := e.SetAccountStatus(t.Context(), account, ledger.AccountActive, "r")
+			return err
+		}},
 		"a reservation that is settled": {change: func(e env, t *testing.T) error {
 			_, err := e.Reserve(t.Context(), ledger.Reservation{RequestID: "req_1", Account: account, Amount: 5, Owner: "o", ExpiresAt: hour})
 			e.only(t, settlement("req_1", account, 5))

@@ -35,9 +35,9 @@ var checks = []check{
 	{"transaction %s: entries sum to %d in %d entries", "SELECT e.tx, CAST(SUM(e.amount) AS BIGINT), COUNT(*) FROM ledger_tx t JOIN ledger_entries e ON e.tx = t.idem_key WHERE {posted} " +
 		"GROUP BY e.tx HAVING SUM(e.amount) <> 0 ORDER BY e.tx"},
 	{"transaction %s: %d entries, expected at least %d", "SELECT t.idem_key, 0, 2 FROM ledger_tx t LEFT JOIN ledger_entries e ON e.tx = t.idem_key " +
-		"WHERE {posted} AND e.tx IS NULL AND t.kind NOT IN ('free', 'align') ORDER BY t.idem_key"},
+		"WHERE {posted} AND e.tx IS NULL AND t.kind NOT IN ('free', 'align', 'status') ORDER BY t.idem_key"},
 	{"transaction %s: an entry of %d, expected %d entries", "SELECT t.idem_key, e.amount, 0 FROM ledger_tx t JOIN ledger_entries e ON e.tx = t.idem_key " +
-		"WHERE {posted} AND t.kind IN ('free', 'align') ORDER BY t.idem_key"},
+		"WHERE {posted} AND t.kind IN ('free', 'align', 'status') ORDER BY t.idem_key"},
 	{"account %s: balance %d, but its entries sum to %d", "SELECT a.id, a.balance, COALESCE(b.balance, 0) FROM accounts a LEFT JOIN balances b ON b.account = a.id " +
 		"WHERE a.balance <> COALESCE(b.balance, 0) AND {touched} ORDER BY a.id"},
 	{"account %s: its entries sum to %d, but it has %d rows", "SELECT e.account, CAST(SUM(e.amount) AS BIGINT), 0 FROM ledger_tx t JOIN ledger_entries e ON e.tx = t.idem_key " +

@@ -31,6 +31,7 @@ const (
 	kindExpire     = "expire"     // what a grant had left
 	kindEffect     = "effect"     // a grant of the past becomes effective
 	kindAlign      = "align"      // draws of what a version without draws spent: it has no entries
+	kindStatus     = "status"     // an account was suspended, or is served again, for this reason: it has no entries
 	kindCorrection = "correction" // by hand
 )
 

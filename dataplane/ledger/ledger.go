@@ -125,11 +125,22 @@ type Account struct {
 	ID string
 	// Balance in nano-USD is what may be spent (may be negative).
 	Balance pricing.Nano
-	// Version grows with every change of the balance or the overdraft, as that of a key does.
+	// Version grows with every change of the balance, the overdraft or the status, as that of a key does.
 	Version int64
 	// Overdraft in nano-USD is how far below zero admission may let the balance go.
 	Overdraft pricing.Nano
+	// Suspended says that its requests are refused (AccountSuspended). What it was served is charged all the same.
+	Suspended bool
 }
+
+// AccountStatus is whether an account's requests are admitted.
+type AccountStatus string
+
+// Statuses of accounts. A new account is active.
+const (
+	AccountActive    AccountStatus = "Active"
+	AccountSuspended AccountStatus = "Suspended"
+)
 
 // Spendable is what admission may let an account spend.
 func (a Account) Spendable() pricing.Nano { return a.Balance + a.Overdraft }
@@ -312,6 +323,9 @@ type Ledger interface {
 	Grant(ctx context.Context, g Grant) (Account, error)
 	// SetOverdraft says how far below zero (nano-USD) admission may let an account go; ErrNotFound.
 	SetOverdraft(ctx context.Context, account string, limit pricing.Nano) (Account, error)
+	// SetAccountStatus suspends an account, or lets it be served again; the reason stays in the ledger. The same status again
+	// changes nothing; ErrNotFound.
+	SetAccountStatus(ctx context.Context, account string, status AccountStatus, reason string) (Account, error)
 	// Adjust posts a correction by hand, once for each ID; ErrConflict and ErrLimit as for Grant.
 	Adjust(ctx context.Context, a Adjustment) (Account, error)
 	// Grants answers the grants of an account in the order in which they are drawn, used up ones too, at most 1000.

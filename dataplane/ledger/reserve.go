@@ -14,6 +14,9 @@ import (
 // ErrInsufficient says that a reservation does not fit into what the account may spend.
 var ErrInsufficient = errors.New("insufficient credits")
 
+// ErrSuspended says that nothing more is held for requests of an account, because it is suspended.
+var ErrSuspended = errors.New("the account is suspended")
+
 // Reservation is money held for a request in the ledger itself.
 type Reservation struct {
 	RequestID string
@@ -48,16 +51,16 @@ type Reserved struct {
 func (r Reserved) Available() pricing.Nano { return r.Account.Spendable() - r.Held }
 
 // holdMore is the one statement that decides: it holds $2 more if that fits into what account $1 and an overdraft of $4 may
-// spend, divided by $3.
-const holdMore = "UPDATE accounts SET held = held + $2 WHERE id = $1 AND held + $2 <= (balance + overdraft + $4) / $3 RETURNING id, balance, version, overdraft, held"
+// spend, divided by $3, and nobody has suspended it.
+const holdMore = "UPDATE accounts SET held = held + $2 WHERE id = $1 AND status = 'Active' AND held + $2 <= (balance + overdraft + $4) / $3 RETURNING " + accountColumns + ", held"
 
 // readHeld reads an account and what is held of it.
-const readHeld = "SELECT id, balance, version, overdraft, held FROM accounts WHERE id = $1"
+const readHeld = "SELECT " + accountColumns + ", held FROM accounts WHERE id = $1"
 
 func eachReserved(ctx context.Context, tx sqldb.Tx, sql string, args ...any) (r Reserved, found bool, err error) {
 	err = tx.Each(ctx, sql, args, func(scan func(...any) error) error {
 		found = true
-		return scan(&r.Account.ID, &r.Account.Balance, &r.Account.Version, &r.Account.Overdraft, &r.Held)
+		return r.Account.scan(scan, &r.Held)
 	})
 	return r, found, err
 }
@@ -161,6 +164,8 @@ func hold(ctx context.Context, tx sqldb.Tx, account string, amount pricing.Nano,
 		return Reserved{}, err
 	case !found:
 		return Reserved{}, fmt.Errorf("account %s: %w", account, ErrNotFound)
+	case out.Account.Suspended:
+		return out, fmt.Errorf("account %s: %w", account, ErrSuspended)
 	default:
 		return out, fmt.Errorf("account %s: %w", account, ErrInsufficient)
 	}

@@ -10,10 +10,12 @@ DROP TABLE ledger_tx;
 DROP TABLE usage_logs;
 
 -- overdraft: how far below zero admission may let the balance go. held: the sum of the account's rows in holds. drawn_to: the
--- balance that the grants' remaining amounts stand for; another balance was left by a version that knows no draws.
+-- balance that the grants' remaining amounts stand for; another balance was left by a version that knows no draws. status: the
+-- requests of a suspended account are refused; what it was served is charged, and money may be added.
 ALTER TABLE accounts ADD COLUMN overdraft BIGINT NOT NULL DEFAULT 0 CHECK (overdraft >= 0);
 ALTER TABLE accounts ADD COLUMN held BIGINT NOT NULL DEFAULT 0 CHECK (held >= 0);
 ALTER TABLE accounts ADD COLUMN drawn_to BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN status TEXT NOT NULL DEFAULT 'Active' CHECK (status IN ('Active', 'Suspended'));
 
 CREATE TABLE ledger_tx (
   idem_key   TEXT PRIMARY KEY,
