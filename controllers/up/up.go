@@ -63,7 +63,7 @@ func serve(ctx context.Context, o Options, w *world, mark string, listeners serv
 	}
 	defer s.close()
 	parts := gateway.Parts{
-		Admission: s.admission, Embedded: o.Redis == "", RedisTimeout: o.redisTimeout, Listeners: listeners, Drain: server.Drain{Timeout: w.drain()}, Log: log, Version: o.Version,
+		Admission: s.admission, RedisTimeout: o.redisTimeout, Listeners: listeners, Drain: server.Drain{Timeout: w.drain()}, Log: log, Version: o.Version,
 	}
 	if !w.demo() {
 		parts.Books, parts.Owner, parts.WALDir = s.ledger, s.owner, o.walDir()

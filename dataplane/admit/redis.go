@@ -151,6 +151,9 @@ func (r *Redis) Close() {
 	}
 }
 
+// InProcess says that the store is in this process (Embedded): it is never away, and a late answer is this process' own stall.
+func (r *Redis) InProcess() bool { return r.onClose != nil }
+
 // Ping answers whether the store is there.
 func (r *Redis) Ping(ctx context.Context) error {
 	return r.do(ctx, "pinging", func(ctx context.Context, c rueidis.Client) error {

@@ -52,7 +52,7 @@ type money struct {
 // newMoney wires what Parts bring. Whoever has it calls run, and end after it.
 func newMoney(p Parts) *money {
 	m := &money{p: p, admission: p.Admission}
-	if !p.Embedded {
+	if !p.Admission.InProcess() {
 		m.failover = failover.New(failover.Options{
 			Primary: p.Admission, Ledger: p.Books, Owner: p.Owner, Reject: m.rejects, Demo: m.demo, Log: p.Log, Now: time.Now, Timeout: p.RedisTimeout,
 		})
@@ -75,7 +75,7 @@ func newMoney(p Parts) *money {
 	}
 	reaper := reap.New(reap.Options{Owner: p.Admission, Ledger: p.Books, Confirmer: m.admission, Log: p.Log, Self: p.Owner, Every: m.reapEvery()})
 	m.also(reaper, reaper.Run)
-	due := upkeep.New(upkeep.Options{Ledger: p.Books, Admission: m.admission, Source: p.Source, Log: p.Log})
+	due := upkeep.New(upkeep.Options{Ledger: p.Books, Admission: told, Source: p.Source, Log: p.Log})
 	m.also(due, due.Run)
 	return m
 }

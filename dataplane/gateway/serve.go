@@ -55,8 +55,6 @@ type Parts struct {
 	// Admission is never nil. Books may be: then only a snapshot in demo mode is served.
 	Admission *admit.Redis
 	Books     Books
-	// Embedded says that Admission is in this process: it is never away, however long it takes.
-	Embedded bool
 	// RedisTimeout is how long a decision waits for Admission before it is made without; 0: failover.DefaultTimeout.
 	RedisTimeout time.Duration
 	// Owner and Lease are those of Admission's Options; no Owner: holds end by time.

@@ -165,7 +165,7 @@ func newWorld(t *testing.T, routes []route) *world {
 	w := &world{provider: p, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.start(t, gateway.Parts{
-		Source: memory, Admission: redis, Embedded: true, Books: books, Log: log, Version: "test", Drain: server.Drain{Timeout: 5 * time.Second},
+		Source: memory, Admission: redis, Books: books, Log: log, Version: "test", Drain: server.Drain{Timeout: 5 * time.Second},
 	})
 	return w
 }
