@@ -57,7 +57,7 @@ type Request struct {
 	// Record is stored in the hold until Finish brings the real one, at most MaxRecord bytes that only the caller reads: what is
 	// known of a request that nobody finishes. Not stored without an owner.
 	Record []byte
-	// Shadow counts and reports (Decision.Would), and refuses nothing but keys that are disabled or revoked.
+	// Shadow counts and reports (Decision.Would), and refuses nothing but keys that are disabled or revoked, and suspended accounts.
 	Shadow bool
 	// Unmetered skips the credit check.
 	Unmetered bool
@@ -94,6 +94,8 @@ const (
 	ReloadKey
 	// KeyRefused: the key is disabled or revoked.
 	KeyRefused
+	// AccountSuspended: the account is suspended (Copy.Suspended), whatever else, also where nothing is refused (Request.Shadow) or charged.
+	AccountSuspended
 	// RateLimited: a limit of Rates; Refusal says which, RetryAfter when the same request passes.
 	RateLimited
 	// TooManyConcurrent: MaxConcurrent requests of the key are in flight.
@@ -199,6 +201,8 @@ type Copy struct {
 	// Next is when the account changes by the clock, in microseconds since the Unix epoch (ledger.Ledger.Current): from then on
 	// an admission asks to have it loaded again. 0: never.
 	Next int64
+	// Suspended says that the account's requests are refused (ledger.Account.Suspended).
+	Suspended bool
 }
 
 // Confirmation says that a request's settlement is committed and what the account was after it. Version 0 knows no
@@ -208,6 +212,8 @@ type Confirmation struct {
 	Account   string
 	Balance   pricing.Nano
 	Version   int64
+	// Suspended as in Copy, of the same row.
+	Suspended bool
 	// KeyDigest and Spends copy what the key has spent in its windows after the settlement; may be empty.
 	KeyDigest string
 	Spends    []Spend
@@ -256,7 +262,7 @@ type Admitter interface {
 }
 
 // Extender makes holds larger while their requests run. The outcomes are Admitted, UnknownHold, ReloadAccount, ReloadCap,
-// CapReached, InsufficientCredits and LedgerAway; no refusal changes anything.
+// AccountSuspended, CapReached, InsufficientCredits and LedgerAway; no refusal changes anything.
 type Extender interface {
 	Extend(ctx context.Context, e Extension) (Decision, error)
 }

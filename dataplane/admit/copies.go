@@ -133,7 +133,7 @@ func (r *Redis) confirmations(cs []Confirmation) ([]rueidis.LuaExec, error) {
 	}
 	var calls []rueidis.LuaExec
 	for _, s := range order {
-		call := accountCall{account: s.newest.Account, digest: s.newest.KeyDigest, balance: decimal(s.newest.Balance), version: decimal(s.newest.Version)}
+		call := accountCall{account: s.newest.Account, digest: s.newest.KeyDigest, balance: decimal(s.newest.Balance), version: decimal(s.newest.Version), suspended: s.newest.Suspended}
 		if s.newest.Version == 0 { // a release alone: no copy
 			call.balance, call.version = "", ""
 		}
@@ -187,13 +187,17 @@ type accountCall struct {
 	account, digest  string
 	balance, version string // of the copy
 	changes          string // when the account does by the clock; '' is not known
+	suspended        bool   // of the copy
 	epoch            int64  // in which the copies were read; 0: they may be older
 	spends           []Spend
 	ids              []string // of holds to end
 }
 
 func (r *Redis) exec(a accountCall) rueidis.LuaExec {
-	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(r.opts.KeyAge.Microseconds()), a.changes, decimal(len(a.spends))}
+	args := []string{a.balance, a.version, decimal(r.opts.Idle.Milliseconds()), decimal(a.epoch), decimal(r.opts.KeyAge.Microseconds()), a.changes, "", decimal(len(a.spends))}
+	if a.suspended {
+		args[6] = "1"
+	}
 	for _, s := range a.spends {
 		args = append(args, s.Period, decimal(s.Window), decimal(s.Spent), decimal(s.Window-keepWindows[s.Period]))
 	}
@@ -238,7 +242,7 @@ func (r *Redis) LoadAccount(ctx context.Context, of Copy) error {
 	if err := r.syncLost(ctx, account); err != nil { // or the copy would be lent out without what this process holds
 		return err
 	}
-	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version), changes: decimal(of.Next)})
+	return r.load(ctx, "loading an account", accountCall{account: account, balance: decimal(clamp(balance)), version: decimal(version), changes: decimal(of.Next), suspended: of.Suspended})
 }
 
 // LoadSpend copies what a key has spent in a window, read just now; a smaller amount of the same window never wins over a

@@ -11,7 +11,7 @@ import (
 )
 
 var outcomes = map[string]Outcome{
-	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "rate-limited": RateLimited,
+	"admitted": Admitted, "reload-key": ReloadKey, "key-refused": KeyRefused, "account-suspended": AccountSuspended, "rate-limited": RateLimited,
 	"too-many-concurrent": TooManyConcurrent, "reload-account": ReloadAccount, "reload-cap": ReloadCap,
 	"cap-reached": CapReached, "insufficient-credits": InsufficientCredits,
 	"ledger-away": LedgerAway, "unknown-hold": UnknownHold, "join": join,

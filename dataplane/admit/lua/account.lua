@@ -2,10 +2,10 @@
 -- part may be empty; the same call again changes nothing. Back they go in one case: what was read just now is older than a
 -- copy that nobody has renewed for long, so the ledger was set back, or is another one.
 --
--- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us, n: when it changes by the clock, us)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent   6... records of the request ids
+-- KEYS  1 copy of the account (hash b, v, e, at: when it was copied, us, n: when it changes by the clock, us, s: 1, there only while it is suspended)   2 holds   3 holds by expiry   4 running requests   5 what the key has spent   6... records of the request ids
 -- ARGV  1 balance, nano-USD   2 its version, or '' to leave the copy   3 life of the copies, ms   4 epoch in which they were
 --       read, or 0: an admission in a newer epoch than that of a copy has it read again   5 age of a copy, us, from which
---       on it may go back   6 when the account changes by the clock, us (0: never; '' is not known)   7 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
+--       on it may go back   6 when the account changes by the clock, us (0: never; '' is not known)   7 1 if it is suspended, or ''   8 how many spends; for each its period, start, spent and the oldest start to keep; then request ids
 local epoch = tonumber(ARGV[4])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -13,7 +13,7 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local function back(at) return epoch > 0 and not young(at, now, ARGV[5]) end
 
 if ARGV[2] ~= '' then
-  local stored, version = redis.call('HMGET', KEYS[1], 'v', 'e', 'at', 'n'), tonumber(ARGV[2])
+  local stored, version = redis.call('HMGET', KEYS[1], 'v', 'e', 'at', 'n', 's'), tonumber(ARGV[2])
   local was, due = tonumber(stored[1] or -1), tonumber(stored[4] or 0)
   local wins = was < version or (was > version and back(stored[3]))
   -- A copy that is newer than a row of this epoch is of this epoch too.
@@ -22,6 +22,7 @@ if ARGV[2] ~= '' then
   if wins then
     put('b', ARGV[1])
     put('v', ARGV[2])
+    if ARGV[7] ~= '' then put('s', '1') elseif stored[5] then redis.call('HDEL', KEYS[1], 's') end
   end
   if wins or was == version then put('at', int(now)) end
   if ARGV[6] ~= '' then
@@ -55,8 +56,8 @@ local function spend(period, start, spent, oldest)
   redis.call('PEXPIRE', KEYS[5], ARGV[3])
 end
 
-local last = 7 + 4 * tonumber(ARGV[7])
-for i = 8, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+local last = 8 + 4 * tonumber(ARGV[8])
+for i = 9, last, 4 do spend(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 if #ARGV == last then return 0 end
 
 local ids = {}

@@ -1,7 +1,7 @@
 -- Decides one request: every check before any write; a refusal changes no key. What most requests need is here, in few commands,
 -- functions and numbers made text, each of which costs 0.1 to 2 us (hack/adr/0007); the rest is in rare.lua.
 --
--- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 copy of the account (hash b, v, e, at, n)   4 holds (hash)
+-- KEYS  1 record of this request id   2 key state (hash s, v, at, e)   3 copy of the account (hash b, v, e, at, n, s)   4 holds (hash)
 --       5 running requests (zset)   6 holds by expiry (zset); with rates, those of this key (hash); with a cap, what this key has
 --       spent (hash 'Period start' -> nano-USD and epoch)
 -- ARGV  1 request id   2 what it is counted under   3 key version   4 epoch   5 flags, each 0 or 1: unmetered, decide only, the owner's list
@@ -78,10 +78,22 @@ local rates
 if next_arg <= #ARGV then
   rates = rates_of(next_arg, now, second)
   measured = rates.before
-  if rates.worst then
-    local refusal = refuse('rate-limited', {retry = rates.worst.wait, rule = rates.worst.unit})
-    if refusal then return refusal end
-  end
+end
+
+-- The account's state, which refuses also where only counting and where nothing is charged. It may be served again since: of a copy
+-- that nobody has renewed of late it is read again, unless there is nobody to ask.
+local account = redis.call('HMGET', KEYS[3], 'b', 'e', 'n', 'at', 's')
+age = now - (account[4] or 0)
+local fresh = age >= 0 and age <= (away == SET and AWAY_AGE or COPY_AGE)
+local outdated = account[2] ~= ARGV[4] and tonumber(account[2] or 0) < tonumber(ARGV[4])
+if account[5] then
+  local known = away == SET or fresh and not outdated
+  return rare().reply(known and 'account-suspended' or 'reload-account', {now = now, window = window}, measured)
+end
+
+if rates and rates.worst then
+  local refusal = refuse('rate-limited', {retry = rates.worst.wait, rule = rates.worst.unit})
+  if refusal then return refusal end
 end
 
 -- Concurrency: the requests of the key that run and are not past their time.
@@ -96,13 +108,10 @@ if most then
   end
 end
 
--- The account: its copy is of this epoch, nothing has changed by the clock since, and somebody has renewed it of late: what was
+-- The account's copy is of this epoch, nothing has changed by the clock since, and somebody has renewed it of late: what was
 -- settled or granted and never told of here is heard of then.
-local account = redis.call('HMGET', KEYS[3], 'b', 'e', 'n', 'at')
 local balance, changes = account[1], account[3]
-age = now - (account[4] or 0)
-local fresh = age >= 0 and age <= (away == SET and AWAY_AGE or COPY_AGE)
-if not balance or account[2] ~= ARGV[4] and tonumber(account[2] or 0) < tonumber(ARGV[4]) or
+if not balance or outdated or
   changes and tonumber(changes) > 0 and now >= tonumber(changes) or unmetered ~= SET and not fresh and away ~= SET then
   return rare().reply('reload-account', {now = now, window = window}, measured)
 end

@@ -1,4 +1,4 @@
--- Makes a running hold larger, after the same checks of cap and credits as an admission's; a refusal changes nothing, and
+-- Makes a running hold larger, after the same checks of the account's state, of cap and credits as an admission's; a refusal changes nothing, and
 -- neither does an amount that it already has.
 --
 -- KEYS  1 copy of the account   2 holds   3 what its key has spent
@@ -24,7 +24,7 @@ local h = read_hold(value or '')
 if not value or h.running ~= '1' then return reply('unknown-hold') end
 held = h.amount
 
-local account = redis.call('HMGET', KEYS[1], 'b', 'e', 'n', 'at')
+local account = redis.call('HMGET', KEYS[1], 'b', 'e', 'n', 'at', 's')
 local changes = tonumber(account[3] or 0)
 if not account[1] or tonumber(account[2] or 0) < epoch or (changes > 0 and now >= changes) then return reply('reload-account') end
 spendable = tonumber(account[1]) + tonumber(ARGV[6])
@@ -48,6 +48,10 @@ end
 fits = math.max(held, free)
 if cap then fits = math.max(held, math.min(fits, cap - used)) end
 if want <= held then return reply('admitted') end
+if account[5] then
+  fits = held
+  return reply('account-suspended')
+end
 if cap and used + want > cap then
   retry = window_ends * 1000000 - now
   return reply('cap-reached', 'SpendCap', cap, used, retry)
