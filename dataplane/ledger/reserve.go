@@ -33,9 +33,11 @@ type Reservation struct {
 	Divisor int64
 	// Orphan is what to settle if nobody finishes the request, but for its Held and Charged, which Amount tells; may be nil.
 	Orphan *Settlement
-	// Finished says that the request has ended, Record is its settlement then. Reserve ignores both.
+	// Finished says that the request has ended, Record is its settlement then; Unread is why the one of Orphan and Record that counts
+	// cannot be read, and is nil then. Reserve ignores them.
 	Finished bool
 	Record   *Settlement
+	Unread   error
 }
 
 // Reserved is an account and what is held of it after a reservation, or where it was refused.
@@ -272,7 +274,7 @@ func (s *store) RenewReservations(ctx context.Context, owner string, until int64
 	return int(n), wrap("renewing reservations", err)
 }
 
-// ExpiredReservations answers holds whose time is over.
+// ExpiredReservations answers holds whose time is over. What cannot be read of one keeps nobody from the others.
 func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservation, error) {
 	var out []Reservation
 	const sql = "SELECT request_id, account, amount, owner, expires_at, key_digest, overdraft, finished, orphan, record FROM holds WHERE expires_at <= $1 ORDER BY expires_at, request_id LIMIT $2"
@@ -283,11 +285,9 @@ func (s *store) ExpiredReservations(ctx context.Context, limit int) ([]Reservati
 		if err != nil {
 			return err
 		}
-		if r.Orphan, err = readRecord(orphan); err == nil {
-			r.Record, err = readRecord(record)
-		}
-		if err != nil {
-			return fmt.Errorf("reservation of %s: %w", r.RequestID, err)
+		r.Orphan, r.Unread = readRecord(orphan)
+		if r.Record, err = readRecord(record); r.Finished {
+			r.Unread = err
 		}
 		out = append(out, r)
 		return nil

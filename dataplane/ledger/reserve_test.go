@@ -176,6 +176,45 @@ func TestReap(t *testing.T) {
 	})
 }
 
+// A reservation whose record is damaged keeps nobody from the others. What an orphan leaves of it, because it was finished, is released.
+func TestDamagedReservations(t *testing.T) {
+	onEach(t, func(t *testing.T, e env) {
+		e.granted(t, "default/a", 100)
+		for i := range 4 {
+			lost := orphan(fmt.Sprint("req_", i), 0)
+			r := reservation(lost.RequestID, 10)
+			r.ExpiresAt, r.Orphan = 1, &lost
+			if _, err := e.Reserve(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range []string{"req_1", "req_2"} {
+			if _, err := e.FinishReservation(t.Context(), settlement(id, "default/a", 7)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.exec(t, "UPDATE holds SET orphan = '{' WHERE request_id IN ('req_0', 'req_2')")
+		e.exec(t, "UPDATE holds SET record = 'nothing' WHERE request_id = 'req_1'")
+		gone, err := e.ExpiredReservations(t.Context(), 10)
+		if err != nil || len(gone) != 4 {
+			t.Fatalf("%v, %v", gone, err)
+		}
+		for i, unread := range []bool{true, true, false, false} {
+			if r := gone[i]; (r.Unread != nil) != unread || r.Finished && (r.Record == nil) != unread || !r.Finished && (r.Orphan == nil) != unread {
+				t.Errorf("%+v", r)
+			}
+		}
+		e.only(t, orphan("req_1", 0))
+		if err := e.ReleaseReservation(t.Context(), "default/a", "req_1"); err != nil {
+			t.Fatal(err)
+		}
+		if held := e.number(t, "SELECT held FROM accounts"); held != 27 {
+			t.Errorf("%d are held", held)
+		}
+		e.sound(t)
+	})
+}
+
 // TestReserveConcurrently: however many ask at a time, no more is held than there is.
 func TestReserveConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, e env) {

@@ -115,7 +115,7 @@ func TestStoresAway(t *testing.T) {
 # HELP layers_orphans_charged_usd_total What requests that nobody finished were charged by their policies, in USD.
 # TYPE layers_orphans_charged_usd_total counter
 layers_orphans_charged_usd_total 0
-# HELP layers_reap_failures_total Tries to settle them that a store refused or did not answer.
+# HELP layers_reap_failures_total Tries to settle them that a store refused or did not answer, and records in it that cannot be read.
 # TYPE layers_reap_failures_total counter
 layers_reap_failures_total{store="admission"} 2
 layers_reap_failures_total{store="ledger"} 1

@@ -48,7 +48,7 @@ func (r *Reaper) failed(store, what string, err error, args ...any) {
 var (
 	descReaped   = prometheus.NewDesc("layers_reaped_total", "Requests whose process was gone and that were settled by this one, by what became of them.", []string{"kind"}, nil)
 	descCharged  = prometheus.NewDesc("layers_orphans_charged_usd_total", "What requests that nobody finished were charged by their policies, in USD.", nil, nil)
-	descFailures = prometheus.NewDesc("layers_reap_failures_total", "Tries to settle them that a store refused or did not answer.", []string{"store"}, nil)
+	descFailures = prometheus.NewDesc("layers_reap_failures_total", "Tries to settle them that a store refused or did not answer, and records in it that cannot be read.", []string{"store"}, nil)
 )
 
 // nanoPerUSD is what one USD is of pricing.Nano.

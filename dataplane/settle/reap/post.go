@@ -40,7 +40,29 @@ func (r *Reaper) postBatch(ctx context.Context, found []remains) (done int, all 
 		r.untold = append(r.untold, left...)
 		r.untold = r.untold[max(0, len(r.untold)-maxUntold):]
 	}
-	return len(settled) - len(left), ok && len(left) == 0
+	released := r.release(ctx, settled)
+	return len(settled) - len(left), ok && released && len(left) == 0
+}
+
+// release takes away reservations that are settled as orphans though their requests had finished, because nobody can read how: the
+// ledger keeps those for what they tell. What fails comes again.
+func (r *Reaper) release(ctx context.Context, done []settled) bool {
+	for _, s := range done {
+		if !s.of.reserved || !s.of.finished || s.of.unread == nil {
+			continue
+		}
+		if err := r.releaseOne(ctx, s.of); err != nil {
+			r.failed("ledger", "Reservation whose record cannot be read is not released, trying again", err, "requestID", s.of.requestID, "account", s.of.account)
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Reaper) releaseOne(ctx context.Context, m remains) error {
+	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
+	defer cancel()
+	return r.o.Ledger.ReleaseReservation(ctx, m.account, m.requestID)
 }
 
 // renew moves the copies of accounts forward to what the ledger has, as far as that has not happened: a process that is gone may
@@ -52,7 +74,7 @@ func (r *Reaper) renew(ctx context.Context, accounts []string) error {
 	}
 	cs := make([]admit.Confirmation, len(rows))
 	for i, a := range rows {
-		cs[i] = admit.Confirmation{Account: a.ID, Balance: a.Spendable(), Version: a.Version}
+		cs[i] = admit.Confirmation{Account: a.ID, Balance: a.Spendable(), Version: a.Version, Suspended: a.Suspended}
 	}
 	if err := r.o.Confirmer.Confirm(ctx, cs); err != nil {
 		return fmt.Errorf("renewing copies of accounts of a process that is gone: %w", err)
@@ -79,7 +101,7 @@ type settled struct {
 // confirmation moves the copy forward and takes away the hold that was found. Of a reservation it takes no hold away: the
 // admission store may have one of the same request that tells of its real end, and that comes again as an orphan of its own.
 func (s settled) confirmation() admit.Confirmation {
-	c := admit.Confirmation{Account: s.of.account, Balance: s.as.Account.Spendable(), Version: s.as.Account.Version, KeyDigest: s.of.keyDigest}
+	c := admit.Confirmation{Account: s.of.account, Balance: s.as.Account.Spendable(), Version: s.as.Account.Version, Suspended: s.as.Account.Suspended, KeyDigest: s.of.keyDigest}
 	if !s.of.reserved {
 		c.RequestID = s.of.requestID
 	}

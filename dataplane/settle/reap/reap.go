@@ -27,6 +27,7 @@ type Owner interface {
 type Ledger interface {
 	Settle(ctx context.Context, s []ledger.Settlement) ([]ledger.Settled, error)
 	ExpiredReservations(ctx context.Context, limit int) ([]ledger.Reservation, error)
+	ReleaseReservation(ctx context.Context, account, requestID string) error
 	// Accounts answers accounts as they are now; those that are not there are left out.
 	Accounts(ctx context.Context, ids []string) ([]ledger.Account, error)
 	// Ready is nil when the store can be written.

@@ -32,6 +32,7 @@ type world struct {
 	settles   int
 	noRedis   bool
 	noLedger  bool
+	noRelease bool
 	noConfirm bool
 	between   func() // runs after a commit, before its answer
 	log       strings.Builder
@@ -78,7 +79,9 @@ func (w *world) Settle(_ context.Context, rows []ledger.Settlement) ([]ledger.Se
 		}
 		out[i] = ledger.Settled{RequestID: r.RequestID, Account: ledger.Account{ID: r.Account, Balance: -5, Overdraft: 12, Version: 9}, Duplicate: again && !adjusted, Adjusted: adjusted,
 			Spends: []ledger.Spend{{Window: ledger.Window{Period: ledger.PeriodDay, Start: 86_400}, Spent: r.Charged}}}
-		w.reserved = slices.DeleteFunc(w.reserved, func(v ledger.Reservation) bool { return v.RequestID == r.RequestID })
+		w.reserved = slices.DeleteFunc(w.reserved, func(v ledger.Reservation) bool { // one that is finished outlives an orphan
+			return v.RequestID == r.RequestID && (!v.Finished || r.Evidence != ledger.EvidenceOrphan)
+		})
 	}
 	if w.between != nil {
 		w.between()
@@ -88,6 +91,14 @@ func (w *world) Settle(_ context.Context, rows []ledger.Settlement) ([]ledger.Se
 
 func (w *world) ExpiredReservations(_ context.Context, limit int) ([]ledger.Reservation, error) {
 	return slices.Clone(w.reserved[:min(limit, len(w.reserved))]), nil
+}
+
+func (w *world) ReleaseReservation(_ context.Context, _, id string) error {
+	if w.noRelease {
+		return errDown
+	}
+	w.reserved = slices.DeleteFunc(w.reserved, func(v ledger.Reservation) bool { return v.RequestID == id })
+	return nil
 }
 
 func (w *world) Confirm(_ context.Context, cs []admit.Confirmation) error {
@@ -276,6 +287,37 @@ func TestPatience(t *testing.T) {
 	r.Round(t.Context())
 	if e := w.posted["newer"]; e.Evidence != ledger.EvidenceOrphan || e.Charged != 0 || len(w.orphaned) != 0 {
 		t.Errorf("posted %v", w.posted)
+	}
+}
+
+// A reservation whose record is damaged keeps nobody from the others; it is told at once, charged nothing in the end, and goes.
+func TestDamagedReservation(t *testing.T) {
+	damage := errors.New("damaged")
+	for _, ended := range []bool{false, true} {
+		w := newWorld()
+		w.noRelease = true
+		w.reserved = []ledger.Reservation{
+			{RequestID: "damaged", Account: "ns/a", Amount: 100, Owner: "dead", Finished: ended, Unread: damage},
+			{RequestID: "sound", Account: "ns/a", Amount: 41, Owner: "dead", Finished: true, Record: new(finished("sound"))},
+		}
+		r := w.reaper()
+		for range 2 { // it is told once
+			if r.Round(t.Context()); w.posted["sound"].Charged != 41 || len(w.reserved) != 1 || r.stats.failures["ledger"] != 1 {
+				t.Fatalf("posted %v, left %v, %v", w.posted, w.reserved, r.stats.failures)
+			}
+			w.now = w.now.Add(DefaultPatience / 2)
+		}
+		r.Round(t.Context())
+		if e := w.posted["damaged"]; e.Evidence != ledger.EvidenceOrphan || e.Charged != 0 || (len(w.reserved) == 1) != ended || r.stats.reaped[kindUnreadable] != 1 {
+			t.Errorf("posted %v, left %v", w.posted, w.reserved)
+		}
+		w.noRelease = false
+		if r.Round(t.Context()); len(w.reserved) != 0 {
+			t.Errorf("left %v", w.reserved)
+		}
+		if n := r.Round(t.Context()); n != 0 {
+			t.Errorf("%d more are settled", n)
+		}
 	}
 }
 

@@ -38,6 +38,14 @@ func (m *remains) read(record ledger.Settlement) error {
 	return nil
 }
 
+// store is where they are, as metrics name it.
+func (m *remains) store() string {
+	if m.reserved {
+		return "ledger"
+	}
+	return "admission"
+}
+
 // orphans asks the admission store, which has more of them; ok false: it does not answer.
 func (r *Reaper) orphans(ctx context.Context) (out []remains, more, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
@@ -86,7 +94,10 @@ func (r *Reaper) reservations(ctx context.Context) ([]remains, bool) {
 		if f.Finished {
 			record = f.Record
 		}
-		if record != nil {
+		switch {
+		case f.Unread != nil:
+			m.unread = f.Unread
+		case record != nil:
 			m.unread = m.read(*record)
 		}
 		if r.due(m) {
@@ -101,7 +112,12 @@ func (r *Reaper) due(m remains) bool {
 	now := r.o.Now()
 	switch {
 	case m.unread != nil && !errors.Is(m.unread, errNoRecord):
-		return now.Sub(r.seen.first("request "+m.requestID, now)) >= r.o.Patience
+		what := "request " + m.requestID
+		if r.seen[what] == nil {
+			r.failed(m.store(), "Record of a request of a process that is gone cannot be read, it is left to other replicas for a while", m.unread,
+				"requestID", m.requestID, "account", m.account, "owner", m.owner)
+		}
+		return now.Sub(r.seen.first(what, now)) >= r.o.Patience
 	case m.finished && m.unread == nil:
 		return true
 	default:
