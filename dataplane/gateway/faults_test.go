@@ -141,6 +141,45 @@ func TestRedisIsKilled(t *testing.T) {
 	r.exact(0)
 }
 
+// A correction that nobody can tell Redis of waits until somebody can: no replica takes for told what it did not tell.
+func TestCorrectionWaitsForRedis(t *testing.T) {
+	r := newRig(t, 0, nil)
+	r.options.WALDir = t.TempDir()
+	b := run(t, r.options)
+	r.apis, r.acks = []string{b.API}, []string{b.Ack}
+	r.everyone(1)
+	r.exact(0)
+	told := func() bool {
+		left, err := r.books.ChangedAccounts(t.Context(), "uid", "", 10)
+		return err == nil && len(left) == 0
+	}
+	eventually(t, "the grant is told", told)
+	r.redis.Kill()
+	r.becomes("redis")
+	account, err := r.books.Adjust(t.Context(), ledger.Adjustment{ID: "c", Account: "ns/acme", Amount: -usd, Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it cannot be told", func() bool {
+		_, body := get(t, "http://"+b.Admin+"/metrics", "")
+		return strings.Contains(body, `layers_upkeep_failures_total{task="copies"}`) && !strings.Contains(body, `layers_upkeep_failures_total{task="copies"} 0`)
+	})
+	if told() {
+		t.Error("it is taken for told")
+	}
+	r.redis.Restart()
+	for deadline := time.Now().Add(time.Minute); !told(); <-time.After(10 * time.Millisecond) { // it is tried every ten seconds
+		if time.Now().After(deadline) {
+			t.Fatal("the correction is not told")
+		}
+	}
+	eventually(t, "all is settled", func() bool { return len(r.rows()) == r.sent })
+	if account, err = r.books.Account(t.Context(), account.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.quiet(account)
+}
+
 // PostgreSQL is stopped: answers go on and say so; when it is back, every answer is charged once.
 func TestLedgerIsStopped(t *testing.T) {
 	r := newRig(t, 3, nil)

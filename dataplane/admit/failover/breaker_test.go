@@ -120,7 +120,7 @@ func TestOpensForAll(t *testing.T) {
 	same(t, "calls", p.called(), []string{})
 }
 
-// A request goes on though Redis does not hear of a key; whoever delivers a revocation does not.
+// A request goes on though Redis does not hear of a key or an account; whoever delivers a revocation or a correction does not.
 func TestTellerInsists(t *testing.T) {
 	p := &primary{}
 	f := without(nil, p)
@@ -128,11 +128,14 @@ func TestTellerInsists(t *testing.T) {
 		same(t, state, f.LoadKey(t.Context(), "a", digest, state, 1), nil)
 		same(t, state+", told", Teller{f}.LoadKey(t.Context(), "a", digest, state, 1), ErrAway)
 	}
+	same(t, "account", f.LoadAccount(t.Context(), admit.Copy{Account: "a"}), nil)
+	same(t, "account, told", Teller{f}.LoadAccount(t.Context(), admit.Copy{Account: "a"}), ErrAway)
 	p.set(nil)
 	closed(f)
 	p.called()
 	same(t, "told", Teller{f}.LoadKey(t.Context(), "a", digest, admit.KeyRevoked, 1), nil)
-	same(t, "calls", p.called(), []string{"load key revoked"})
+	same(t, "account, told", Teller{f}.LoadAccount(t.Context(), admit.Copy{Account: "a"}), nil)
+	same(t, "calls", p.called(), []string{"load key revoked", "load account a"})
 }
 
 func admitted(d admit.Decision, err error) error {

@@ -30,8 +30,8 @@ func (f *Failover) LoadKey(ctx context.Context, account, digest, state string, v
 	return err
 }
 
-// Teller is a Failover for whoever has to know that Redis has heard of a key: a replica that alone does not reach it, or not the key's
-// part of it, must not take a revocation for delivered.
+// Teller is a Failover for whoever has to know that Redis has heard of a key or an account: a replica that alone does not reach it, or
+// not that part of it, must not take a revocation or a correction for delivered.
 type Teller struct{ *Failover }
 
 // LoadKey answers an error, ErrAway for one, where Redis has not heard.
@@ -40,6 +40,12 @@ func (t Teller) LoadKey(ctx context.Context, account, digest, state string, vers
 	_, err := t.tell(ctx, account, func(ctx context.Context) error {
 		return t.o.Primary.LoadKey(ctx, account, digest, state, version)
 	})
+	return err
+}
+
+// LoadAccount answers an error, ErrAway for one, where Redis has not heard.
+func (t Teller) LoadAccount(ctx context.Context, c admit.Copy) error {
+	_, err := t.tell(ctx, c.Account, func(ctx context.Context) error { return t.o.Primary.LoadAccount(ctx, c) })
 	return err
 }
 
