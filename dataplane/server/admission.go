@@ -24,7 +24,7 @@ var outcomeNames = map[admit.Outcome]string{
 	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.RateLimited: "rate_limited",
 	admit.TooManyConcurrent: "too_many_concurrent", admit.ReloadAccount: "reload_account", admit.ReloadCap: "reload_cap",
 	admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits", admit.LedgerAway: "ledger_away",
-	admit.UnknownHold: "unknown_hold",
+	admit.UnknownHold: "unknown_hold", admit.AccountSuspended: "account_suspended",
 }
 
 // question is one request of a caller to the admission store, for as long as it takes to be decided. It goes on when the
@@ -46,7 +46,7 @@ type question struct {
 }
 
 // decide asks, and does what the script wants to have read again, until it says yes or no: the outcome is Admitted,
-// RateLimited, TooManyConcurrent, CapReached or InsufficientCredits. An error is about the key, or a store.
+// AccountSuspended, RateLimited, TooManyConcurrent, CapReached or InsufficientCredits. An error is about the key, or a store.
 func (q *question) decide() (admit.Decision, error) {
 	q.away = !q.c.demo() && q.s.o.Settler.Away()
 	reread := map[admit.Outcome]bool{}
@@ -188,7 +188,7 @@ func (q *question) reloadAccount() error {
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return unread(err, errStore(err))
 		}
-		c.Spendable, c.Version, c.Next = account.Spendable(), account.Version, next
+		c.Spendable, c.Version, c.Next, c.Suspended = account.Spendable(), account.Version, next, account.Suspended
 	}
 	if err := q.s.o.Admitter.LoadAccount(ctx, c); err != nil {
 		return errStore(err)

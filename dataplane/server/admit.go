@@ -112,6 +112,8 @@ func (e *exchange) refusal(d admit.Decision, spent pricing.Nano) error {
 		about.TopUpURL = e.policy.TopUpURL
 	}
 	switch d.Outcome {
+	case admit.AccountSuspended:
+		return errSuspended(e.key.Account)
 	case admit.RateLimited:
 		return limits.RateLimited(d, about)
 	case admit.TooManyConcurrent:

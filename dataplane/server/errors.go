@@ -28,7 +28,7 @@ var refusals = map[string]bool{
 	"store_unavailable": true, "overloaded": true, "invalid_request": true, "unsupported_content_type": true, "unsupported_content_encoding": true,
 	"request_too_large": true, "request_timeout": true, "model_not_found": true, "model_not_allowed": true,
 	"unsupported_capability": true, "max_tokens_too_large": true, "rate_limit_exceeded": true, "insufficient_credits": true, "credits_reserved": true,
-	"concurrency_limit_exceeded": true, "spend_cap_reached": true, "key_expired": true, "insufficient_scope": true, "receipt_not_found": true, "headers_too_large": true,
+	"concurrency_limit_exceeded": true, "spend_cap_reached": true, "key_expired": true, "insufficient_scope": true, "account_suspended": true, "receipt_not_found": true, "headers_too_large": true,
 	"not_found": true, "method_not_allowed": true, "client_gone": true, "not_routable": true,
 	"request_in_progress": true, "already_processed": true, "idempotency_key_reused": true,
 }
@@ -106,6 +106,15 @@ func errScope(scope, key string) *chat.Error {
 		Status: http.StatusForbidden, Type: typePermission, Code: "insufficient_scope",
 		Message: fmt.Sprintf("This API key, '%s', does not have the scope '%s'.", key, scope),
 		Details: map[string]any{"object": "APIKey " + key, "scope": scope},
+	}
+}
+
+// errSuspended refuses for an account that somebody has suspended.
+func errSuspended(account string) *chat.Error {
+	return &chat.Error{
+		Status: http.StatusForbidden, Type: typePermission, Code: "account_suspended",
+		Message: fmt.Sprintf("The account '%s' of this API key is suspended. Whoever runs this gateway can let it be served again.", account),
+		Details: map[string]any{"object": "Account " + account},
 	}
 }
 

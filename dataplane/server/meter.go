@@ -177,9 +177,13 @@ func (m *meter) extend(to pricing.Nano) (granted, known bool) {
 	return d.Outcome == admit.Admitted, known
 }
 
-// refusesMore: also while the ledger is away, as soon as so much is held as may be until it is back.
+// refusesMore: also of an account that was suspended meanwhile, and while the ledger is away, as soon as so much is held as may be until it is back.
 func refusesMore(d admit.Decision) bool {
-	return d.Outcome == admit.InsufficientCredits || d.Outcome == admit.CapReached || d.Outcome == admit.LedgerAway
+	switch d.Outcome {
+	case admit.AccountSuspended, admit.InsufficientCredits, admit.CapReached, admit.LedgerAway:
+		return true
+	}
+	return false
 }
 
 // ask puts one extension, and again where something must be read first: a store that has just lost its data wants that as often
@@ -218,7 +222,7 @@ func wantsRead(d admit.Decision, last bool) bool {
 	switch d.Outcome {
 	case admit.ReloadAccount, admit.ReloadCap:
 		return true
-	case admit.InsufficientCredits, admit.CapReached:
+	case admit.AccountSuspended, admit.InsufficientCredits, admit.CapReached:
 		return !last && !d.Fallback
 	}
 	return false

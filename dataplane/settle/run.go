@@ -151,7 +151,7 @@ func (s *Settler) finish(written []committed) {
 		passed = passed || w.it.refused
 		s.unconfirmed = append(s.unconfirmed, admit.Confirmation{
 			RequestID: w.it.s.RequestID, Account: w.as.Account.ID, Balance: w.as.Account.Spendable(), Version: w.as.Account.Version,
-			KeyDigest: w.it.keyDigest, Spends: spends(w.as.Spends),
+			Suspended: w.as.Account.Suspended, KeyDigest: w.it.keyDigest, Spends: spends(w.as.Spends),
 		})
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(it *item) bool { return gone[it] })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/layers-dev/layers/dataplane/admit"
+	"github.com/layers-dev/layers/dataplane/ledger"
 )
 
 // errNoLedger says that there is nothing to decide by.
@@ -93,6 +94,9 @@ func (f *Failover) decide(ctx context.Context, q admit.Request, take bool) (admi
 		x.d.Window = start.Unix()
 	}
 	row, outcome, err := x.key(ctx)
+	if err == nil && outcome == admit.Admitted {
+		outcome, err = x.standing(ctx)
+	}
 	if err != nil || outcome != admit.Admitted {
 		x.d.Outcome = outcome
 		return x.d, err
@@ -104,6 +108,9 @@ func (f *Failover) decide(ctx context.Context, q admit.Request, take bool) (admi
 		return x.d, nil
 	}
 	err = x.more(ctx, row, t)
+	if errors.Is(err, ledger.ErrSuspended) { // since it was asked; whatever else was counted, that refuses
+		x.d.Outcome, x.d.Would, x.d.Refusal, x.d.RetryAfter, err = admit.AccountSuspended, admit.Admitted, admit.Refusal{}, 0, nil
+	}
 	if err != nil || x.d.Outcome != admit.Admitted || x.d.Would != admit.Admitted {
 		f.limits.undo(t) // what is only counted takes nothing
 		t = taken{}
@@ -164,6 +171,25 @@ func (x *deciding) key(ctx context.Context) (keyRow, admit.Outcome, error) {
 	default:
 		return x.f.keyState(ctx, x.q)
 	}
+}
+
+// standing says whether the account is suspended: also a request that is only counted, or costs nothing, is then refused.
+func (x *deciding) standing(ctx context.Context) (admit.Outcome, error) {
+	if x.q.Unmetered && x.f.o.Demo() {
+		return admit.Admitted, nil
+	}
+	var a ledger.Account
+	err := x.f.inLedger(ctx, func(ctx context.Context) (err error) {
+		a, err = x.f.o.Ledger.Account(ctx, x.q.Account)
+		return err
+	})
+	switch {
+	case err != nil && !errors.Is(err, ledger.ErrNotFound):
+		return 0, err
+	case a.Suspended:
+		return admit.AccountSuspended, nil
+	}
+	return admit.Admitted, nil
 }
 
 // refuse refuses, or counts the first refusal where nothing is refused (Request.Shadow); true: it refuses.

@@ -19,7 +19,7 @@ var (
 
 // outcomes by name; what is not among them is an error.
 var outcomes = map[admit.Outcome]string{
-	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.RateLimited: "rate_limited",
+	admit.Admitted: "admitted", admit.ReloadKey: "reload_key", admit.KeyRefused: "key_refused", admit.AccountSuspended: "account_suspended", admit.RateLimited: "rate_limited",
 	admit.TooManyConcurrent: "too_many_concurrent", admit.CapReached: "cap_reached", admit.InsufficientCredits: "insufficient_credits",
 }
 

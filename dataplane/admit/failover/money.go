@@ -253,7 +253,7 @@ func (f *Failover) reserve(
 	switch {
 	case err == nil: // what a call before may have made, which was given up, is this one
 		f.ends.done(id, false, releases)
-	case !errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, ledger.ErrInsufficient):
+	case !errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, ledger.ErrInsufficient) && !errors.Is(err, ledger.ErrSuspended):
 		err = errors.Join(err, f.ends.add(account, id, false, releases))
 	}
 	return out, err

@@ -78,6 +78,8 @@ func (f *Failover) extendInstead(ctx context.Context, e admit.Extension, h held)
 		f.adopt(e.RequestID)
 	case errors.Is(err, ledger.ErrNotFound): // settled or released meanwhile
 		x.d.Outcome = admit.UnknownHold
+	case errors.Is(err, ledger.ErrSuspended):
+		x.d.Outcome = admit.AccountSuspended
 	case errors.Is(err, ledger.ErrInsufficient):
 		free := x.tell(out.Account, out.Held, capRoom-h.amount)
 		x.d.Fits = h.amount + max(0, free)

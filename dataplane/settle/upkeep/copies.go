@@ -55,7 +55,7 @@ func (u *Upkeep) tellOf(ctx context.Context, c ledger.ChangedAccount) error {
 	return u.call(ctx, func(ctx context.Context) error {
 		a, next, err := u.o.Ledger.Current(ctx, c.Account)
 		if err == nil {
-			err = u.o.Admission.LoadAccount(ctx, admit.Copy{Account: c.Account, Spendable: a.Spendable(), Version: a.Version, Next: next})
+			err = u.o.Admission.LoadAccount(ctx, admit.Copy{Account: c.Account, Spendable: a.Spendable(), Version: a.Version, Next: next, Suspended: a.Suspended})
 		}
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return err
