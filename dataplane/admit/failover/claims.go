@@ -79,13 +79,21 @@ func (c *claims) toSay() map[given]time.Time {
 	return maps.Clone(c.unsaid)
 }
 
-// said notes that Redis need not hear of a claim any more; was: it still stood.
-func (c *claims) said(g given) (was bool) {
+// said notes that Redis need not hear of a claim any more.
+func (c *claims) said(g given) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, was = c.unsaid[g]
 	delete(c.unsaid, g)
-	return was
+}
+
+// stillSaid answers whether a claim that Redis was told of stood all the while; once heard it is not said again.
+func (c *claims) stillSaid(g given, heard bool) (stands bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, stands = c.unsaid[g]; heard {
+		delete(c.unsaid, g)
+	}
+	return stands
 }
 
 // giveUp has Redis hear of a claim that was given up while it was away; one of too many ends by itself.
@@ -228,7 +236,7 @@ func (f *Failover) GiveUp(ctx context.Context, account, name, requestID string) 
 func (f *Failover) saying(g given, until time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
 		keep := until.Sub(f.o.Now())
-		if keep <= 0 {
+		if keep < time.Millisecond { // less cannot be said
 			return nil
 		}
 		_, err := f.o.Primary.Claim(ctx, g.account, g.name, g.holder, keep)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/layers-dev/layers/dataplane/admit"
 )
 
 // noClaims is a ledger that does not hear of claims while it is away.
@@ -92,5 +94,57 @@ func TestClaimsWhileRedisIsAway(t *testing.T) {
 		same(t, "Redis hears of both", said, []string{"claim kept", "give up given up"})
 		f.tidy(t.Context())
 		same(t, "once", p.called(), []string(nil))
+	})
+}
+
+// slowClaims runs something while Redis is told of a claim, and answers too late.
+type slowClaims struct {
+	*primary
+	meanwhile func()
+}
+
+func (p slowClaims) Claim(ctx context.Context, account, name, id string, keep time.Duration) (string, error) {
+	if keep < time.Millisecond {
+		return "", admit.ErrRange // as admit.Redis
+	}
+	holder, err := p.primary.Claim(ctx, account, name, id, keep)
+	if p.meanwhile != nil {
+		p.meanwhile()
+		err = context.DeadlineExceeded
+	}
+	return holder, err
+}
+
+// A claim that is given up while Redis is told of it, and that Redis may take after that, is given up there once more: or the name would
+// be taken by a request that never ran.
+func TestClaimGivenUpWhileItIsTold(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		p := &primary{}
+		f := without(b, p)
+		_, err := f.Claim(t.Context(), "ns/acme", "n", "r1", time.Hour)
+		must(t, err)
+		f.o.Primary = slowClaims{p, func() { must(t, f.GiveUp(t.Context(), "ns/acme", "n", "r1")) }}
+		p.set(nil)
+		closed(f)
+		p.called()
+		f.tidy(t.Context())
+		same(t, "told too late", p.called(), []string{"claim n", "give up n"})
+		f.o.Primary = p
+		f.tidy(t.Context())
+		same(t, "once more", p.called(), []string{"give up n"})
+	})
+}
+
+// A claim whose last millisecond has begun keeps Redis from nobody.
+func TestClaimThatIsAlmostOver(t *testing.T) {
+	onEachLedger(t, func(t *testing.T, b *books) {
+		p, now := &primary{}, clock
+		f := without(b, p)
+		f.o.Now, f.o.Primary = func() time.Time { return now }, slowClaims{primary: p}
+		_, err := f.Claim(t.Context(), "ns/acme", "n", "r1", time.Hour)
+		must(t, err)
+		now = clock.Add(time.Hour - time.Microsecond)
+		p.set(nil)
+		same(t, "it is back", f.probe(t.Context(), 0), true)
 	})
 }

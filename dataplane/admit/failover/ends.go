@@ -107,7 +107,7 @@ func (f *Failover) endHeld(
 		}
 	}
 	for g, until := range f.claims.toSay() {
-		if one(g.account, f.saying(g, until)) && !f.claims.said(g) { // it was given up meanwhile
+		if heard := one(g.account, f.saying(g, until)); !f.claims.stillSaid(g, heard) { // it was given up meanwhile, and may have run after that
 			f.claims.giveUp(g.claimName, g.holder)
 		}
 	}
