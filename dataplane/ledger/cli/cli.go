@@ -1,5 +1,5 @@
 // Package cli has the commands that work on a ledger by hand: `layers migrate`, `layers grant`, `layers keys` and `layers
-// ledger` with check, adjust, overdraft, export and reconcile.
+// ledger` with check, adjust, overdraft, suspend, resume, export and reconcile.
 package cli
 
 import (
@@ -143,6 +143,6 @@ func once(err error, doing, id string) error {
 // NewLedgerCommand is `layers ledger`, with what looks after a ledger below it.
 func NewLedgerCommand() *cobra.Command {
 	cmd := parent(&cobra.Command{Use: "ledger", Short: "Look after the ledger"})
-	cmd.AddCommand(newCheckCommand(), newAdjustCommand(), newOverdraftCommand(), newExportCommand(), newReconcileCommand())
+	cmd.AddCommand(newCheckCommand(), newAdjustCommand(), newOverdraftCommand(), newSuspendCommand(), newResumeCommand(), newExportCommand(), newReconcileCommand())
 	return cmd
 }
