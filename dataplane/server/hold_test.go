@@ -114,14 +114,15 @@ func TestRefusalSaysWhatIsAffordable(t *testing.T) {
 		change func(*Options, *snapshot.Snapshot)
 		body   string
 		tokens int64 // that the balance pays for, beside the input
+		worst  int64 // tokens that the request may write
 		strict string
 	}{
-		"not said":         {long, open, 100, "false"},
-		"not said, strict": {long, open, 9000, "true"},
-		"said":             {long, strings.Replace(open, "{", `{"max_tokens":20000,`, 1), 100, "false"},
-		"several choices":  {long, strings.Replace(open, "{", `{"n":4,`, 1), 400, "false"},
+		"not said":         {long, open, 100, 20_000, "false"},
+		"not said, strict": {long, open, 9000, 20_000, "true"},
+		"said":             {long, strings.Replace(open, "{", `{"max_tokens":20000,`, 1), 100, 20_000, "false"},
+		"several choices":  {long, strings.Replace(open, "{", `{"n":4,`, 1), 400, 80_000, "false"},
 		"an effort that is translated": {
-			func(o *Options, s *snapshot.Snapshot) { long(o, s); think(o, s) }, `{"model":"good","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"hi"}]}`, 28_000, "true",
+			func(o *Options, s *snapshot.Snapshot) { long(o, s); think(o, s) }, `{"model":"good","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"hi"}]}`, 28_000, 9000 + effortBudget, "true",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,8 +136,12 @@ func TestRefusalSaysWhatIsAffordable(t *testing.T) {
 			}
 			ask := func(body string) reply { return w.do(http.MethodPost, path, goodKey, body, headerStrict, c.strict) }
 			got := ask(c.body)
-			most, ok := got.failure(t)["affordable_max_tokens"].(float64)
-			if got.status != 402 || !ok || most <= 0 || !strings.Contains(got.body, fmt.Sprintf("Ask for at most %.0f tokens", most)) {
+			e := got.failure(t)
+			most, ok := e["affordable_max_tokens"].(float64)
+			if worst := e["worst_case"].(map[string]any)["usd"]; worst != pricing.FormatUSD(int64(len(c.body))*perIn+c.worst*perOut) {
+				t.Errorf("the worst case is %v: %s", worst, got.body)
+			}
+			if got.status != 402 || !strings.Contains(got.body, `code":"insufficient_credits"`) || !ok || most <= 0 || !strings.Contains(got.body, fmt.Sprintf("Ask for at most %.0f tokens", most)) {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
 			limited := saidLimit.ReplaceAllString(c.body, fmt.Sprintf(`"max_tokens":%.0f,`, most))
