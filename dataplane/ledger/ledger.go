@@ -133,15 +133,6 @@ type Account struct {
 	Suspended bool
 }
 
-// AccountStatus is whether an account's requests are admitted.
-type AccountStatus string
-
-// Statuses of accounts. A new account is active.
-const (
-	AccountActive    AccountStatus = "Active"
-	AccountSuspended AccountStatus = "Suspended"
-)
-
 // Spendable is what admission may let an account spend.
 func (a Account) Spendable() pricing.Nano { return a.Balance + a.Overdraft }
 

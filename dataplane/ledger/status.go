@@ -8,6 +8,15 @@ import (
 	"github.com/layers-dev/layers/dataplane/ledger/internal/sqldb"
 )
 
+// AccountStatus is whether an account's requests are admitted.
+type AccountStatus string
+
+// Statuses of accounts. A new account is active.
+const (
+	AccountActive    AccountStatus = "Active"
+	AccountSuspended AccountStatus = "Suspended"
+)
+
 // SetAccountStatus suspends an account, or lets it be served again. The reason is kept as a correction's is: in a transaction,
 // which has no entries, because no money moves.
 func (s *store) SetAccountStatus(ctx context.Context, account string, status AccountStatus, reason string) (Account, error) {
