@@ -61,7 +61,7 @@ func (s *store) SetOverdraft(ctx context.Context, account string, limit pricing.
 		if err := tx.Each(ctx, sql, []any{account, limit, s.nextVersion(0)}, scanAccounts(after)); err != nil {
 			return err
 		}
-		return tx.Run(ctx, announcing(tx, []string{account})...)
+		return tx.Run(ctx, s.announcing(tx, []string{account})...)
 	})
 	if err == nil && len(after) == 0 {
 		err = fmt.Errorf("account %s: %w", account, ErrNotFound)

@@ -257,7 +257,7 @@ func (b *book) flush(ctx context.Context, more ...sqldb.Statement) (map[string]A
 		insert(b.tx, "credit_grants ("+grantColumns+")", made, "", nil),
 		insert(b.tx, "grant_draws (tx, grant_key, amount)", b.draws, "", nil),
 		insert(b.tx, "ledger_entries (tx, account, amount)", b.entries, "", nil),
-		b.writeGrants(), b.writeAccounts(after), announcing(b.tx, b.announced), more)
+		b.writeGrants(), b.writeAccounts(after), b.s.announcing(b.tx, b.announced), more)
 	if len(all) == 0 {
 		return after, nil
 	}

@@ -24,13 +24,14 @@ func (b *book) announce(account string) {
 }
 
 // announcing says that accounts, as they are then and locked, have changed: to every gateway that has keys of them, since no other has
-// a copy. There is one row for each, however often it changes before it is told.
-func announcing(q sqldb.Dialect, accounts []string) (all []sqldb.Statement) {
+// a copy. One whose last key was revoked may still have one, and requests that run on it; a day later it has neither. There is one row
+// for each, however often it changes before it is told.
+func (s *store) announcing(q sqldb.Dialect, accounts []string) (all []sqldb.Statement) {
 	for part := range slices.Chunk(slices.Sorted(slices.Values(accounts)), q.Batch()) {
-		among, args := q.Among(part, 1)
-		all = append(all, sqldb.Statement{Args: args, SQL: "INSERT INTO changed_accounts (gateway_uid, account, version) SELECT DISTINCT k.gateway_uid, a.id, a.version " +
-			"FROM accounts a JOIN api_keys k ON k.account = a.id WHERE k.state <> 'revoked' AND a.id " + among +
-			" ON CONFLICT (gateway_uid, account) DO UPDATE SET version = excluded.version"})
+		among, args := q.Among(part, 2)
+		all = append(all, sqldb.Statement{Args: append([]any{s.now().Add(-outboxKeep).UnixMicro()}, args...), SQL: "INSERT INTO changed_accounts (gateway_uid, account, version) " +
+			"SELECT DISTINCT k.gateway_uid, a.id, a.version FROM accounts a JOIN api_keys k ON k.account = a.id " +
+			"WHERE (k.state <> 'revoked' OR k.updated_at > $1) AND a.id " + among + " ON CONFLICT (gateway_uid, account) DO UPDATE SET version = excluded.version"})
 	}
 	return all
 }

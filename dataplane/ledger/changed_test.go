@@ -30,7 +30,8 @@ func (e env) changed(t *testing.T, gateway string) (out []string) {
 	return out
 }
 
-// Whatever changes what may be spent and is no settlement is told to every gateway that has keys of the account, and to no other.
+// Whatever changes what may be spent and is no settlement is told to every gateway that has keys of the account, or had until the day
+// before, and to no other.
 func TestChangedAccounts(t *testing.T) {
 	const account = "default/acme"
 	hour := time.Now().Add(time.Hour).UnixMicro()
@@ -82,20 +83,24 @@ func TestChangedAccounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, e env) {
-				gone, elsewhere, revoked := upsert("k2"), upsert("k3"), upsert("k4")
+				gone, elsewhere, revoked, old := upsert("k2"), upsert("k3"), upsert("k4"), upsert("k5")
 				gone.GatewayUID, gone.ObjectName = "g2", "default/two"
 				elsewhere.GatewayUID, elsewhere.ObjectName, elsewhere.Account = "g3", "default/three", "default/other"
 				revoked.GatewayUID, revoked.ObjectName = "g4", "default/four"
-				for _, u := range []ledger.KeyUpsert{upsert("k1"), gone, elsewhere, revoked} {
+				old.GatewayUID, old.ObjectName = "g5", "default/five"
+				for _, u := range []ledger.KeyUpsert{upsert("k1"), gone, elsewhere, revoked, old} {
 					e.upserted(t, u)
 				}
-				if _, err := e.RevokeKey(t.Context(), digest("k4")); err != nil {
-					t.Fatal(err)
+				for _, k := range []string{"k4", "k5"} {
+					if _, err := e.RevokeKey(t.Context(), digest(k)); err != nil {
+						t.Fatal(err)
+					}
 				}
+				e.exec(t, fmt.Sprintf("UPDATE api_keys SET updated_at = %d WHERE gateway_uid = 'g5'", time.Now().Add(-25*time.Hour).UnixMicro()))
 				if _, err := e.Adjust(t.Context(), ledger.Adjustment{ID: "made", Account: account, Amount: 5, Reason: "r"}); err != nil {
 					t.Fatal(err)
 				}
-				for _, g := range []string{"g1", "g2", "g3"} {
+				for _, g := range []string{"g1", "g2", "g3", "g4"} {
 					e.changed(t, g)
 				}
 				if err := c.change(e, t); err != nil {
@@ -105,7 +110,7 @@ func TestChangedAccounts(t *testing.T) {
 				if c.silent {
 					want = nil
 				}
-				for gateway, want := range map[string][]string{"g1": want, "g2": want, "g3": nil, "g4": nil, "": nil} {
+				for gateway, want := range map[string][]string{"g1": want, "g2": want, "g3": nil, "g4": want, "g5": nil, "": nil} {
 					if diff := cmp.Diff(want, e.changed(t, gateway)); diff != "" {
 						t.Errorf("gateway %q: %s", gateway, diff)
 					}
